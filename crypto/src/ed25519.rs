@@ -1,0 +1,120 @@
+//! Ed25519 for nodes, validators and channels, verified by one rule everywhere: ZIP 215 (FAULTS L10, F17).
+//!
+//! `S` must be canonical; `A` and `R` are decompressed leniently; the equation is the cofactored one,
+//! `[8](R + [k]A − [S]B) = 0`. Only so do single and batched verification agree on every input.
+
+use bincode::{Decode, Encode};
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::IsIdentity;
+use ed25519_dalek::Signer as _;
+use sha2::{Digest as _, Sha512};
+
+use crate::hash::{ChainId, Digest, Signable};
+
+/// An Ed25519 public key as it is sent and stored; it may not be a point.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct PublicKey(pub [u8; 32]);
+
+/// An Ed25519 signature as it is sent and stored.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Signature(pub [u8; 64]);
+
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(&self.0[..6]))
+    }
+}
+
+impl std::fmt::Debug for Signature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(&self.0[..6]))
+    }
+}
+
+/// A secret key. It signs typed values only, with the public key that it derives itself (FAULTS C26).
+#[derive(Clone)]
+pub struct SecretKey(ed25519_dalek::SigningKey);
+
+impl SecretKey {
+    /// From the 32 secret bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(bytes))
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs a typed value for one chain.
+    #[must_use]
+    pub fn sign<T: Signable>(&self, chain: &ChainId, value: &T) -> Signature {
+        self.sign_digest(&value.signing_digest(chain))
+    }
+
+    fn sign_digest(&self, digest: &Digest) -> Signature {
+        Signature(self.0.sign(&digest.0).to_bytes())
+    }
+}
+
+impl std::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SecretKey(of {:?})", self.public())
+    }
+}
+
+/// One signature to check: who is said to have signed which digest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Check {
+    /// The signer.
+    pub key: PublicKey,
+    /// What was signed.
+    pub digest: Digest,
+    /// The signature.
+    pub signature: Signature,
+}
+
+impl Check {
+    /// Whether this signature is valid.
+    #[must_use]
+    pub fn verify(&self) -> bool {
+        verify_bytes(&self.key, &self.digest.0, &self.signature)
+    }
+}
+
+/// Whether `signature` is `key`'s over the typed `value` on `chain`.
+#[must_use]
+pub fn verify<T: Signable>(key: &PublicKey, chain: &ChainId, value: &T, signature: &Signature) -> bool {
+    verify_bytes(key, &value.signing_digest(chain).0, signature)
+}
+
+fn verify_bytes(key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
+    let (r_bytes, s_bytes) = split(signature);
+    let Some(s) = Option::<Scalar>::from(Scalar::from_canonical_bytes(s_bytes)) else { return false };
+    let Some(a) = CompressedEdwardsY(key.0).decompress() else { return false };
+    let Some(r) = CompressedEdwardsY(r_bytes).decompress() else { return false };
+    let k = challenge(&r_bytes, key, message);
+    let expected_r = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &-a, &s);
+    (r - expected_r).mul_by_cofactor().is_identity()
+}
+
+fn split(signature: &Signature) -> ([u8; 32], [u8; 32]) {
+    let (mut r, mut s) = ([0; 32], [0; 32]);
+    r.copy_from_slice(&signature.0[..32]);
+    s.copy_from_slice(&signature.0[32..]);
+    (r, s)
+}
+
+fn challenge(r: &[u8; 32], key: &PublicKey, message: &[u8]) -> Scalar {
+    let hash = Sha512::new().chain_update(r).chain_update(key.0).chain_update(message).finalize();
+    Scalar::from_bytes_mod_order_wide(&hash.into())
+}
+
+/// Whether all of `checks` are valid; the same verdict as checking each alone.
+#[must_use]
+pub fn verify_batch(checks: &[Check]) -> bool {
+    checks.iter().all(Check::verify)
+}

@@ -1,0 +1,21 @@
+//! What the ledger is made of. Each type here has one encoding, part of the format (`docs/FORMAT.md`).
+
+mod block;
+mod channel;
+mod lock;
+mod time;
+mod transaction;
+mod witness;
+
+pub use block::{Block, BlockId, Header};
+pub use channel::{
+    ChannelId, ChannelState, ChannelTerms, CloseAnswer, CloseIntent, CoSigned, Party, PendingPayment,
+    ResizeIntent, SignedState, StateClaim, StateSignature,
+};
+pub use lock::{
+    AssetId, Closing, Condition, Conditional, Deadline, Lock, Multisig, Output, Payout, Timelock,
+};
+pub use time::Time;
+pub use towpath_crypto::{Amount, ChainId, Digest};
+pub use transaction::{Entry, OutPoint, Payload, Secret, Spend, Transaction, TxBody, TxId};
+pub use witness::Witness;
