@@ -63,13 +63,31 @@ impl std::fmt::Debug for WalletSecret {
     }
 }
 
+/// One signature to check: who is said to have signed which digest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Check {
+    /// The signer.
+    pub key: WalletKey,
+    /// What was signed.
+    pub digest: Digest,
+    /// The signature.
+    pub signature: WalletSignature,
+}
+
+impl Check {
+    /// Whether this signature is valid.
+    #[must_use]
+    pub fn verify(&self) -> bool {
+        let Ok(key) = XOnlyPublicKey::from_byte_array(self.key.0) else { return false };
+        let signature = secp256k1::schnorr::Signature::from_byte_array(self.signature.0);
+        secp256k1::schnorr::verify(&signature, &self.digest.0, &key).is_ok()
+    }
+}
+
 /// Whether `signature` is `key`'s over the typed `value` on `chain`.
 #[must_use]
 pub fn verify<T: Signable>(key: &WalletKey, chain: &ChainId, value: &T, signature: &WalletSignature) -> bool {
-    let Ok(key) = XOnlyPublicKey::from_byte_array(key.0) else { return false };
-    let Digest(message) = value.signing_digest(chain);
-    secp256k1::schnorr::verify(&secp256k1::schnorr::Signature::from_byte_array(signature.0), &message, &key)
-        .is_ok()
+    Check { key: *key, digest: value.signing_digest(chain), signature: *signature }.verify()
 }
 
 impl WalletKey {

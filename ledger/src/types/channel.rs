@@ -5,7 +5,7 @@ use towpath_crypto::ed25519::{Check, PublicKey, SecretKey, Signature};
 use towpath_crypto::hash::digest;
 use towpath_crypto::{Amount, ChainId, Digest, Domain, Signable, codec};
 
-use super::lock::{Condition, Payout};
+use super::lock::Payout;
 use super::time::Time;
 use super::transaction::{OutPoint, TxId};
 
@@ -71,7 +71,8 @@ pub struct ChannelTerms {
     pub reserve: Amount,
     /// The most that ledger fees may take out of one party's balance when the channel is closed.
     pub close_fee_max: Amount,
-    /// When either party may close with the newest state without a dispute window being shortened; none = never.
+    /// When the parties' nodes close it; none = never. The ledger refuses an expiry that has passed when the channel is
+    /// opened or resized; either party may close at any time, before or after it.
     pub expiry: Option<Time>,
 }
 
@@ -226,6 +227,8 @@ pub struct CloseAnswer {
     pub closing: OutPoint,
     /// The state by which it settles.
     pub state: ChannelState,
+    /// Whether it settles with the penalty: without this, a cheater could strip the proof from the answer.
+    pub penalized: bool,
     /// The ledger fee taken out of the answering party's balance.
     pub fee: Amount,
 }
@@ -245,19 +248,4 @@ pub struct ResizeIntent {
 
 impl Signable for ResizeIntent {
     const DOMAIN: Domain = Domain::Resize;
-}
-
-/// A conditional payment inside a channel; leaves of `pending_root`, ascending by `number`.
-#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
-pub struct PendingPayment {
-    /// Unique in its channel (FAULTS C23): payments are never told apart by condition or amount.
-    pub number: u64,
-    /// Who pays if the secret is revealed in time.
-    pub payer: Party,
-    /// How much.
-    pub amount: Amount,
-    /// What the payee must reveal.
-    pub condition: Condition,
-    /// Until when, in ledger time.
-    pub expiry: Time,
 }

@@ -1,8 +1,9 @@
 //! Outputs and the closed set of rules that lock them.
 
 use bincode::{Decode, Encode};
+use towpath_crypto::hash::digest;
 use towpath_crypto::schnorr::WalletKey;
-use towpath_crypto::{Amount, Digest};
+use towpath_crypto::{Amount, Digest, Domain, codec};
 
 use super::channel::{ChannelState, ChannelTerms, Party};
 use super::time::Time;
@@ -87,6 +88,9 @@ pub struct Closing {
     pub capacity: Amount,
     /// The newest state shown so far.
     pub state: ChannelState,
+    /// The version that the author posted. Whoever supersedes raises `state`, never this: what the author knew is
+    /// measured against what it posted itself (DESIGN 4, `held`).
+    pub posted_version: u64,
     /// Who signed the close; the only one who can be penalized.
     pub author: Party,
     /// Until when it can be answered.
@@ -108,8 +112,17 @@ pub enum Condition {
     Point(WalletKey),
 }
 
+impl Condition {
+    /// The key under which its secret is recorded (`View::secret_time`, the state tree): a hash lock and a point lock
+    /// with the same 32 bytes have different ones.
+    #[must_use]
+    pub fn key(&self) -> Digest {
+        digest(Domain::StateKey, &[b"secret", &codec::encode(self)])
+    }
+}
+
 /// A conditional payment on the ledger: the payee's if the secret was recorded at or before `expiry`, else the payer's.
-#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Debug)]
 pub struct Conditional {
     /// What the payee must have revealed.
     pub condition: Condition,

@@ -3,18 +3,20 @@
 mod block;
 mod channel;
 mod lock;
+mod pending;
 mod time;
 mod transaction;
 mod witness;
 
 pub use block::{Block, BlockId, Header};
 pub use channel::{
-    ChannelId, ChannelState, ChannelTerms, CloseAnswer, CloseIntent, CoSigned, Party, PendingPayment,
-    ResizeIntent, SignedState, StateClaim, StateSignature,
+    ChannelId, ChannelState, ChannelTerms, CloseAnswer, CloseIntent, CoSigned, Party, ResizeIntent,
+    SignedState, StateClaim, StateSignature,
 };
 pub use lock::{
     AssetId, Closing, Condition, Conditional, Deadline, Lock, Multisig, Output, Payout, Timelock,
 };
+pub use pending::PendingPayment;
 pub use time::Time;
 pub use towpath_crypto::{Amount, ChainId, Digest};
 pub use transaction::{Entry, OutPoint, Payload, Secret, Spend, Transaction, TxBody, TxId};

@@ -1,10 +1,11 @@
 //! Transactions.
 
 use bincode::{Decode, Encode};
-use towpath_crypto::hash::digest;
+use towpath_crypto::hash::{digest, sha256};
+use towpath_crypto::schnorr::WalletSecret;
 use towpath_crypto::{ChainId, Digest, Domain, Signable, codec};
 
-use super::lock::{AssetId, Output};
+use super::lock::{AssetId, Condition, Output};
 use super::time::Time;
 use super::witness::Witness;
 
@@ -99,6 +100,21 @@ pub enum Secret {
     Preimage([u8; 32]),
     /// The discrete logarithm of a point lock.
     Scalar([u8; 32]),
+}
+
+impl Secret {
+    /// The condition that this secret opens; `None` for a scalar that is zero or past the group order.
+    ///
+    /// A point lock is x-only, so a scalar and its negation open the same one; whoever reads a recorded scalar tries both.
+    #[must_use]
+    pub fn condition(&self) -> Option<Condition> {
+        match self {
+            Self::Preimage(bytes) => Some(Condition::Hash(sha256(bytes))),
+            Self::Scalar(bytes) => {
+                WalletSecret::from_bytes(*bytes).ok().map(|secret| Condition::Point(secret.public()))
+            }
+        }
+    }
 }
 
 /// An output that is not spent, with the block that made it.

@@ -5,7 +5,8 @@ use towpath_crypto::Amount;
 use towpath_crypto::ed25519::Signature;
 use towpath_crypto::schnorr::{WalletKey, WalletSignature};
 
-use super::channel::{CoSigned, Party, PendingPayment, SignedState};
+use super::channel::{CoSigned, Party, SignedState};
+use super::pending::PendingPayment;
 
 /// The authority for one input. Wallet witnesses sign the whole transaction; channel witnesses carry states instead,
 /// and the rules bind the outputs, so that one transaction can close hundreds of channels without interaction.
@@ -14,7 +15,12 @@ pub enum Witness {
     /// Spends a [`super::Lock::Wallet`]: signatures over [`super::Spend`], ascending by key.
     Wallet(Vec<(WalletKey, WalletSignature)>),
     /// Spends a channel, or a closing, with final balances that both signed; paid at once.
-    Cooperative(Box<CoSigned>),
+    Cooperative {
+        /// The final state.
+        state: Box<CoSigned>,
+        /// The fee taken out of A's balance, and out of B's when A's share of it is used up.
+        fee: Amount,
+    },
     /// Spends a channel into a closing.
     Unilateral {
         /// The posted state.
@@ -59,7 +65,7 @@ pub enum Witness {
     Finalize {
         /// All conditional payments of the state.
         pending: Vec<PendingPayment>,
-        /// The fee taken out of the author's balance.
+        /// The fee taken out of the author's balance, and out of the other party's when that share is used up.
         fee: Amount,
     },
     /// Spends a channel into one of the next generation; both sign [`super::ResizeIntent`].
@@ -70,5 +76,8 @@ pub enum Witness {
         b: Signature,
     },
     /// Spends a conditional output to its payee or payer, as the secrets registry decides; by anyone.
-    Resolve,
+    Resolve {
+        /// The fee taken out of the payment.
+        fee: Amount,
+    },
 }
