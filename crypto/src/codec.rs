@@ -7,7 +7,7 @@
 use bincode::{Decode, Encode, config};
 
 /// The largest byte string that is ever decoded, in bytes; callers pass tighter limits.
-pub const DECODE_LIMIT: usize = 8 << 20;
+pub const DECODE_LIMIT: usize = crate::limits::DECODE_BYTES_MAX;
 
 type Config = config::Configuration<config::LittleEndian, config::Fixint, config::Limit<DECODE_LIMIT>>;
 

@@ -7,6 +7,8 @@ pub mod amount;
 pub mod codec;
 pub mod ed25519;
 pub mod hash;
+pub mod id;
+pub mod limits;
 pub mod schnorr;
 
 pub use amount::Amount;
