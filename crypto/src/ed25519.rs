@@ -20,6 +20,17 @@ pub struct PublicKey(pub [u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Signature(pub [u8; 64]);
 
+impl PublicKey {
+    /// Whether no honest party can have this key: not a point, not the one encoding of its point, or a point of small
+    /// order, for which anybody can sign. Refused wherever a key is registered (FAULTS L10).
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        CompressedEdwardsY(self.0)
+            .decompress()
+            .is_none_or(|point| point.is_small_order() || point.compress().0 != self.0)
+    }
+}
+
 impl std::fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&hex::encode(&self.0[..6]))

@@ -29,6 +29,6 @@ pub const SECRETS_MAX: usize = 256;
 /// Bytes of an asset's symbol.
 pub const SYMBOL_BYTES_MAX: usize = 12;
 
-/// Bytes of a transaction beside its inputs, witnesses and outputs, and the part of a fee that may be charged for them:
-/// chain id, three counts, two times, the largest payload without content.
+/// Bytes that a transaction has beside its inputs, witnesses and outputs (chain id, three counts, two times, no payload:
+/// 75), rounded up; what a settlement may charge a channel for them.
 pub const TRANSACTION_OVERHEAD_BYTES: u64 = 128;

@@ -2,13 +2,18 @@
 
 use towpath_crypto::Amount;
 
+use super::channel::{self, Answer, Registry, Spot};
 use super::demands::Demands;
 use super::error::TxError;
 use super::form::{Form, check_form};
+use super::lane::Lane;
 use super::params::Params;
 use super::signature::SignatureCheck;
-use super::{secrets, value, wallet};
-use crate::types::{ChainId, Digest, Entry, Lock, OutPoint, Secret, Time, Transaction, Witness};
+use super::wallet::Spending;
+use super::{secrets, value};
+use crate::types::{
+    ChainId, ChannelTerms, Closing, Digest, Entry, Lock, OutPoint, Secret, Time, Transaction, TxId, Witness,
+};
 use crate::view::View;
 
 /// The block in which a transaction is to be applied.
@@ -31,15 +36,6 @@ pub enum Signatures {
     Verify,
     /// Every check that [`signatures`] gives for these very bytes was found valid before.
     AlreadyVerified,
-}
-
-/// Which part of a block a transaction may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lane {
-    /// The part that is kept for closes, disputes and reveals.
-    Reserved,
-    /// The rest.
-    General,
 }
 
 /// What a valid transaction changes.
@@ -101,16 +97,31 @@ fn examine<V: View + ?Sized>(
     check_time(transaction, context.time)?;
     let spent = spent_entries(transaction, view)?;
     let secrets = secrets::recorded(transaction.body.payload.as_ref(), view, context.time)?;
-    let mut demands = Demands::default();
-    let spend = wallet::Spending::new(transaction, form.id, &spent, context);
-    for (input, ((_, entry), witness)) in spent.iter().zip(&transaction.witnesses).enumerate() {
-        check_input(input, entry, witness, &spend, &mut demands)?;
-    }
-    let checks = demands.meet(&transaction.body, context)?;
+    let demands = gather(transaction, &form, &spent, &Registry::new(&view, &secrets), context)?;
+    let met = demands.meet(&transaction.body, context)?;
     let fee = value::fee(&transaction.body, &spent, form.bytes, context)?;
+    if fee < met.drawn {
+        return Err(TxError::FeePocketed { drawn: met.drawn, fee });
+    }
+    let lane = Lane::of(transaction, &met);
     let created = created_entries(transaction, &form, context);
-    let lane = Lane::General;
-    Ok((Changes { spent, created, secrets, fee, bytes: form.bytes, lane }, checks))
+    Ok((Changes { spent, created, secrets, fee, bytes: form.bytes, lane }, met.checks))
+}
+
+fn gather(
+    transaction: &Transaction,
+    form: &Form,
+    spent: &[(OutPoint, Entry)],
+    registry: &Registry<'_>,
+    context: &BlockContext<'_>,
+) -> Result<Demands, TxError> {
+    let mut demands = Demands::default();
+    let spending = Spending::new(transaction, form.id, spent, context);
+    for (input, ((outpoint, entry), witness)) in spent.iter().zip(&transaction.witnesses).enumerate() {
+        let spot = Spot { input, outpoint, entry, witness, registry, context };
+        check_input(&spot, form.id, &spending, &mut demands)?;
+    }
+    Ok(demands)
 }
 
 fn check_time(transaction: &Transaction, now: Time) -> Result<(), TxError> {
@@ -133,19 +144,71 @@ fn spent_entries<V: View + ?Sized>(
 }
 
 fn check_input(
-    input: usize,
-    entry: &Entry,
-    witness: &Witness,
-    spending: &wallet::Spending,
+    spot: &Spot<'_>,
+    transaction: TxId,
+    spending: &Spending,
     demands: &mut Demands,
 ) -> Result<(), TxError> {
-    match (&entry.output.lock, witness) {
-        (Lock::Wallet(payout), Witness::Wallet(signatures)) => {
-            spending.check(input, payout, signatures, demands)
+    match &spot.entry.output.lock {
+        Lock::Wallet(payout) => {
+            let Witness::Wallet(signatures) = spot.witness else {
+                return Err(TxError::WitnessKind(spot.input));
+            };
+            spending.check(spot.input, payout, signatures, demands)
         }
-        (Lock::Wallet(_) | Lock::Channel(_) | Lock::Closing(_) | Lock::Conditional(_), _) => {
-            Err(TxError::WitnessKind(input))
+        Lock::Channel(terms) => spend_channel(spot, terms, transaction, demands),
+        Lock::Closing(closing) => spend_closing(spot, closing, demands),
+        Lock::Conditional(conditional) => {
+            let Witness::Resolve { fee } = spot.witness else {
+                return Err(TxError::WitnessKind(spot.input));
+            };
+            channel::resolve(spot, conditional, *fee, demands)
         }
+    }
+}
+
+fn spend_channel(
+    spot: &Spot<'_>,
+    terms: &ChannelTerms,
+    transaction: TxId,
+    demands: &mut Demands,
+) -> Result<(), TxError> {
+    match spot.witness {
+        Witness::Cooperative { state, fee } => {
+            channel::cooperative_channel(spot, terms, state, *fee, demands)
+        }
+        Witness::Unilateral { state, author, fee, signature } => {
+            channel::unilateral(spot, terms, (state, *author, *fee), signature, demands)
+        }
+        Witness::Resize { a, b } => channel::resize(spot, terms, (a, b), transaction, demands),
+        Witness::Wallet(_)
+        | Witness::Supersede { .. }
+        | Witness::Penalize { .. }
+        | Witness::Answer { .. }
+        | Witness::Finalize { .. }
+        | Witness::Resolve { .. } => Err(TxError::WitnessKind(spot.input)),
+    }
+}
+
+fn spend_closing(spot: &Spot<'_>, closing: &Closing, demands: &mut Demands) -> Result<(), TxError> {
+    match spot.witness {
+        Witness::Cooperative { state, fee } => {
+            channel::cooperative_closing(spot, closing, state, *fee, demands)
+        }
+        Witness::Supersede { state, fee } => channel::supersede(spot, closing, state, *fee, demands),
+        Witness::Penalize { state, proof, fee } => {
+            channel::penalize(spot, closing, (state.as_deref(), proof), *fee, demands)
+        }
+        Witness::Answer { state, proof, pending, fee, signature } => {
+            let (state, proof) = (state.as_deref(), proof.as_deref());
+            let answer = Answer { state, proof, pending, fee: *fee, signature };
+            channel::answer(spot, closing, &answer, demands)
+        }
+        Witness::Finalize { pending, fee } => channel::finalize(spot, closing, pending, *fee, demands),
+        Witness::Wallet(_)
+        | Witness::Unilateral { .. }
+        | Witness::Resize { .. }
+        | Witness::Resolve { .. } => Err(TxError::WitnessKind(spot.input)),
     }
 }
 

@@ -1,14 +1,80 @@
-//! What the inputs of a transaction demand of it: signatures, and outputs.
+//! What the inputs of a transaction demand of it: signatures, payments, and the outputs in which channels go on.
+//!
+//! Gathered input by input, then held against the outputs (SPEC L-17 to L-19). Payments are summed over all inputs for
+//! each lock, and the outputs must pay at least that sum: so a hub's payouts merge, and nobody can count one output twice.
+
+use std::collections::BTreeMap;
+
+use towpath_crypto::Amount;
 
 use super::apply::BlockContext;
+use super::channel::{check_opening, check_terms};
 use super::error::TxError;
 use super::signature::SignatureCheck;
-use crate::types::{AssetId, Lock, Output, TxBody};
+use crate::types::{
+    AssetId, ChannelId, ChannelTerms, Closing, Conditional, Lock, OutPoint, Output, Payout, TxBody,
+};
 
-/// Gathered input by input, then held against the outputs.
+/// A lock to which something is owed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Creditor {
+    /// A party, or the payee or payer of a conditional payment.
+    Payout(Payout),
+    /// A conditional payment that is still open.
+    Conditional(Box<Conditional>),
+}
+
+/// What must be paid to whom.
+#[derive(Debug, Clone)]
+pub(super) struct Due {
+    /// To whom.
+    pub(super) creditor: Creditor,
+    /// In which asset.
+    pub(super) asset: AssetId,
+    /// How much.
+    pub(super) amount: Amount,
+}
+
+impl Due {
+    /// The output that pays it.
+    pub(super) fn output(&self) -> Output {
+        let lock = match &self.creditor {
+            Creditor::Payout(payout) => Lock::Wallet(payout.clone()),
+            Creditor::Conditional(conditional) => Lock::Conditional(conditional.clone()),
+        };
+        Output { asset: self.asset, amount: self.amount, lock }
+    }
+}
+
+/// The output in which a channel goes on.
+#[derive(Debug)]
+enum Successor {
+    /// This very one.
+    Closing(Output),
+    /// One with these terms; its amount is the new capacity.
+    Resized(AssetId, ChannelTerms),
+}
+
+/// Everything demanded.
 #[derive(Debug, Default)]
 pub(super) struct Demands {
     checks: Vec<SignatureCheck>,
+    owed: BTreeMap<(AssetId, Creditor), Amount>,
+    successors: BTreeMap<ChannelId, Successor>,
+    drawn: Amount,
+}
+
+/// What is left to check once the outputs are found to be right.
+#[derive(Debug)]
+pub(super) struct Met {
+    /// The signatures.
+    pub(super) checks: Vec<SignatureCheck>,
+    /// The fees that were taken out of channels: the transaction must pay at least as much.
+    pub(super) drawn: Amount,
+    /// How many outputs no input demands, channels apart.
+    pub(super) free_outputs: usize,
+    /// How many channels are opened.
+    pub(super) openings: usize,
 }
 
 impl Demands {
@@ -17,26 +83,143 @@ impl Demands {
         self.checks.push(check);
     }
 
-    /// Checks the outputs; what is left to check are the signatures.
-    pub(super) fn meet(
-        self,
-        body: &TxBody,
-        context: &BlockContext<'_>,
-    ) -> Result<Vec<SignatureCheck>, TxError> {
-        for (index, output) in body.outputs.iter().enumerate() {
-            check_output(index, output, context)?;
+    /// Demands that at least this is paid; nothing is owed where nothing is left.
+    pub(super) fn owe(&mut self, due: &Due) -> Result<(), TxError> {
+        if due.amount.is_zero() {
+            return Ok(());
         }
-        Ok(self.checks)
+        let owed = self.owed.entry((due.asset, due.creditor.clone())).or_default();
+        *owed = owed.checked_add(due.amount).ok_or(TxError::Overflow)?;
+        Ok(())
+    }
+
+    /// Demands that this much of the channels' funds is really paid as fee.
+    pub(super) fn draw(&mut self, fee: Amount) -> Result<(), TxError> {
+        self.drawn = self.drawn.checked_add(fee).ok_or(TxError::Overflow)?;
+        Ok(())
+    }
+
+    /// Demands exactly one output of this channel, and that it is this one.
+    pub(super) fn continue_as(&mut self, channel: ChannelId, closing: Output) -> Result<(), TxError> {
+        self.succeed(channel, Successor::Closing(closing))
+    }
+
+    /// Demands exactly one output of this channel, with these terms.
+    pub(super) fn resize_to(&mut self, asset: AssetId, terms: ChannelTerms) -> Result<(), TxError> {
+        self.succeed(terms.id, Successor::Resized(asset, terms))
+    }
+
+    fn succeed(&mut self, channel: ChannelId, successor: Successor) -> Result<(), TxError> {
+        // A channel has one unspent output at any time, so two inputs never lead to the same channel.
+        match self.successors.insert(channel, successor) {
+            None => Ok(()),
+            Some(_) => Err(TxError::TwiceContinued(channel)),
+        }
+    }
+
+    /// Holds the demands against the outputs.
+    pub(super) fn meet(mut self, body: &TxBody, context: &BlockContext<'_>) -> Result<Met, TxError> {
+        let mut paid = BTreeMap::new();
+        let (mut free_outputs, mut openings) = (0, 0);
+        for (index, output) in body.outputs.iter().enumerate() {
+            match &output.lock {
+                Lock::Wallet(payout) => {
+                    let creditor = Creditor::Payout(payout.clone());
+                    if !self.pay(&mut paid, output, creditor)? {
+                        check_dust(index, output, context)?;
+                        free_outputs += 1;
+                    }
+                }
+                Lock::Conditional(conditional) => {
+                    let creditor = Creditor::Conditional(conditional.clone());
+                    if !self.pay(&mut paid, output, creditor)? {
+                        return Err(TxError::Undemanded(index));
+                    }
+                }
+                Lock::Channel(terms) if terms.generation == 0 => {
+                    open(index, output, terms, body, context)?;
+                    openings += 1;
+                }
+                Lock::Channel(terms) => self.resized(index, output, terms, context)?,
+                Lock::Closing(closing) => self.closing(index, output, closing)?,
+            }
+        }
+        self.all_met(&paid)?;
+        Ok(Met { checks: self.checks, drawn: self.drawn, free_outputs, openings })
+    }
+
+    /// Counts an output towards what its lock is owed; false if nothing is.
+    fn pay(
+        &self,
+        paid: &mut BTreeMap<(AssetId, Creditor), Amount>,
+        output: &Output,
+        creditor: Creditor,
+    ) -> Result<bool, TxError> {
+        let key = (output.asset, creditor);
+        if !self.owed.contains_key(&key) {
+            return Ok(false);
+        }
+        let sum = paid.entry(key).or_default();
+        *sum = sum.checked_add(output.amount).ok_or(TxError::Overflow)?;
+        Ok(true)
+    }
+
+    fn resized(
+        &mut self,
+        index: usize,
+        output: &Output,
+        terms: &ChannelTerms,
+        context: &BlockContext<'_>,
+    ) -> Result<(), TxError> {
+        match self.successors.remove(&terms.id) {
+            Some(Successor::Resized(asset, expected)) if asset == output.asset && expected == *terms => {
+                check_terms(terms, (asset, output.amount), context.params, context.time)
+                    .map_err(|fault| TxError::BadTerms { index, fault })
+            }
+            Some(Successor::Resized(..) | Successor::Closing(_)) => Err(TxError::WrongSuccessor(index)),
+            None => Err(TxError::Undemanded(index)),
+        }
+    }
+
+    fn closing(&mut self, index: usize, output: &Output, closing: &Closing) -> Result<(), TxError> {
+        match self.successors.remove(&closing.terms.id) {
+            Some(Successor::Closing(expected)) if expected == *output => Ok(()),
+            Some(Successor::Closing(_) | Successor::Resized(..)) => Err(TxError::WrongSuccessor(index)),
+            None => Err(TxError::Undemanded(index)),
+        }
+    }
+
+    fn all_met(&self, paid: &BTreeMap<(AssetId, Creditor), Amount>) -> Result<(), TxError> {
+        if let Some(channel) = self.successors.keys().next() {
+            return Err(TxError::NotContinued(*channel));
+        }
+        for (key, owed) in &self.owed {
+            let paid = paid.get(key).copied().unwrap_or(Amount::ZERO);
+            if paid < *owed {
+                return Err(TxError::Underpaid { owed: *owed, paid });
+            }
+        }
+        Ok(())
     }
 }
 
-fn check_output(index: usize, output: &Output, context: &BlockContext<'_>) -> Result<(), TxError> {
+fn check_dust(index: usize, output: &Output, context: &BlockContext<'_>) -> Result<(), TxError> {
     let least = context.params.output_min;
-    match &output.lock {
-        Lock::Wallet(_) if output.asset == AssetId::NATIVE && output.amount < least => {
-            Err(TxError::Dust { index, least })
-        }
-        Lock::Wallet(_) => Ok(()),
-        Lock::Channel(_) | Lock::Closing(_) | Lock::Conditional(_) => Err(TxError::Undemanded(index)),
+    if output.asset == AssetId::NATIVE && output.amount < least {
+        return Err(TxError::Dust { index, least });
     }
+    Ok(())
+}
+
+fn open(
+    index: usize,
+    output: &Output,
+    terms: &ChannelTerms,
+    body: &TxBody,
+    context: &BlockContext<'_>,
+) -> Result<(), TxError> {
+    let first: &OutPoint = body.inputs.first().ok_or(TxError::Undemanded(index))?;
+    let position = u32::try_from(index).map_err(|_| TxError::Overflow)?;
+    check_opening(terms, (output.asset, output.amount), (first, position), context)
+        .map_err(|fault| TxError::BadTerms { index, fault })
 }

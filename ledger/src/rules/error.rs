@@ -2,7 +2,8 @@
 
 use towpath_crypto::{Amount, Digest};
 
-use crate::types::{AssetId, ChainId, OutPoint, Time};
+use super::channel::{ChannelFault, TermsFault};
+use crate::types::{AssetId, ChainId, ChannelId, OutPoint, Time};
 use crate::view::ViewError;
 
 /// Why a transaction is refused. Only [`TxError::View`] says nothing about the transaction.
@@ -96,6 +97,47 @@ pub enum TxError {
     /// A channel, closing or conditional output that no input of the transaction leads to.
     #[error("output {0} is of a kind that none of the inputs leads to")]
     Undemanded(usize),
+    /// A channel, closing or conditional input that may not be spent so.
+    #[error("input {input}: {fault}")]
+    Channel {
+        /// The input.
+        input: usize,
+        /// What is wrong.
+        fault: ChannelFault,
+    },
+    /// The terms of a channel that is opened or resized.
+    #[error("channel in output {index}: {fault}")]
+    BadTerms {
+        /// The output.
+        index: usize,
+        /// What is wrong.
+        fault: TermsFault,
+    },
+    /// A channel output that differs from the one to which its input leads.
+    #[error("output {0} is not the one to which its channel's input leads")]
+    WrongSuccessor(usize),
+    /// A channel that should go on in an output, but in none.
+    #[error("no output goes on with channel {0:?}")]
+    NotContinued(ChannelId),
+    /// Two inputs that go on with one channel.
+    #[error("two inputs go on with channel {0:?}")]
+    TwiceContinued(ChannelId),
+    /// A lock that gets less than what all inputs together owe it.
+    #[error("a lock is owed {owed} and paid {paid}")]
+    Underpaid {
+        /// What the inputs owe it.
+        owed: Amount,
+        /// What the outputs pay it.
+        paid: Amount,
+    },
+    /// Fees taken out of channels that are not paid as fee.
+    #[error("takes {drawn} as fees out of channels, but pays a fee of {fee}")]
+    FeePocketed {
+        /// Taken out of channels.
+        drawn: Amount,
+        /// The transaction's fee.
+        fee: Amount,
+    },
     /// A sum past the largest amount.
     #[error("amounts add up past the largest amount")]
     Overflow,
