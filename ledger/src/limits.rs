@@ -32,3 +32,58 @@ pub const SYMBOL_BYTES_MAX: usize = 12;
 /// Bytes that a transaction has beside its inputs, witnesses and outputs (chain id, three counts, two times, no payload:
 /// 75), rounded up; what a settlement may charge a channel for them.
 pub const TRANSACTION_OVERHEAD_BYTES: u64 = 128;
+
+/// The largest encoded block, in bytes: what gossip, sync, the consensus log and storage accept as one block. A genesis
+/// chooses its own within it. 2 MiB are some 5,000 wallet transactions; verified on one core in well under a second.
+pub const BLOCK_BYTES_MAX: u32 = 2 << 20;
+
+/// Transactions in one block: bytes bind first, since none is below 200 bytes; this bounds what is counted before.
+pub const BLOCK_TRANSACTIONS_MAX: usize = 16_384;
+
+/// The longest step of ledger time that a genesis may choose: every window counts in such steps, and a heartbeat comes
+/// at half of it.
+pub const BLOCK_STEP_MS_MAX: u64 = 10 * 60_000;
+
+/// How far ahead of a validator's clock a genesis may let a block's time be: clocks that are set by the network agree to
+/// far better than this.
+pub const CLOCK_DRIFT_MS_MAX: u64 = 60_000;
+
+/// Validators of one ledger: each signs every block, so a certificate grows by 96 bytes and one verification for each.
+pub const VALIDATORS_MAX: usize = 128;
+
+/// Secrets that one block forgets: more than one full block records, so that forgetting keeps up, and few enough that
+/// it costs a block some 10 ms.
+pub const SECRETS_FORGOTTEN_MAX: usize = 1_024;
+
+/// Candidates in a row that do not fit before a block counts as full: what follows is as large on average.
+pub const PACKING_MISSES_MAX: usize = 64;
+
+/// Headers that a light client remembers, to notice a fork among them: some 8 MB with a hundred validators each.
+pub const LIGHT_HEADERS_MAX: usize = 512;
+
+/// Bytes of a genesis file: as many allocations as there may be, to long addresses.
+pub const GENESIS_BYTES_MAX: usize = 8 << 20;
+
+/// Allocations of a genesis: all are in memory at once, and block 0's part of the state tree is one write batch.
+pub const GENESIS_ALLOCATIONS_MAX: usize = 10_000;
+
+/// Assets of a genesis, beside the native one.
+pub const GENESIS_ASSETS_MAX: usize = 64;
+
+/// Bytes of a ledger's name.
+pub const CHAIN_NAME_BYTES_MAX: usize = 32;
+
+/// Decimals of an asset: one more and the largest amount would not hold ten units on a screen.
+pub const DECIMALS_MAX: u8 = 18;
+
+/// Blocks' worth of transactions that each queue of the mempool holds: half a minute at a block a second.
+pub const POOL_BLOCKS: u64 = 32;
+
+/// The part of a queue that one peer may fill: a few peers together can, one alone can't.
+pub const POOL_SOURCE_SHARE: u64 = 8;
+
+/// What is kept beside each waiting transaction, in bytes: indexes, ids, allocations.
+pub const POOL_OVERHEAD_BYTES: u64 = 1_024;
+
+/// Blocks for which a transaction waits at most: a quarter of an hour at a block a second.
+pub const POOL_HEIGHTS_MAX: u64 = 1_024;

@@ -26,6 +26,13 @@ pub trait View {
     /// # Errors
     /// [`ViewError`] if the ledger could not be read.
     fn secret_time(&self, condition: &Digest) -> Result<Option<Time>, ViewError>;
+
+    /// The secrets that were recorded at or before `time`, ascending by time and then by key, the first `limit` of
+    /// them: those that a block forgets (SPEC B-18). Each node must give the same answer.
+    ///
+    /// # Errors
+    /// [`ViewError`] if the ledger could not be read.
+    fn secrets_until(&self, time: Time, limit: usize) -> Result<Vec<(Time, Digest)>, ViewError>;
 }
 
 impl<V: View + ?Sized> View for &V {
@@ -35,6 +42,10 @@ impl<V: View + ?Sized> View for &V {
 
     fn secret_time(&self, condition: &Digest) -> Result<Option<Time>, ViewError> {
         (**self).secret_time(condition)
+    }
+
+    fn secrets_until(&self, time: Time, limit: usize) -> Result<Vec<(Time, Digest)>, ViewError> {
+        (**self).secrets_until(time, limit)
     }
 }
 
@@ -83,6 +94,11 @@ impl<V: View + ?Sized> View for Overlay<'_, V> {
             None => self.base.secret_time(condition),
         }
     }
+
+    /// Of the base alone: what this block records has its time, and nothing that young is forgotten.
+    fn secrets_until(&self, time: Time, limit: usize) -> Result<Vec<(Time, Digest)>, ViewError> {
+        self.base.secrets_until(time, limit)
+    }
 }
 
 /// A whole ledger in memory: for tests and the simulator.
@@ -112,5 +128,13 @@ impl View for MemoryView {
 
     fn secret_time(&self, condition: &Digest) -> Result<Option<Time>, ViewError> {
         Ok(self.secrets.get(condition).copied())
+    }
+
+    fn secrets_until(&self, time: Time, limit: usize) -> Result<Vec<(Time, Digest)>, ViewError> {
+        let old = self.secrets.iter().filter(|(_, recorded)| **recorded <= time);
+        let mut found: Vec<(Time, Digest)> = old.map(|(key, recorded)| (*recorded, *key)).collect();
+        found.sort_unstable();
+        found.truncate(limit);
+        Ok(found)
     }
 }

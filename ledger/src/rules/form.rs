@@ -85,7 +85,7 @@ fn check_output(index: usize, output: &Output) -> Result<(), TxError> {
 }
 
 /// Checks that somebody, and not just anybody, can spend what is paid to `payout` (SPEC L-7, L-8).
-pub(super) fn check_payout(payout: &Payout) -> Result<(), LockFault> {
+pub(crate) fn check_payout(payout: &Payout) -> Result<(), LockFault> {
     match payout {
         Payout::Key(key) => check_key(key),
         Payout::Timelock(timelock) => check_key(&timelock.key),

@@ -17,6 +17,7 @@ mod wallet;
 pub use apply::{BlockContext, Changes, Signatures, apply_transaction, signatures};
 pub use channel::{ChannelFault, StateFault, TermsFault, check_state, check_terms};
 pub use error::{LockFault, PayloadFault, TxError, WalletFault};
+pub(crate) use form::check_payout;
 pub use form::{Form, check_form};
 pub use lane::{Evidence, Lane, Penalty};
 pub use params::{Params, ParamsError};
