@@ -3,6 +3,8 @@
 //! `S` must be canonical; `A` and `R` are decompressed leniently; the equation is the cofactored one,
 //! `[8](R + [k]A − [S]B) = 0`. Only so do single and batched verification agree on every input.
 
+mod batch;
+
 use bincode::{Decode, Encode};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -10,6 +12,7 @@ use curve25519_dalek::traits::IsIdentity;
 use ed25519_dalek::Signer as _;
 use sha2::{Digest as _, Sha512};
 
+use self::batch::{Batch, Claim};
 use crate::hash::{ChainId, Digest, Signable};
 
 /// An Ed25519 public key as it is sent and stored; it may not be a point.
@@ -94,6 +97,10 @@ impl Check {
     pub fn verify(&self) -> bool {
         verify_bytes(&self.key, &self.digest.0, &self.signature)
     }
+
+    fn claim(&self) -> Claim<'_> {
+        Claim { key: &self.key, message: &self.digest.0, signature: &self.signature }
+    }
 }
 
 /// Whether `signature` is `key`'s over the typed `value` on `chain`.
@@ -124,8 +131,19 @@ fn challenge(r: &[u8; 32], key: &PublicKey, message: &[u8]) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&hash.into())
 }
 
-/// Whether all of `checks` are valid; the same verdict as checking each alone.
+/// Whether all of `checks` are valid; the same verdict as checking each alone, at about three fifths of the cost from
+/// 64 on, and at a third if they share a key.
 #[must_use]
 pub fn verify_batch(checks: &[Check]) -> bool {
-    checks.iter().all(Check::verify)
+    match checks {
+        [one] => one.verify(),
+        many => Batch::new(many.iter().map(Check::claim)).verify(),
+    }
+}
+
+/// Which of `checks` are valid, in their order: one sum if all are, else the sum is split to find the invalid ones, so
+/// that one bad signature does not spoil the others. If all are bad it costs about twice what singles cost.
+#[must_use]
+pub fn verify_each(checks: &[Check]) -> Vec<bool> {
+    Batch::new(checks.iter().map(Check::claim)).verify_each()
 }
