@@ -10,6 +10,7 @@ pub mod hash;
 pub mod id;
 pub mod limits;
 pub mod schnorr;
+pub mod session;
 
 pub use amount::Amount;
 pub use hash::{ChainId, Digest, Domain, Signable};
