@@ -51,7 +51,7 @@ impl Session {
         let written = self.noise.write_message(plain, &mut wire[start..]).map_err(|_| self.poison())?;
         wire.truncate(start + written);
         self.sealed += 1;
-        if self.sealed % REKEY_EVERY == 0 {
+        if self.sealed.is_multiple_of(REKEY_EVERY) {
             self.noise.rekey_outgoing();
         }
         Ok(())
@@ -71,7 +71,7 @@ impl Session {
         };
         plain.truncate(start + read);
         self.opened += 1;
-        if self.opened % REKEY_EVERY == 0 {
+        if self.opened.is_multiple_of(REKEY_EVERY) {
             self.noise.rekey_incoming();
         }
         Ok(())
