@@ -101,7 +101,8 @@ impl<H: Host, W: Wal> Engine<H, W> {
         }
         let core = convert::vote_to_core(signed);
         let votes = self.state.driver.votes();
-        if place == Place::Deciding && (self.too_far_ahead(vote.round) || votes.is_saturated_conflict(&core)) {
+        if place == Place::Deciding && (self.too_far_ahead(vote.round) || votes.is_saturated_conflict(&core))
+        {
             return Ok(GossipVerdict::Ignore);
         }
         if !self.env.keys.verify(&signed.validator, vote, &signed.signature) {
@@ -120,7 +121,11 @@ impl<H: Host, W: Wal> Engine<H, W> {
         Ok(GossipVerdict::Accept)
     }
 
-    fn admit_proposal(&mut self, signed: &SignedProposal, bytes: usize) -> Result<GossipVerdict, EngineError> {
+    fn admit_proposal(
+        &mut self,
+        signed: &SignedProposal,
+        bytes: usize,
+    ) -> Result<GossipVerdict, EngineError> {
         let claim = signed.claim();
         let place = self.place(claim.height);
         if place == Place::Elsewhere || (place == Place::Deciding && self.too_far_ahead(claim.round)) {

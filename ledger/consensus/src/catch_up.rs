@@ -104,7 +104,11 @@ impl CatchUp {
         let behind = tip.saturating_sub(next).saturating_add(1);
         let count = u32::try_from(behind).unwrap_or(u32::MAX).min(limits::SYNC_BLOCKS);
         self.last = Some(peer);
-        Some(self.begin(Pending { peer, request: SyncRequest { from: next, count }, purpose: Purpose::Follow }))
+        Some(self.begin(Pending {
+            peer,
+            request: SyncRequest { from: next, count },
+            purpose: Purpose::Follow,
+        }))
     }
 
     /// Starts a request for the certificate of `height`, which `peer` says to have decided otherwise.

@@ -366,7 +366,10 @@ impl<H: Host, W: Wal> Engine<H, W> {
         self.applied(height, block)?;
         self.env.out.push(Output::Committed { height, round, block, by });
         self.env.out.extend(decided.evidence.into_iter().map(Output::Evidence));
-        self.announce();
+        // While catching up, the next status tick is soon enough.
+        if by == Decision::Votes {
+            self.announce();
+        }
         self.env.arm(Tick::Pace, self.env.config.interval_min);
         Ok(())
     }

@@ -57,7 +57,9 @@ pub enum Fault {
     #[error("the consensus log cannot be written or read: {0}; check the disk, then restart")]
     Log(LogError),
     /// The log holds bytes that this version did not write.
-    #[error("record {index} of height {height} of the consensus log is damaged: {reason}; restore from a peer")]
+    #[error(
+        "record {index} of height {height} of the consensus log is damaged: {reason}; restore from a peer"
+    )]
     LogDamaged {
         /// The height.
         height: u64,
@@ -118,7 +120,9 @@ pub enum Fault {
         theirs: Box<CommitCertificate>,
     },
     /// A message with this node's valid signature that this node has no record of.
-    #[error("this node's key signed a message of height {height}, round {round} that this node did not: another node uses the same key, or the data here is older than what was sent; never run two, and restore the newest data")]
+    #[error(
+        "this node's key signed a message of height {height}, round {round} that this node did not: another node uses the same key, or the data here is older than what was sent; never run two, and restore the newest data"
+    )]
     KeyInUse {
         /// The height.
         height: u64,

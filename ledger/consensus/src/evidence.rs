@@ -1,11 +1,11 @@
 //! Proof that a validator signed two contents where it may sign one.
 
 use bincode::{Decode, Encode};
-use towpath_crypto::ed25519::{self, PublicKey, Signature};
 use towpath_crypto::ChainId;
+use towpath_crypto::ed25519::{self, PublicKey, Signature};
 
-use crate::convert;
 use crate::context::Ctx;
+use crate::convert;
 use crate::vote::ProposalClaim;
 use crate::wire::SignedVote;
 
@@ -86,9 +86,7 @@ impl Evidence {
 }
 
 /// What the core collected at a height, at most three pairs of a kind for a validator.
-pub fn from_core(
-    proposals: &arc_malachitebft_core_consensus::MisbehaviorEvidence<Ctx>,
-) -> Vec<Evidence> {
+pub fn from_core(proposals: &arc_malachitebft_core_consensus::MisbehaviorEvidence<Ctx>) -> Vec<Evidence> {
     let votes = proposals.votes.iter().flat_map(|(_, pairs)| pairs).filter_map(|(first, second)| {
         Some(Evidence::Votes(convert::vote_from_core(first)?, convert::vote_from_core(second)?))
     });

@@ -29,13 +29,7 @@ pub(crate) enum Record {
     /// A proposal, anyone's.
     Proposal(SignedClaim),
     /// A block and what the ledger said about it.
-    Value {
-        round: u32,
-        valid_round: Option<u32>,
-        proposer: PublicKey,
-        block: BlockId,
-        verdict: Verdict,
-    },
+    Value { round: u32, valid_round: Option<u32>, proposer: PublicKey, block: BlockId, verdict: Verdict },
     /// A quorum of prevotes.
     Polka(PolkaCertificate),
     /// A timer that fired.
@@ -97,7 +91,10 @@ fn record_of(input: &Input<Ctx>) -> Option<(Record, Option<Arc<Block>>)> {
             };
             Some((Record::Timeout { step, round: timeout.round.as_u32()? }, None))
         }
-        Input::StartHeight(..) | Input::RoundCertificate(_) | Input::Propose(_) | Input::SyncValueResponse(_) => None,
+        Input::StartHeight(..)
+        | Input::RoundCertificate(_)
+        | Input::Propose(_)
+        | Input::SyncValueResponse(_) => None,
     }
 }
 
@@ -156,13 +153,7 @@ pub(crate) struct Log {
 impl Log {
     /// An empty log of `height`.
     pub const fn new(height: u64) -> Self {
-        Self {
-            height,
-            next: 0,
-            pending: Vec::new(),
-            bodies: BTreeSet::new(),
-            replayed: BTreeSet::new(),
-        }
+        Self { height, next: 0, pending: Vec::new(), bodies: BTreeSet::new(), replayed: BTreeSet::new() }
     }
 
     /// The log of `height` as it is on disk, with the inputs that it holds.

@@ -74,7 +74,9 @@ impl SyncResponse {
             wire::check_block(block)?;
             let heights = block.header.height == expected && certificate.height == expected;
             if !heights || block.id() != certificate.block {
-                return Err(WireError::Invalid("the certificate is not the block's, or the height not the asked"));
+                return Err(WireError::Invalid(
+                    "the certificate is not the block's, or the height not the asked",
+                ));
             }
         }
         Ok(response)

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use towpath_crypto::ed25519::{PublicKey, Signature};
 use towpath_crypto::codec::{self, CodecError};
+use towpath_crypto::ed25519::{PublicKey, Signature};
 use towpath_ledger::{Block, BlockId};
 
 use crate::limits;
