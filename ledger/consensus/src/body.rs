@@ -1,12 +1,10 @@
 //! Binds a block's body to its header.
 
-use towpath_crypto::{Digest, Domain, codec, hash};
-use towpath_ledger::Transaction;
+use towpath_crypto::Digest;
+use towpath_ledger::{Transaction, merkle};
 
 /// The root that a header must name.
 pub(crate) fn root(transactions: &[Transaction]) -> Digest {
-    if transactions.is_empty() {
-        return Digest::ZERO;
-    }
-    hash::digest(Domain::TransactionsNode, &[&codec::encode(transactions)])
+    let leaves: Vec<Digest> = transactions.iter().map(merkle::leaf).collect();
+    merkle::root(&leaves)
 }

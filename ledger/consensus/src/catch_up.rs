@@ -67,11 +67,6 @@ impl CatchUp {
         }
     }
 
-    /// The block that was applied at `height`, if that is not long ago.
-    pub fn applied_at(&self, height: u64) -> Option<BlockId> {
-        self.recent.get(&height).copied()
-    }
-
     /// A peer names its tip. Whether it names another block than this node applied at that height.
     pub fn heard(&mut self, peer: PeerId, status: &Status) -> bool {
         let Some(tip) = self.peers.get_mut(&peer) else { return false };

@@ -79,7 +79,7 @@ impl Config {
             precommit: self.vote,
             precommit_delta: self.step,
             rebroadcast: self.rebroadcast,
-            max_timeout: limits::TIMER,
+            max_timeout: limits::TIMEOUT,
         }
     }
 }

@@ -7,11 +7,8 @@ use std::sync::Arc;
 use arc_malachitebft_core_types as mt;
 use mt::{NilOrVal, Round, VoteType};
 use towpath_crypto::ed25519::{PublicKey, SecretKey, Signature};
+use towpath_ledger::chain::{Validator, ValidatorSet};
 use towpath_ledger::{Block, BlockId};
-
-use crate::error::SetError;
-use crate::limits;
-use crate::vote::Validator;
 
 /// A block height.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -252,26 +249,13 @@ pub struct Set {
 }
 
 impl Set {
-    /// Sorts and checks.
-    pub fn new(validators: &[Validator]) -> Result<Self, SetError> {
-        let (count, limit) = (validators.len(), limits::VALIDATORS);
-        if count == 0 {
-            return Err(SetError::Empty);
-        }
-        if count > limit {
-            return Err(SetError::TooMany { count, limit });
-        }
-        let mut members: Vec<Member> =
-            validators.iter().map(|v| Member { address: Address(v.key), power: v.power }).collect();
-        members.sort_by_key(|member| member.address);
-        let twice = members.windows(2).any(|pair| matches!(pair, [a, b] if a.address == b.address));
-        if twice || members.iter().any(|member| member.power == 0) {
-            return Err(SetError::Malformed);
-        }
-        let power = members.iter().try_fold(0u64, |sum, member| sum.checked_add(member.power));
-        // The core multiplies the power by three, and panics when that overflows.
-        let power = power.filter(|power| power.checked_mul(3).is_some()).ok_or(SetError::TooPowerful)?;
-        Ok(Self { members: members.into(), power })
+    /// The ledger's set as the core takes it; `None` if thrice its power is past the largest number, which the core
+    /// computes and would panic on.
+    pub fn new(validators: &ValidatorSet) -> Option<Self> {
+        let power = validators.total_power();
+        power.checked_mul(3)?;
+        let member = |v: &Validator| Member { address: Address(v.key), power: v.power };
+        Some(Self { members: validators.members().iter().map(member).collect(), power })
     }
 
     /// Whether `key` is a validator.

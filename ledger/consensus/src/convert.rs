@@ -5,9 +5,10 @@ use arc_malachitebft_core_types as mt;
 use mt::{NilOrVal, Round, RoundCertificateType, VoteType};
 
 use crate::context::{Address, Ballot, Ctx, Height, Id, Proposal, Value};
-use crate::vote::{CommitCertificate, ProposalClaim, Vote, VoteKind};
+use crate::vote::ProposalClaim;
 use crate::wire::{PolkaCertificate, RoundCertificate, RoundReason, RoundVote, SignedProposal, SignedVote};
 use towpath_ledger::BlockId;
+use towpath_ledger::chain::{CommitCertificate, Vote, VoteKind};
 
 pub const fn kind_of(kind: VoteType) -> VoteKind {
     match kind {

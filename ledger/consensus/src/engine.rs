@@ -365,7 +365,9 @@ impl<H: Host, W: Wal> Engine<H, W> {
         self.env.host.commit(&decided).map_err(|error| self.halt(Fault::Host(error)))?;
         self.applied(height, block)?;
         self.env.out.push(Output::Committed { height, round, block, by });
-        self.env.out.extend(decided.evidence.into_iter().map(Output::Evidence));
+        self.env
+            .out
+            .extend(decided.evidence.into_iter().map(|evidence| Output::Evidence(Box::new(evidence))));
         // While catching up, the next status tick is soon enough.
         if by == Decision::Votes {
             self.announce();
@@ -418,7 +420,7 @@ impl<H: Host, W: Wal> Engine<H, W> {
             return Ok(Err(error.to_string()));
         }
         let bytes = towpath_crypto::codec::encode(&**block).len();
-        if bytes.saturating_add(limits::SMALL_MESSAGE_BYTES) > limits::PROPOSAL_BYTES {
+        if bytes > limits::BLOCK_BYTES {
             return Ok(Err(format!("{bytes} bytes are too many to send")));
         }
         Ok(match self.validate(block)? {
@@ -435,7 +437,7 @@ impl<H: Host, W: Wal> Engine<H, W> {
 /// The validators of a height.
 pub(crate) fn load_set(host: &impl Host, height: u64) -> Result<Set, Fault> {
     let validators = host.validator_set(height).map_err(Fault::Host)?;
-    Set::new(&validators).map_err(|reason| Fault::Validators { height, reason })
+    Set::new(&validators).ok_or(Fault::TooMuchPower(height))
 }
 
 /// What `own` signed at `height`, according to the log.

@@ -14,6 +14,7 @@ use arc_malachitebft_core_types as mt;
 use mc::{Effect, Input, LivenessMsg, ProposedValue, Resumable as _, Resume, SignedConsensusMsg};
 use mt::{Round, Timeout, TimeoutKind, Validity as CoreValidity, ValueOrigin};
 use towpath_ledger::Block;
+use towpath_ledger::chain::CommitCertificate;
 
 use crate::config::Config;
 use crate::context::{Address, Ballot, Ctx, Proposal, Value};
@@ -25,10 +26,11 @@ use crate::keys::Keys;
 use crate::log::Log;
 use crate::output::Output;
 use crate::timers::{Tick, Timers};
-use crate::vote::CommitCertificate;
 use crate::wire::{self, Message};
 
 pub(crate) type CoreError = mc::Error<Ctx>;
+
+/// The answer to an effect.
 type Handled = Result<Resume<Ctx>, CoreError>;
 
 /// A decision, until it is committed.
@@ -111,6 +113,7 @@ impl<H: Host, W: Wal> Env<H, W> {
         }
     }
 
+    #[expect(clippy::result_large_err, reason = "the core's own error, and built at the end only")]
     /// Answers one effect. An error only ends the core's turn early, and only after a fault was recorded.
     pub fn handle(&mut self, effect: Effect<Ctx>) -> Handled {
         match effect {
@@ -152,9 +155,11 @@ impl<H: Host, W: Wal> Env<H, W> {
             }
             // The block travels inside the proposal, which the core publishes as well.
             Effect::RestreamProposal(_, _, _, _, _, r) => Ok(r.resume_with(())),
-            Effect::SignVote(ballot, r) => self.sign_vote(ballot).map(|signed| r.resume_with(signed)),
+            Effect::SignVote(ballot, r) => {
+                self.sign_vote(ballot).map(|signed| r.resume_with(signed)).ok_or_else(stop)
+            }
             Effect::SignProposal(proposal, r) => {
-                self.sign_proposal(proposal).map(|signed| r.resume_with(signed))
+                self.sign_proposal(proposal).map(|signed| r.resume_with(signed)).ok_or_else(stop)
             }
             Effect::WalAppend(height, input, r) => {
                 if let Err(fault) = self.log.append(height.0, &input) {
@@ -262,26 +267,25 @@ impl<H: Host, W: Wal> Env<H, W> {
         }
     }
 
-    fn sign_vote(&mut self, ballot: Ballot) -> Result<mt::SignedVote<Ctx>, CoreError> {
-        let vote = convert::vote_of(&ballot).ok_or_else(stop)?;
+    /// None after a fault.
+    fn sign_vote(&mut self, ballot: Ballot) -> Option<mt::SignedVote<Ctx>> {
+        let vote = convert::vote_of(&ballot)?;
         self.consent(|guard| guard.vote(&vote))?;
-        Ok(mt::SignedMessage::new(ballot, self.keys.sign(&vote)))
+        Some(mt::SignedMessage::new(ballot, self.keys.sign(&vote)))
     }
 
-    fn sign_proposal(&mut self, proposal: Proposal) -> Result<mt::SignedProposal<Ctx>, CoreError> {
-        let claim = convert::claim_of(&proposal).ok_or_else(stop)?;
+    /// None after a fault.
+    fn sign_proposal(&mut self, proposal: Proposal) -> Option<mt::SignedProposal<Ctx>> {
+        let claim = convert::claim_of(&proposal)?;
         self.consent(|guard| guard.proposal(&claim))?;
-        Ok(mt::SignedMessage::new(proposal, self.keys.sign(&claim)))
+        Some(mt::SignedMessage::new(proposal, self.keys.sign(&claim)))
     }
 
-    fn consent(&mut self, ask: impl FnOnce(&mut Guard) -> Result<(), Fault>) -> Result<(), CoreError> {
+    fn consent(&mut self, ask: impl FnOnce(&mut Guard) -> Result<(), Fault>) -> Option<()> {
         if self.fault.is_some() {
-            return Err(stop());
+            return None;
         }
-        ask(&mut self.guard).map_err(|fault| {
-            self.fail(fault);
-            stop()
-        })
+        ask(&mut self.guard).map_err(|fault| self.fail(fault)).ok()
     }
 
     /// A quorum has signed the certificate of the block in `syncing`; applies it unless this node disagrees.

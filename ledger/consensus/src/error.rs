@@ -3,9 +3,9 @@
 //! A peer's input never makes an error: it is accepted, ignored or rejected. What is an error here is final, because
 //! going on could sign twice, or apply what was not decided.
 
+use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::BlockId;
-
-use crate::vote::{CommitCertificate, VoteKind};
+use towpath_ledger::chain::{CommitCertificate, VoteKind};
 
 /// What the ledger behind the engine could not do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,28 +16,6 @@ pub struct HostError(pub String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LogError(pub String);
-
-/// Why a validator set is none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SetError {
-    /// Nobody could decide anything.
-    #[error("a validator set needs at least one validator")]
-    Empty,
-    /// More than the limit.
-    #[error("{count} validators, more than the limit of {limit}")]
-    TooMany {
-        /// How many there are.
-        count: usize,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// A validator without a say, or two of one key.
-    #[error("each validator must appear once, with power")]
-    Malformed,
-    /// Thrice the power must fit a `u64`, so that quorums can be computed.
-    #[error("the sum of the powers is too large")]
-    TooPowerful,
-}
 
 /// The one error of the engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,14 +49,11 @@ pub enum Fault {
     /// The ledger refused to commit, read or validate.
     #[error("the ledger failed: {0}")]
     Host(HostError),
-    /// The validator set of a height is unusable.
-    #[error("the validator set of height {height} is unusable: {reason}")]
-    Validators {
-        /// The height.
-        height: u64,
-        /// Why.
-        reason: SetError,
-    },
+    /// The core counts up to thrice the power of a validator set in 64 bits.
+    #[error(
+        "the validators of height {0} have more power than can be counted; divide all powers by the same number"
+    )]
+    TooMuchPower(u64),
     /// Replaying the log led to another message than the one recorded.
     #[error("replaying the consensus log led to another message than the one recorded: {0}")]
     ReplayDivergence(String),
@@ -110,7 +85,7 @@ pub enum Fault {
     },
     /// Two quorums signed two blocks at one height: more than a third of the validators cheat. This node's own
     /// certificate is in its ledger.
-    #[error("two blocks are decided at height {height}: {ours:?} here, {:?} elsewhere; find the validators that signed both, and do not go on before", theirs.block)]
+    #[error("two blocks are decided at height {height}: {ours:?} here, {:?} elsewhere, by {culprits:?} on both sides; do not go on before the operators have agreed on one", theirs.block)]
     Fork {
         /// The height.
         height: u64,
@@ -118,6 +93,8 @@ pub enum Fault {
         ours: BlockId,
         /// The certificate of the other.
         theirs: Box<CommitCertificate>,
+        /// The validators that signed for both.
+        culprits: Vec<PublicKey>,
     },
     /// A message with this node's valid signature that this node has no record of.
     #[error(

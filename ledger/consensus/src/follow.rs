@@ -6,10 +6,11 @@ use arc_malachitebft_core_types as mt;
 use mc::Input;
 use mt::{ExtendedCommitCertificate, VoteExtensions};
 use towpath_crypto::codec;
+use towpath_ledger::chain::double_signers;
 
 use crate::catch_up::{Pending, Purpose};
 use crate::convert;
-use crate::engine::{Engine, Phase, load_set};
+use crate::engine::{Engine, Phase};
 use crate::error::{EngineError, Fault};
 use crate::host::{Host, Wal};
 use crate::limits;
@@ -178,17 +179,19 @@ impl<H: Host, W: Wal> Engine<H, W> {
     fn compare(&mut self, from: PeerId, theirs: &DecidedBlock) -> Result<(), EngineError> {
         let certificate = &theirs.certificate;
         let height = certificate.height;
-        let Some(ours) = self.catch_up.applied_at(height) else { return Ok(()) };
-        if ours == certificate.block {
+        let ours = self.env.host.decided(height).map_err(|error| self.halt(Fault::Host(error)))?;
+        let Some((_, ours)) = ours else { return Ok(()) };
+        if ours.block == certificate.block {
             self.blame(from, Blame::FalseStatus);
             return Ok(());
         }
-        let set = load_set(&self.env.host, height).map_err(|fault| self.halt(fault))?;
-        let thresholds = self.state.params.threshold_params;
-        if self.env.keys.verify_commit(&convert::commit_to_core(certificate), &set, thresholds).is_err() {
+        let set = self.env.host.validator_set(height).map_err(|error| self.halt(Fault::Host(error)))?;
+        if certificate.verify(&self.env.config.chain, &set).is_err() {
             self.blame(from, Blame::ForgedCertificate);
             return Ok(());
         }
-        Err(self.halt(Fault::Fork { height, ours, theirs: Box::new(certificate.clone()) }))
+        let culprits = double_signers(&ours, certificate).into_iter().map(|(key, _, _)| key).collect();
+        let theirs = Box::new(certificate.clone());
+        Err(self.halt(Fault::Fork { height, ours: ours.block, theirs, culprits }))
     }
 }

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Fault, Signed};
-use crate::vote::{ProposalClaim, Vote};
+use crate::vote::ProposalClaim;
+use towpath_ledger::chain::Vote;
 
 /// What was signed at one height.
 #[derive(Debug)]

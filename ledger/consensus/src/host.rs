@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use towpath_ledger::chain::{CommitCertificate, ValidatorSet};
 use towpath_ledger::{Block, BlockId};
 
 use crate::error::{HostError, LogError};
 use crate::evidence::Evidence;
-use crate::vote::{CommitCertificate, Validator};
 
 /// The last applied block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +56,7 @@ pub trait Host {
     ///
     /// # Errors
     /// When the state cannot be read.
-    fn validator_set(&self, height: u64) -> Result<Vec<Validator>, HostError>;
+    fn validator_set(&self, height: u64) -> Result<ValidatorSet, HostError>;
 
     /// Whether `block` may follow the tip. Called for blocks of height `tip + 1` only; the header's id, height and
     /// transactions root have been checked. Blocks of this node are checked too, so keep the result of building.

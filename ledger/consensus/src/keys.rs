@@ -1,5 +1,6 @@
 //! Signing and verifying: the core's votes and proposals as the typed values that are signed, under ZIP 215, with a
 //! memory of what was already verified.
+#![expect(clippy::result_large_err, reason = "the core's own error, built when a certificate is bad only")]
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

@@ -34,11 +34,11 @@ pub mod wire;
 
 pub use config::Config;
 pub use engine::{Engine, Progress};
-pub use error::{EngineError, Fault, HostError, LogError, SetError, Signed};
+pub use error::{EngineError, Fault, HostError, LogError, Signed};
 pub use evidence::{Evidence, EvidenceError, SignedClaim};
 pub use host::{Check, Decided, Host, Tip, Validity, Wal};
 pub use output::{
     Blame, Decision, GossipVerdict, Gossiped, Output, PeerChange, PeerId, SyncFailure, SyncReply,
 };
 pub use sync_wire::{DecidedBlock, SyncRequest, SyncResponse};
-pub use vote::{CommitCertificate, ProposalClaim, Validator, Vote, VoteKind};
+pub use vote::ProposalClaim;

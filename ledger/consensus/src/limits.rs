@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-/// The largest proposal that is decoded, in bytes. A block is bounded tighter by the genesis; this bounds the work
-/// before the block is looked at, and leaves room for the proposal around it.
-pub const PROPOSAL_BYTES: usize = 3 << 20;
+use towpath_ledger::limits::{BLOCK_BYTES_MAX, VALIDATORS_MAX};
+
+/// The largest block that is decoded, in bytes. The genesis bounds it tighter; this bounds the work before that.
+pub const BLOCK_BYTES: usize = BLOCK_BYTES_MAX as usize;
+
+/// The largest proposal: a block, and room for the few hundred bytes around it.
+pub const PROPOSAL_BYTES: usize = BLOCK_BYTES + 1_024;
 
 /// The largest vote, certificate or status, in bytes: a round certificate of [`VALIDATORS`] signatures, each of a kind,
 /// an optional block id, a key and a signature.
 pub const SMALL_MESSAGE_BYTES: usize = 256 + VALIDATORS * (4 + 33 + 32 + 64);
 
-/// The largest validator set. Every vote is a signature of its own, so each block costs every validator
-/// `2 × validators` verifications; beyond this the vote traffic, not the block, would set the pace.
-pub const VALIDATORS: usize = 128;
+/// The largest validator set: the ledger's bound.
+pub const VALIDATORS: usize = VALIDATORS_MAX;
 
 /// The highest round that is decoded. With timeouts of a minute it takes a year to get there; it keeps every
 /// computation on rounds far from overflow.
@@ -57,5 +60,5 @@ pub const CERTIFICATE_BYTES: usize = 64 + VALIDATORS * (32 + 64);
 /// Ids of the last blocks, kept to compare with what peers say they decided.
 pub const RECENT_IDS: usize = 256;
 
-/// The longest delay that any timer is armed with.
-pub const TIMER: Duration = Duration::from_secs(60);
+/// The longest that a round waits for a proposal or for votes.
+pub const TIMEOUT: Duration = Duration::from_secs(60);

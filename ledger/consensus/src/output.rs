@@ -57,7 +57,7 @@ pub enum Output {
         reason: Blame,
     },
     /// A validator signed twice. The commit has stored it.
-    Evidence(Evidence),
+    Evidence(Box<Evidence>),
 }
 
 /// How a node learned of a decision.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use towpath_ledger::Block;
+use towpath_ledger::chain::CommitCertificate;
 
 use crate::limits;
-use crate::vote::CommitCertificate;
 use crate::wire::{self, WireError};
 
 /// Asks for the blocks from a height on.

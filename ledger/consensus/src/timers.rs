@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use arc_malachitebft_core_types::Timeout;
 
-use crate::limits;
 use crate::output::Output;
 
 /// What a timer is for.
@@ -36,7 +35,7 @@ impl Timers {
         self.disarm(tick);
         self.last += 1;
         self.armed.push((tick, self.last));
-        Output::SetTimer { token: self.last, after: after.min(limits::TIMER) }
+        Output::SetTimer { token: self.last, after }
     }
 
     /// What the token stands for, if it is still armed; it no longer is.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 use towpath_crypto::codec::{self, CodecError};
 use towpath_crypto::ed25519::{PublicKey, Signature};
+use towpath_ledger::chain::{Vote, VoteKind};
 use towpath_ledger::{Block, BlockId};
 
 use crate::limits;
-use crate::vote::{ProposalClaim, Vote, VoteKind};
+use crate::vote::ProposalClaim;
 
 /// The version of all bytes of this crate.
 pub const VERSION: u8 = 1;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use towpath_consensus::wire::{self, Message};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::BlockId;
+use towpath_ledger::chain::VoteKind;
 
 /// What one validator may sign once: kind, height, round.
 type Slot = (PublicKey, &'static str, u64, u32);
@@ -32,7 +33,10 @@ impl Audit {
             Message::Vote(v) => (
                 (
                     v.validator,
-                    if v.vote.kind == towpath_consensus::VoteKind::Prevote { "prevote" } else { "precommit" },
+                    match v.vote.kind {
+                        VoteKind::Prevote => "prevote",
+                        VoteKind::Precommit => "precommit",
+                    },
                     v.vote.height,
                     v.vote.round,
                 ),

@@ -7,18 +7,17 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use towpath_consensus::{
-    Check, CommitCertificate, Decided, Evidence, Host, HostError, LogError, Tip, Validator, Validity, Wal,
-};
+use towpath_consensus::{Check, Decided, Evidence, Host, HostError, LogError, Tip, Validity, Wal};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::{ChainId, Digest};
+use towpath_ledger::chain::{CommitCertificate, ValidatorSet};
 use towpath_ledger::{Block, BlockId, Header, Time};
 
 /// The ledger of all simulations.
 pub const CHAIN: ChainId = ChainId(Digest([7; 32]));
 
 /// The validators of a height.
-pub type Validators = Rc<dyn Fn(u64) -> Vec<Validator>>;
+pub type Validators = Rc<dyn Fn(u64) -> ValidatorSet>;
 
 /// What a write that fails leaves behind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,7 +130,7 @@ impl Host for Ledger {
         Tip { height: self.disk.borrow().tip(), block: self.parent() }
     }
 
-    fn validator_set(&self, height: u64) -> Result<Vec<Validator>, HostError> {
+    fn validator_set(&self, height: u64) -> Result<ValidatorSet, HostError> {
         Ok((self.validators)(height))
     }
 

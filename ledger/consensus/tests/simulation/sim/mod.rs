@@ -18,10 +18,11 @@ use disk::{CHAIN, Disk, DiskLog, Ledger, SharedDisk, Traits, Validators};
 use rng::Rng;
 use towpath_consensus::{
     Config, Engine, EngineError, Fault, GossipVerdict, Output, PeerChange, PeerId, SyncFailure, SyncReply,
-    Validator,
 };
 use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_crypto::hash::{Domain, Hasher};
+use towpath_ledger::BlockId;
+use towpath_ledger::chain::{Validator, ValidatorSet};
 
 pub type SimEngine = Engine<Ledger, DiskLog>;
 
@@ -122,9 +123,15 @@ pub fn secret(index: u8) -> SecretKey {
     SecretKey::from_bytes(&[index + 1; 32])
 }
 
+/// These validators, with equal power.
+pub fn set(indices: std::ops::Range<u8>) -> ValidatorSet {
+    let member = |index| Validator { key: secret(index).public(), power: 1 };
+    ValidatorSet::new(indices.map(member).collect()).expect("distinct keys")
+}
+
 /// `count` validators of equal power, at all heights.
 pub fn equal(count: u8) -> Validators {
-    Rc::new(move |_| (0..count).map(|index| Validator { key: secret(index).public(), power: 1 }).collect())
+    Rc::new(move |_| set(0..count))
 }
 
 /// Short waits: simulated time is cheap, but each timeout is a few events.
@@ -464,7 +471,7 @@ impl Sim {
 
     /// Whether no two honest nodes differ at any height that both have, and every step so far agreed.
     pub fn agrees(&self) -> bool {
-        let mut all: BTreeMap<usize, PublicKeyless> = BTreeMap::new();
+        let mut all: BTreeMap<usize, BlockId> = BTreeMap::new();
         let same = self.nodes.iter().filter(|node| node.is_honest()).all(|node| {
             let disk = node.disk.borrow();
             let mut blocks = disk.chain.iter().enumerate();
@@ -494,8 +501,6 @@ impl Sim {
             .collect()
     }
 }
-
-type PublicKeyless = towpath_ledger::BlockId;
 
 impl Node {
     fn new(secret: SecretKey) -> Self {
