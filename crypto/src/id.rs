@@ -14,6 +14,7 @@ use bech32::primitives::decode::{
 };
 use bech32::{Bech32m, Checksum, Fe1024, Hrp};
 
+use crate::hash::{ChainId, Digest};
 use crate::limits::{ADDRESS_BYTES_MAX, ID_TEXT_MAX};
 
 /// The kind of thing that an id names.
@@ -253,6 +254,20 @@ pub fn shorten(full: &str) -> String {
     match full.get(..kept) {
         Some(start) if start.len() < full.len() => format!("{start}{ELLIPSIS}"),
         Some(_) | None => full.to_owned(),
+    }
+}
+
+impl std::fmt::Display for ChainId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&encode(Kind::Chain, self.0.as_bytes()))
+    }
+}
+
+impl std::str::FromStr for ChainId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        decode_array(Kind::Chain, text).map(|bytes| Self(Digest(bytes)))
     }
 }
 

@@ -9,7 +9,6 @@ use towpath_crypto::{Amount, ChainId, Domain, codec};
 use super::error::GenesisError;
 use crate::chain::{ChainParams, Validator, ValidatorSet};
 use crate::limits;
-use crate::rules::check_payout;
 use crate::types::{AssetId, OutPoint, Payout, Time, TxId};
 
 /// The largest number in a genesis: what TOML's integers hold.
@@ -144,7 +143,7 @@ impl Genesis {
         }
         let mut supplies: BTreeMap<&str, Amount> = BTreeMap::new();
         for (index, allocation) in self.allocations.iter().enumerate() {
-            check_payout(&allocation.payout).map_err(|fault| GenesisError::Payout { index, fault })?;
+            allocation.payout.check().map_err(|fault| GenesisError::Payout { index, fault })?;
             let symbol = allocation.asset.as_deref().unwrap_or(&self.native.symbol);
             let least = match &allocation.asset {
                 None => self.params.rules.output_min,

@@ -6,7 +6,8 @@ use towpath_crypto::id::IdError;
 
 use crate::chain::ValidatorError;
 use crate::limits;
-use crate::rules::{LockFault, ParamsError};
+use crate::rules::ParamsError;
+use crate::types::LockFault;
 use crate::types::Time;
 
 /// Why a genesis is refused.

@@ -20,7 +20,7 @@ pub struct Supply {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuditError {
     /// More, or less, exists than was issued.
-    #[error("of asset {asset:?} {exists} exist, but {expected} should")]
+    #[error("of {asset} {exists} exist, but {expected} should")]
     Supply {
         /// The asset.
         asset: AssetId,
@@ -30,13 +30,13 @@ pub enum AuditError {
         expected: u128,
     },
     /// An output of nothing.
-    #[error("{0:?} is of nothing")]
+    #[error("{0} is of nothing")]
     Zero(OutPoint),
     /// Two outputs of one channel.
-    #[error("channel {0:?} exists twice")]
+    #[error("{0} exists twice")]
     TwoOutputs(ChannelId),
     /// A closing whose amount, fees, state and capacity contradict each other.
-    #[error("the closing {0:?} does not add up")]
+    #[error("the closing {0} does not add up")]
     Closing(OutPoint),
 }
 

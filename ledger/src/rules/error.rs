@@ -3,7 +3,7 @@
 use towpath_crypto::{Amount, Digest};
 
 use super::channel::{ChannelFault, TermsFault};
-use crate::types::{AssetId, ChainId, ChannelId, OutPoint, Time};
+use crate::types::{AssetId, ChainId, ChannelId, LockFault, OutPoint, Time};
 use crate::view::ViewError;
 
 /// Why a transaction is refused. Only [`TxError::View`] says nothing about the transaction.
@@ -13,7 +13,7 @@ pub enum TxError {
     #[error(transparent)]
     View(#[from] ViewError),
     /// For another ledger.
-    #[error("made for chain {0:?}, not for this one")]
+    #[error("made for {0}, not for this one")]
     OtherChain(ChainId),
     /// Larger than the parameters allow.
     #[error("{bytes} bytes, more than the limit of {limit}")]
@@ -36,7 +36,7 @@ pub enum TxError {
         most: usize,
     },
     /// One input twice (FAULTS L2).
-    #[error("spends {0:?} twice")]
+    #[error("spends {0} twice")]
     DuplicateInput(OutPoint),
     /// Not one witness for each input.
     #[error("{witnesses} witnesses for {inputs} inputs")]
@@ -72,13 +72,13 @@ pub enum TxError {
     #[error("expires before it becomes valid")]
     EmptyValidity,
     /// Not valid yet.
-    #[error("not valid before {0:?}")]
+    #[error("not valid before {0}")]
     TooEarly(Time),
     /// Not valid any more.
-    #[error("expired at {0:?}; make a new one")]
+    #[error("expired at {0}; make a new one")]
     Expired(Time),
     /// An input that is spent already, or never was.
-    #[error("{0:?} is not an unspent output")]
+    #[error("{0} is not an unspent output")]
     MissingInput(OutPoint),
     /// A witness of a kind that does not open the lock of its input.
     #[error("the witness of input {0} does not fit its lock")]
@@ -117,10 +117,10 @@ pub enum TxError {
     #[error("output {0} is not the one to which its channel's input leads")]
     WrongSuccessor(usize),
     /// A channel that should go on in an output, but in none.
-    #[error("no output goes on with channel {0:?}")]
+    #[error("no output goes on with {0}")]
     NotContinued(ChannelId),
     /// Two inputs that go on with one channel.
-    #[error("two inputs go on with channel {0:?}")]
+    #[error("two inputs go on with {0}")]
     TwiceContinued(ChannelId),
     /// A lock that gets less than what all inputs together owe it.
     #[error("a lock is owed {owed} and paid {paid}")]
@@ -142,7 +142,7 @@ pub enum TxError {
     #[error("amounts add up past the largest amount")]
     Overflow,
     /// An asset of which more, or less, comes out than goes in.
-    #[error("of asset {asset:?} {inputs} go in and {outputs} come out")]
+    #[error("of {asset} {inputs} go in and {outputs} come out")]
     Unbalanced {
         /// The asset.
         asset: AssetId,
@@ -160,25 +160,8 @@ pub enum TxError {
         least: Amount,
     },
     /// A secret that is recorded already.
-    #[error("the secret of {0:?} is recorded already")]
+    #[error("the secret of condition {0} is recorded already")]
     SecretKnown(Digest),
-}
-
-/// Why a lock is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LockFault {
-    /// Not a point of the curve, or a point for which anybody can sign.
-    #[error("a key that is no usable key")]
-    WeakKey,
-    /// Keys of a multisig that are not ascending and distinct.
-    #[error("multisig keys that are not ascending and distinct")]
-    UnsortedKeys,
-    /// More keys than allowed, or none.
-    #[error("a multisig of none or too many keys")]
-    KeyCount,
-    /// A multisig that needs no key, or more than it has.
-    #[error("a multisig that requires no key, or more than it has")]
-    Threshold,
 }
 
 /// Why a payload is refused.
@@ -211,6 +194,6 @@ pub enum WalletFault {
     #[error("signed by a key that the lock does not name, or out of order")]
     UnknownKey,
     /// A timelock whose time has not come.
-    #[error("locked until {0:?}")]
+    #[error("locked until {0}")]
     Locked(Time),
 }

@@ -4,15 +4,11 @@
 use std::collections::BTreeSet;
 
 use towpath_crypto::codec;
-use towpath_crypto::schnorr::WalletKey;
 
-use super::error::{LockFault, PayloadFault, TxError};
+use super::error::{PayloadFault, TxError};
 use super::params::Params;
 use crate::limits;
-use crate::types::{
-    ChainId, Condition, Conditional, Lock, Multisig, Output, Payload, Payout, Secret, Transaction, TxBody,
-    TxId,
-};
+use crate::types::{ChainId, Lock, Output, Payload, Secret, Transaction, TxBody, TxId};
 
 /// What a transaction's form says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,48 +72,12 @@ fn check_output(index: usize, output: &Output) -> Result<(), TxError> {
         return Err(TxError::ZeroOutput(index));
     }
     let checked = match &output.lock {
-        Lock::Wallet(payout) => check_payout(payout),
-        Lock::Conditional(conditional) => check_conditional(conditional),
+        Lock::Wallet(payout) => payout.check(),
+        Lock::Conditional(conditional) => conditional.check(),
         // Bound field by field when the ledger's part is checked: an opening by its terms, the rest by its input.
         Lock::Channel(_) | Lock::Closing(_) => Ok(()),
     };
     checked.map_err(|fault| TxError::BadLock { index, fault })
-}
-
-/// Checks that somebody, and not just anybody, can spend what is paid to `payout` (SPEC L-7, L-8).
-pub(crate) fn check_payout(payout: &Payout) -> Result<(), LockFault> {
-    match payout {
-        Payout::Key(key) => check_key(key),
-        Payout::Timelock(timelock) => check_key(&timelock.key),
-        Payout::Multisig(multisig) => check_multisig(multisig),
-    }
-}
-
-fn check_key(key: &WalletKey) -> Result<(), LockFault> {
-    if key.is_valid() { Ok(()) } else { Err(LockFault::WeakKey) }
-}
-
-fn check_multisig(multisig: &Multisig) -> Result<(), LockFault> {
-    let keys = &multisig.keys;
-    if !(1..=limits::MULTISIG_KEYS_MAX).contains(&keys.len()) {
-        return Err(LockFault::KeyCount);
-    }
-    if !(1..=keys.len()).contains(&usize::from(multisig.required)) {
-        return Err(LockFault::Threshold);
-    }
-    if !keys.is_sorted_by(|left, right| left < right) {
-        return Err(LockFault::UnsortedKeys);
-    }
-    keys.iter().try_for_each(check_key)
-}
-
-fn check_conditional(conditional: &Conditional) -> Result<(), LockFault> {
-    match &conditional.condition {
-        Condition::Hash(_) => {}
-        Condition::Point(point) => check_key(point)?,
-    }
-    check_payout(&conditional.payee)?;
-    check_payout(&conditional.payer)
 }
 
 fn check_payload(payload: &Payload) -> Result<(), PayloadFault> {

@@ -14,10 +14,12 @@ mod signature;
 mod value;
 mod wallet;
 
+#[cfg(test)]
+mod tests;
+
 pub use apply::{BlockContext, Changes, Signatures, apply_transaction, signatures};
 pub use channel::{ChannelFault, StateFault, TermsFault, check_state, check_terms};
-pub use error::{LockFault, PayloadFault, TxError, WalletFault};
-pub(crate) use form::check_payout;
+pub use error::{PayloadFault, TxError, WalletFault};
 pub use form::{Form, check_form};
 pub use lane::{Evidence, Lane, Penalty};
 pub use params::{Params, ParamsError};

@@ -4,8 +4,10 @@ mod block;
 mod channel;
 mod lock;
 mod pending;
+mod text;
 mod time;
 mod transaction;
+mod usable;
 mod witness;
 
 pub use block::{Block, BlockId, Header};
@@ -17,7 +19,9 @@ pub use lock::{
     AssetId, Closing, Condition, Conditional, Deadline, Lock, Multisig, Output, Payout, Timelock,
 };
 pub use pending::PendingPayment;
+pub use text::AddressError;
 pub use time::Time;
 pub use towpath_crypto::{Amount, ChainId, Digest};
 pub use transaction::{Entry, OutPoint, Payload, Secret, Spend, Transaction, TxBody, TxId};
+pub use usable::LockFault;
 pub use witness::Witness;

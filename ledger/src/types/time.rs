@@ -19,3 +19,9 @@ impl Time {
         self.0.saturating_sub(earlier.0)
     }
 }
+
+impl std::fmt::Display for Time {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ms", self.0)
+    }
+}

@@ -2,8 +2,7 @@
 
 use towpath_crypto::Amount;
 
-use crate::rules::error::LockFault;
-use crate::types::Time;
+use crate::types::{LockFault, Time};
 
 /// Why an input that is a channel, a closing or a conditional payment is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,10 +22,10 @@ pub enum ChannelFault {
         shown: u64,
     },
     /// Too late to dispute.
-    #[error("the dispute window ended at {0:?}; finalize instead")]
+    #[error("the dispute window ended at {0}; finalize instead")]
     WindowOver(Time),
     /// Too early to finalize.
-    #[error("the dispute window lasts until {0:?}")]
+    #[error("the dispute window lasts until {0}")]
     WindowOpen(Time),
     /// A proof that is not about this channel, or proves nothing.
     #[error("the author's claim does not prove that it held more than it posted")]
@@ -46,7 +45,7 @@ pub enum ChannelFault {
     #[error("the payments listed are not those of the state")]
     Pending,
     /// A conditional payment that is still open.
-    #[error("neither is its secret recorded nor has it expired; it expires at {0:?}")]
+    #[error("neither is its secret recorded nor has it expired; it expires at {0}")]
     Unresolved(Time),
     /// A channel that was resized as often as can be counted.
     #[error("the channel was resized too often; close it")]
@@ -129,7 +128,7 @@ pub enum TermsFault {
         most: Amount,
     },
     /// An expiry that has passed (FAULTS C21).
-    #[error("expired at {0:?}")]
+    #[error("expired at {0}")]
     Expired(Time),
     /// A capacity below the least output.
     #[error("a capacity below the least amount of {0}")]

@@ -3,7 +3,6 @@
 use towpath_crypto::Amount;
 
 use super::fault::TermsFault;
-use crate::rules::form::check_payout;
 use crate::rules::{BlockContext, Params};
 use crate::types::{AssetId, ChannelId, ChannelTerms, OutPoint, Time};
 
@@ -46,8 +45,8 @@ fn check_keys(terms: &ChannelTerms) -> Result<(), TermsFault> {
     if terms.key_a.is_weak() || terms.key_b.is_weak() {
         return Err(TermsFault::WeakKey);
     }
-    check_payout(&terms.payout_a)?;
-    check_payout(&terms.payout_b)?;
+    terms.payout_a.check()?;
+    terms.payout_b.check()?;
     Ok(())
 }
 
