@@ -1,0 +1,7 @@
+//! The anchor: a small file beside the database with the newest write that was ever acknowledged
+//! (`docs/decisions/anchor.md`).
+
+mod file;
+mod slot;
+
+pub(crate) use file::AnchorFile;

@@ -1,0 +1,158 @@
+//! What the writer promises, on a store in memory.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Mutex};
+
+use super::GroupWriter;
+use crate::{Batch, Column, CrashPoint, MemoryStore, Row, Scan, Sequence, Store, StoreError};
+
+fn put(key: u32) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(Column::Channels, key.to_be_bytes(), [1; 32]);
+    batch
+}
+
+fn no_failure(error: &StoreError) {
+    panic!("no write should fail here: {error}");
+}
+
+/// Counts what it is asked, and lets a test hold up the first write.
+struct Gated {
+    inner: MemoryStore,
+    gate: Barrier,
+    log: Mutex<Vec<String>>,
+}
+
+impl Gated {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { inner: MemoryStore::new(), gate: Barrier::new(2), log: Mutex::default() })
+    }
+
+    fn log(&self, line: String) {
+        self.log.lock().expect("no test panics with it").push(line);
+    }
+}
+
+impl Store for Gated {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.get(column, key)
+    }
+
+    fn scan(&self, column: Column, scan: &Scan) -> Result<Vec<Row>, StoreError> {
+        self.inner.scan(column, scan)
+    }
+
+    fn write(&self, batch: Batch) -> Result<Sequence, StoreError> {
+        let sequence = self.inner.write(batch)?;
+        self.log(format!("write {sequence}"));
+        if sequence.0 == 1 {
+            self.gate.wait();
+        }
+        Ok(sequence)
+    }
+
+    fn acknowledge(&self, sequence: Sequence) -> Result<(), StoreError> {
+        self.log(format!("anchor {sequence}"));
+        self.inner.acknowledge(sequence)
+    }
+
+    fn sequence(&self) -> Sequence {
+        self.inner.sequence()
+    }
+}
+
+#[test]
+fn what_waits_is_written_together_and_told_in_order() {
+    let store = Gated::new();
+    let writer = GroupWriter::start(store.clone(), no_failure).expect("it starts");
+    let (told, heard) = channel();
+    for key in 0..100 {
+        let told = told.clone();
+        writer.submit(put(key), move |result| told.send((key, result)).expect("the test listens"));
+    }
+    store.gate.wait();
+    writer.close();
+    drop(told);
+    let heard: Vec<_> = heard.iter().collect();
+    let keys: Vec<_> = heard.iter().map(|(key, _)| *key).collect();
+    assert_eq!(keys, (0..100).collect::<Vec<_>>());
+    let groups = store.sequence().0;
+    assert!(groups < 100, "{groups} groups");
+    assert_eq!(heard.last().map(|(_, result)| result.clone()), Some(Ok(store.sequence())));
+    let rows = store.scan(Column::Channels, &Scan::prefix(&[])).expect("it reads");
+    assert_eq!(rows.len(), 100);
+}
+
+#[test]
+fn s1_nobody_is_told_before_the_anchor() {
+    let store = Gated::new();
+    let writer = GroupWriter::start(store.clone(), no_failure).expect("it starts");
+    for key in 0..50 {
+        let store = store.clone();
+        writer.submit(put(key), move |result| {
+            store.log(format!("told {}", result.expect("written")));
+        });
+    }
+    store.gate.wait();
+    writer.close();
+    let log = store.log.lock().expect("all threads have ended");
+    let position = |line: String| log.iter().position(|found| *found == line).expect("it was logged");
+    for sequence in 1..=store.sequence().0 {
+        let (write, anchor) = (position(format!("write {sequence}")), position(format!("anchor {sequence}")));
+        let told = position(format!("told {sequence}"));
+        assert!(write < anchor && anchor < told, "{log:?}");
+    }
+}
+
+#[test]
+fn s6_after_a_failure_everyone_is_told_and_nothing_more_is_written() {
+    let store = Arc::new(MemoryStore::new());
+    store.disk().fail_write(2, StoreError::DiskFull { action: "writing" });
+    let (fatal, fatal_heard) = channel();
+    let writer = GroupWriter::start(store.clone(), move |error| {
+        fatal.send(error.clone()).expect("the test listens");
+    })
+    .expect("it starts");
+    assert_eq!(writer.commit(put(1)), Ok(Sequence(1)));
+    assert_eq!(writer.commit(put(2)), Err(StoreError::DiskFull { action: "writing" }));
+    assert!(matches!(writer.commit(put(3)), Err(StoreError::Poisoned { .. })));
+    assert!(writer.try_submit(put(4), |_| {}).is_err());
+    writer.close();
+    assert_eq!(fatal_heard.iter().count(), 1, "the node is told once");
+    assert_eq!(store.sequence(), Sequence(1));
+}
+
+#[test]
+fn s1_a_crash_before_the_anchor_tells_nobody() {
+    let store = Arc::new(MemoryStore::new());
+    store.disk().crash_at(CrashPoint::AfterAnchor(2));
+    let writer = GroupWriter::start(store.clone(), |_| {}).expect("it starts");
+    assert_eq!(writer.commit(put(1)), Ok(Sequence(1)));
+    assert!(writer.commit(put(2)).is_err());
+    assert!(matches!(writer.commit(put(3)), Err(StoreError::Poisoned { .. })));
+}
+
+#[test]
+fn statistics_count_what_was_written() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let writer = GroupWriter::start(store, no_failure).expect("it starts");
+    for key in 0..10 {
+        writer.commit(put(key)).expect("written");
+    }
+    let stats = writer.stats();
+    assert_eq!((stats.batches, stats.groups, stats.waiting), (10, 10, 0));
+    assert_eq!(stats.database.count(), 10);
+    assert!(stats.bytes > 320, "{}", stats.bytes);
+}
+
+#[test]
+fn closing_writes_what_waits() {
+    let store: Arc<MemoryStore> = Arc::new(MemoryStore::new());
+    let writer = GroupWriter::start(store.clone(), no_failure).expect("it starts");
+    for key in 0..1_000 {
+        writer.submit(put(key), |result| assert!(result.is_ok()));
+    }
+    drop(writer);
+    let rows = store.scan(Column::Channels, &Scan::prefix(&[])).expect("it reads");
+    assert_eq!(rows.len(), 1_000);
+}
