@@ -1,0 +1,31 @@
+//! What requests and answers are made of, a file for each part of the API.
+
+mod channels;
+mod events;
+mod info;
+mod ledger;
+mod payments;
+mod peers;
+mod stats;
+mod units;
+mod wallet;
+
+pub use channels::{
+    Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, ChannelState, ChannelTotals,
+    CloseChannel, CloseMode, CloseWait, Closed, OpenChannel, OpenWait, Outcome, PageQuery, Role, Side,
+};
+pub use events::{Event, EventBody, EventItem, EventQuery, EventType, Gap};
+pub use info::{Health, Info, LedgerTip, Mode, Ready};
+pub use ledger::{
+    Block, Certificate, LedgerInfo, Lock, MempoolInfo, OutputInfo, OutputProof, OutputQuery,
+    SubmitTransaction, Submitted, Transaction, TransactionStatus, TxInput, TxOutput, ValidatorInfo,
+};
+pub use payments::{
+    Direction, Latency, Pay, PayWait, Payment, PaymentPage, PaymentState, StartStream, Stream, StreamState,
+};
+pub use peers::{ConnectPeer, Peer, PeerDirection, Peers};
+pub use stats::{BatchStats, Stats};
+pub use units::{Units, UnitsError};
+pub use wallet::{
+    HistoryEntry, HistoryKind, HistoryPage, HistoryQuery, NewAddress, Wallet, WalletSend, WalletSent,
+};
