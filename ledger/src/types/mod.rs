@@ -10,6 +10,9 @@ mod transaction;
 mod usable;
 mod witness;
 
+#[cfg(test)]
+mod golden_tests;
+
 pub use block::{Block, BlockId, Header};
 pub use channel::{
     ChannelId, ChannelState, ChannelTerms, CloseAnswer, CloseIntent, CoSigned, Party, ResizeIntent,
