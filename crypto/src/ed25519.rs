@@ -69,7 +69,7 @@ impl SecretKey {
         self.sign_digest(&value.signing_digest(chain))
     }
 
-    fn sign_digest(&self, digest: &Digest) -> Signature {
+    pub(crate) fn sign_digest(&self, digest: &Digest) -> Signature {
         Signature(self.0.sign(&digest.0).to_bytes())
     }
 }

@@ -207,3 +207,7 @@ pub trait Signable: bincode::Encode {
         digest(Self::DOMAIN, &[&chain.0.0, &codec::encode(self)])
     }
 }
+
+#[cfg(test)]
+#[path = "hash_tests.rs"]
+mod tests;

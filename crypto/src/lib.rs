@@ -5,11 +5,14 @@
 
 pub mod amount;
 pub mod codec;
+mod derive;
 pub mod ed25519;
 pub mod hash;
 pub mod id;
+pub mod keyfile;
 pub mod limits;
 pub mod schnorr;
+pub mod seed;
 pub mod session;
 
 pub use amount::Amount;

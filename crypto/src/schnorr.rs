@@ -52,8 +52,17 @@ impl WalletSecret {
     /// Signs a typed value for one chain.
     #[must_use]
     pub fn sign<T: Signable>(&self, chain: &ChainId, value: &T) -> WalletSignature {
-        let Digest(message) = value.signing_digest(chain);
-        WalletSignature(secp256k1::schnorr::sign_no_aux_rand(&message, &self.0).to_byte_array())
+        self.sign_digest(&value.signing_digest(chain))
+    }
+
+    pub(crate) fn sign_digest(&self, digest: &Digest) -> WalletSignature {
+        WalletSignature(secp256k1::schnorr::sign_no_aux_rand(&digest.0, &self.0).to_byte_array())
+    }
+}
+
+impl Drop for WalletSecret {
+    fn drop(&mut self) {
+        self.0.non_secure_erase();
     }
 }
 

@@ -1,9 +1,20 @@
 //! Three messages, and two proofs of identity inside them.
+//!
+//! ```text
+//! → e                                     32 bytes
+//! ← e, ee, s, es, proof(responder)       192 bytes
+//! → s, se, proof(initiator)              160 bytes
+//! proof = node id (32) ‖ signature (64) of { role, own session key, handshake hash before this message }
+//! ```
+//! The hash covers the prologue and all messages so far, so a proof fits one handshake, one role and one key: recorded,
+//! relayed or reflected it is refused. `es` and `se` prove that each side has the key that its identity signed for.
 
 use bincode::{Decode, Encode};
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use snow::resolvers::{DefaultResolver, FallbackResolver, RingResolver};
 use snow::{Builder, HandshakeState};
 
-use super::transport::Session;
+use super::transport::{Session, TAG_BYTES};
 use super::{HANDSHAKE_BYTES_MAX, PROTOCOL_VERSION, SessionError};
 use crate::codec;
 use crate::ed25519::{PublicKey, SecretKey, Signature, verify};
@@ -14,6 +25,10 @@ const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_SHA256";
 
 /// The encoded length of a proof.
 const PROOF_BYTES: usize = 32 + 64;
+
+/// The lengths of the three messages; any other is refused before anything is computed.
+const MESSAGE_BYTES: [usize; 3] =
+    [32, 32 + (32 + TAG_BYTES) + (PROOF_BYTES + TAG_BYTES), (32 + TAG_BYTES) + (PROOF_BYTES + TAG_BYTES)];
 
 /// Who began.
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
@@ -96,16 +111,20 @@ impl Handshake {
         chain: &ChainId,
         prologue: &[u8],
     ) -> Result<Self, SessionError> {
+        // Named here rather than left to features: ring's ChaCha20-Poly1305 is assembly, several times as fast as the
+        // portable one; the default resolver remains for X25519 only, and randomness comes through ring, too.
+        let resolver = FallbackResolver::new(Box::new(RingResolver), Box::new(DefaultResolver));
         let build = || {
-            let builder =
-                Builder::new(PATTERN.parse()?).local_private_key(session_key)?.prologue(prologue)?;
+            let builder = Builder::with_resolver(PATTERN.parse()?, Box::new(resolver))
+                .local_private_key(session_key)?
+                .prologue(prologue)?;
             match role {
                 Role::Initiator => builder.build_initiator(),
                 Role::Responder => builder.build_responder(),
             }
         };
         let noise = build().map_err(|_: snow::Error| SessionError::Handshake)?;
-        let own_session_key = curve25519_dalek::MontgomeryPoint::mul_base_clamped(*session_key).to_bytes();
+        let own_session_key = MontgomeryPoint::mul_base_clamped(*session_key).to_bytes();
         Ok(Self { noise, role, node: node.clone(), own_session_key, chain: *chain, peer: None, step: 0 })
     }
 
@@ -149,6 +168,10 @@ impl Handshake {
         if message.len() > HANDSHAKE_BYTES_MAX {
             return Err(SessionError::TooLong { length: message.len(), limit: HANDSHAKE_BYTES_MAX });
         }
+        let expected = MESSAGE_BYTES.get(usize::from(self.step));
+        if expected != Some(&message.len()) || !self.ephemeral_contributes(message) {
+            return Err(SessionError::Handshake);
+        }
         let transcript = self.transcript();
         let mut payload = vec![0; HANDSHAKE_BYTES_MAX];
         let length = self.noise.read_message(message, &mut payload).map_err(|_| SessionError::Handshake)?;
@@ -172,6 +195,11 @@ impl Handshake {
         Ok(Session::new(transport, peer))
     }
 
+    /// The first two messages begin with an ephemeral key.
+    fn ephemeral_contributes(&self, message: &[u8]) -> bool {
+        self.step == 2 || message.first_chunk().is_some_and(contributes)
+    }
+
     fn transcript(&self) -> [u8; 32] {
         let mut transcript = [0; 32];
         transcript.copy_from_slice(self.noise.get_handshake_hash());
@@ -189,6 +217,10 @@ impl Handshake {
         let proof: Proof = codec::decode(payload, PROOF_BYTES).map_err(|_| SessionError::Identity)?;
         let session_key = self.noise.get_remote_static().and_then(|key| key.try_into().ok());
         let Some(session_key) = session_key else { return Err(SessionError::Identity) };
+        // Anybody can sign for a weak key, so it proves nothing.
+        if proof.node.is_weak() || !contributes(&session_key) {
+            return Err(SessionError::Identity);
+        }
         let binding = Binding { role: self.role.other(), session_key, transcript };
         if !verify(&proof.node, &self.chain, &binding, &proof.signature) {
             return Err(SessionError::Identity);
@@ -196,3 +228,13 @@ impl Handshake {
         if proof.node == self.node.public() { Err(SessionError::Reflected) } else { Ok(proof.node) }
     }
 }
+
+/// Whether a Diffie-Hellman with this public key depends on our secret: with the few points of small order the result
+/// is always zero, and a peer that sends one wants a session that others can read (RFC 7748, section 6.1).
+fn contributes(public: &[u8; 32]) -> bool {
+    MontgomeryPoint(*public).mul_clamped([0; 32]).to_bytes() != [0; 32]
+}
+
+#[cfg(test)]
+#[path = "handshake_tests.rs"]
+mod tests;

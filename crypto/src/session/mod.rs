@@ -7,6 +7,10 @@
 //! and the transcript so far with its node key, inside the encrypted part of the handshake: a proof is worth nothing in
 //! another session, and not to a third party in the middle.
 //!
+//! XX and not IK: a node is known by its Ed25519 id alone, so the caller can't have the other's session key before. It
+//! costs half a round trip more, once a connection. Framing is left to the network; a message that is missing, also the
+//! last part of a long one, shows at the next one, which does not decrypt.
+//!
 //! This module is at the edge of the pure core: the library draws the ephemeral keys from the system's randomness.
 
 mod handshake;

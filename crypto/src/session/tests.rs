@@ -93,7 +93,8 @@ fn n8_reflected_messages_are_noticed() {
 
 #[test]
 fn n8_a_replayed_reordered_cut_or_changed_message_ends_the_session() {
-    let attacks: [fn(&[u8], &[u8]) -> Vec<u8>; 4] = [
+    type Attack = fn(&[u8], &[u8]) -> Vec<u8>;
+    let attacks: [Attack; 4] = [
         |first, _| first.to_vec(),
         |_, third| third.to_vec(),
         |_, third| third[..third.len() - 1].to_vec(),
