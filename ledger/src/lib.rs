@@ -12,5 +12,8 @@ pub mod tree;
 pub mod types;
 pub mod view;
 
+#[cfg(test)]
+mod testing;
+
 pub use types::*;
 pub use view::{MemoryView, Overlay, View, ViewError};

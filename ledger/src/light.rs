@@ -1,4 +1,4 @@
-//! A light client: follows headers by their commit certificates, and trusts nobody (SPEC B-40 to B-45).
+//! A light client: follows headers by their commit certificates, and trusts nobody (SPEC B-40 to B-42).
 //!
 //! It starts from a genesis or from a pinned checkpoint, never from what a peer says. It need not see every header. Two
 //! certified headers of one height are a fork, which more than a third of the validators must have signed: it is told

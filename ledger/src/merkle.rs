@@ -1,4 +1,4 @@
-//! The Merkle tree over a block's transactions (RFC 6962 shape, SPEC B-20 to B-22), and the proof that one is in it.
+//! The Merkle tree over a block's transactions (RFC 6962 shape, SPEC B-20, B-21), and the proof that one is in it.
 //!
 //! The root commits to the number of leaves too, so a proof also fixes the leaf's position.
 

@@ -1,6 +1,6 @@
 //! Proofs that an output or a secret is in the ledger at a height, or is not: for clients that know the header alone.
 //!
-//! What stands in the state tree is fixed here (SPEC B-10): under `digest(StateKey, key)` the value
+//! What stands in the state tree is fixed here (SPEC B-13, B-19): under `digest(StateKey, key)` the value
 //! `digest(StateValue, entry)`. Whether the header is to be trusted is `light.rs`'s.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Blocks: who decides them, how they are made, when they are valid, and what they change (SPEC B-1 to B-39). Pure.
+//! Blocks: who decides them, how they are made, when they are valid, and what they change (SPEC B-1 to B-25). Pure.
 //!
 //! The rules of single transactions are `rules`'; in which order blocks are decided is the consensus crate's; how effects
 //! reach a disk is the store's.
@@ -13,6 +13,9 @@ mod params;
 mod time;
 mod validators;
 mod vote;
+
+#[cfg(test)]
+mod tests;
 
 pub use apply::{NoneVerified, Tip, Verified};
 pub use build::{Built, Candidate, Candidates, Dropped, Proposal, build_block};

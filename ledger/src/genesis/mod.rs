@@ -1,5 +1,5 @@
 //! The genesis of a ledger: one TOML file that says all there is to say about it before its first block (SPEC B-50 to
-//! B-58). The chain id is the hash of its content, so the file is the same for all nodes, but for comments and spacing.
+//! B-56). The chain id is the hash of its content, so the file is the same for all nodes, but for comments and spacing.
 
 mod content;
 mod error;

@@ -1,4 +1,4 @@
-//! The transactions that wait for a block (SPEC B-60 to B-72).
+//! The transactions that wait for a block (SPEC B-60 to B-65).
 //!
 //! Any set of waiting transactions is valid together: each is valid on top of the last block, no two spend one output or
 //! reveal one secret, and none spends what is not final yet. So there are no orphans and no packages, eviction never
@@ -12,6 +12,9 @@
 mod error;
 mod pool;
 mod queue;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::Refusal;
 pub use pool::{Admitted, Mempool, Removal, Removed, Source};

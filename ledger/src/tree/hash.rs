@@ -1,4 +1,4 @@
-//! The hashes of the state tree: those of a Jellyfish Merkle tree, inside `Domain::StateTree` (SPEC B-11).
+//! The hashes of the state tree: those of a Jellyfish Merkle tree, inside `Domain::StateTree` (SPEC B-14).
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The state tree: a versioned sparse Merkle tree over all unspent outputs and recorded secrets (SPEC B-10 to B-16).
+//! The state tree: a versioned sparse Merkle tree over all unspent outputs and recorded secrets (SPEC B-13 to B-15).
 //!
 //! Its hashes are those of a Jellyfish Merkle tree with Towpath's tagged SHA-256, so the root depends on the content
 //! alone, never on its history; why the tree itself is ours is told in `docs/decisions/state-tree.md`. One version a
