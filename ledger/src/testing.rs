@@ -239,8 +239,8 @@ impl Channel {
             version,
             is_final: false,
             sequencer: Party::A,
-            balance_a: Amount(CAPACITY.units() - version * 1_000),
-            balance_b: Amount(version * 1_000),
+            balance_a: Amount(CAPACITY.units() - version * 1_000_000),
+            balance_b: Amount(version * 1_000_000),
             pending_total: Amount::ZERO,
             pending_root: Digest::ZERO,
         };

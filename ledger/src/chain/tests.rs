@@ -423,7 +423,12 @@ fn golden_block() {
     let bytes = codec::encode(&block);
     assert_eq!(block.transactions.len(), 2);
     assert_eq!(bytes.len(), 1_392);
-    assert_eq!(towpath_crypto::hash::digest(towpath_crypto::Domain::Test, &[&bytes]).to_string(), "");
-    assert_eq!(block.id().0.to_string(), "");
-    assert_eq!(block.header.transactions_root.to_string(), "");
+    let content = towpath_crypto::hash::digest(towpath_crypto::Domain::Test, &[&bytes]);
+    let found = [content, block.id().0, block.header.transactions_root].map(|digest| digest.to_string());
+    let golden = [
+        "6dd6296d3f9a3ecad7c75581cc31b400ca6d9e5901bdc0959abf38ce7fd51089",
+        "bd7da860bef99bdf8bae3efab06e2a02ea1d9de6907ee5eefe6e25a5fd28e6b6",
+        "5ff2a24b004d8197dba0941c24ceb88c99d0551a4ab9c2a7b11367faf639e43a",
+    ];
+    assert_eq!(found, golden);
 }

@@ -148,7 +148,7 @@ fn l21_a_full_queue_gives_way_to_higher_fee_rates_only() {
     assert_eq!(order, expected);
     // A large one must pay more than each of those that it pushes out.
     let large = world.pay(7, 6, Amount(10 * FEE.units()));
-    assert_eq!(insert(&mut pool, &world, &large).map(|a| a.replaced.len()), Ok(1));
+    assert_eq!(insert(&mut pool, &world, &large).map(|a| a.replaced.len()), Ok(2));
     check(&pool);
 }
 
