@@ -6,6 +6,7 @@
 
 mod anchor;
 mod batch;
+mod chain;
 mod column;
 mod condition;
 #[cfg(test)]
@@ -22,6 +23,10 @@ mod scan;
 mod store;
 
 pub use batch::{Batch, Change};
+pub use chain::{
+    ChainStore, ChainTip, ConsensusLog, HistoryPage, HistoryRow, KeepBlocks, Movement, Place, Position,
+    Retention,
+};
 pub use column::Column;
 pub use condition::{Behind, Cause, Condition, Sequence, Session};
 pub use error::StoreError;

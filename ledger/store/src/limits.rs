@@ -1,7 +1,5 @@
 //! The bounds of the store, each with its reason.
 
-use std::time::Duration;
-
 /// The most rows that one scan returns: a page of 100-byte rows is then some 6 MiB.
 pub const SCAN_ROWS_MAX: usize = 65_536;
 
@@ -39,8 +37,14 @@ pub const SET_ASIDE_MAX: usize = 8;
 /// Sync times fall into buckets by powers of two of microseconds: the last holds everything past half a minute.
 pub const SYNC_BUCKETS: usize = 26;
 
-/// How often a consensus-log or index sweep asks for rows, at most this many at a time.
+/// How many rows a sweep over an index or a log reads at a time: enough that a page costs little more than its rows.
 pub const SWEEP_ROWS: usize = 1_024;
 
-/// How long a node that stops waits for its last group; past it the disk is considered dead.
-pub const CLOSE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// About how many bytes of outputs are kept in memory: some fifty thousand of wallets, or thirteen thousand channels.
+pub const HOT_OUTPUT_BYTES_MAX: usize = 16 << 20;
+
+/// The most outputs of one payout lock that are read at once, some 20 MB: a wallet with more of them is read page by page.
+pub const OUTPUTS_READ_MAX: usize = 65_536;
+
+/// The fewest versions of the state tree: the tip's, and the one that the next block is made from.
+pub const TREE_VERSIONS_MIN: u64 = 2;

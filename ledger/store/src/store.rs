@@ -56,27 +56,35 @@ pub trait Store: Send + Sync {
     }
 }
 
-impl<S: Store + ?Sized> Store for Arc<S> {
-    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        (**self).get(column, key)
-    }
+/// A shared store is a store.
+macro_rules! forward_to_shared {
+    ($shared:ty) => {
+        impl<S: Store + ?Sized> Store for $shared {
+            fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+                (**self).get(column, key)
+            }
 
-    fn scan(&self, column: Column, scan: &Scan) -> Result<Vec<Row>, StoreError> {
-        (**self).scan(column, scan)
-    }
+            fn scan(&self, column: Column, scan: &Scan) -> Result<Vec<Row>, StoreError> {
+                (**self).scan(column, scan)
+            }
 
-    fn write(&self, batch: Batch) -> Result<Sequence, StoreError> {
-        (**self).write(batch)
-    }
+            fn write(&self, batch: Batch) -> Result<Sequence, StoreError> {
+                (**self).write(batch)
+            }
 
-    fn acknowledge(&self, sequence: Sequence) -> Result<(), StoreError> {
-        (**self).acknowledge(sequence)
-    }
+            fn acknowledge(&self, sequence: Sequence) -> Result<(), StoreError> {
+                (**self).acknowledge(sequence)
+            }
 
-    fn sequence(&self) -> Sequence {
-        (**self).sequence()
-    }
+            fn sequence(&self) -> Sequence {
+                (**self).sequence()
+            }
+        }
+    };
 }
+
+forward_to_shared!(Arc<S>);
+forward_to_shared!(&S);
 
 /// An opened store, and what is known of it.
 #[derive(Debug)]
