@@ -1,7 +1,8 @@
 //! What the inputs of a transaction demand of it: signatures, payments, and the outputs in which channels go on.
 //!
 //! Gathered input by input, then held against the outputs (SPEC L-17 to L-19). Payments are summed over all inputs for
-//! each lock, and the outputs must pay at least that sum: so a hub's payouts merge, and nobody can count one output twice.
+//! each lock, and one output must pay at least that sum: so a hub's payouts merge, nobody can count one output twice, and
+//! nobody who makes the transaction can pay a creditor in crumbs that cost more to spend than they are worth.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,14 @@ impl Due {
         };
         Output { asset: self.asset, amount: self.amount, lock }
     }
+}
+
+/// What an output is to the demands.
+enum Payment {
+    /// It pays what its lock is owed.
+    Due,
+    /// Nobody demands it.
+    Free,
 }
 
 /// The output in which a channel goes on.
@@ -119,21 +128,20 @@ impl Demands {
 
     /// Holds the demands against the outputs.
     pub(super) fn meet(mut self, body: &TxBody, context: &BlockContext<'_>) -> Result<Met, TxError> {
-        let mut paid = BTreeMap::new();
         let (mut free_outputs, mut openings) = (0, 0);
         for (index, output) in body.outputs.iter().enumerate() {
             match &output.lock {
-                Lock::Wallet(payout) => {
-                    let creditor = Creditor::Payout(payout.clone());
-                    if !self.pay(&mut paid, output, creditor)? {
+                Lock::Wallet(payout) => match self.pay(output, Creditor::Payout(payout.clone())) {
+                    Payment::Due => {}
+                    Payment::Free => {
                         check_dust(index, output, context)?;
                         free_outputs += 1;
                     }
-                }
+                },
                 Lock::Conditional(conditional) => {
-                    let creditor = Creditor::Conditional(conditional.clone());
-                    if !self.pay(&mut paid, output, creditor)? {
-                        return Err(TxError::Undemanded(index));
+                    match self.pay(output, Creditor::Conditional(conditional.clone())) {
+                        Payment::Due => {}
+                        Payment::Free => return Err(TxError::Undemanded(index)),
                     }
                 }
                 Lock::Channel(terms) if terms.generation == 0 => {
@@ -144,24 +152,20 @@ impl Demands {
                 Lock::Closing(closing) => self.closing(index, output, closing)?,
             }
         }
-        self.all_met(&paid)?;
+        self.all_met()?;
         Ok(Met { checks: self.checks, drawn: self.drawn, free_outputs, openings })
     }
 
-    /// Counts an output towards what its lock is owed; false if nothing is.
-    fn pay(
-        &self,
-        paid: &mut BTreeMap<(AssetId, Creditor), Amount>,
-        output: &Output,
-        creditor: Creditor,
-    ) -> Result<bool, TxError> {
+    /// Takes an output as the payment of what its lock is owed, if it is enough.
+    fn pay(&mut self, output: &Output, creditor: Creditor) -> Payment {
         let key = (output.asset, creditor);
-        if !self.owed.contains_key(&key) {
-            return Ok(false);
+        match self.owed.get(&key) {
+            Some(owed) if output.amount >= *owed => {
+                self.owed.remove(&key);
+                Payment::Due
+            }
+            Some(_) | None => Payment::Free,
         }
-        let sum = paid.entry(key).or_default();
-        *sum = sum.checked_add(output.amount).ok_or(TxError::Overflow)?;
-        Ok(true)
     }
 
     fn resized(
@@ -189,17 +193,14 @@ impl Demands {
         }
     }
 
-    fn all_met(&self, paid: &BTreeMap<(AssetId, Creditor), Amount>) -> Result<(), TxError> {
+    fn all_met(&self) -> Result<(), TxError> {
         if let Some(channel) = self.successors.keys().next() {
             return Err(TxError::NotContinued(*channel));
         }
-        for (key, owed) in &self.owed {
-            let paid = paid.get(key).copied().unwrap_or(Amount::ZERO);
-            if paid < *owed {
-                return Err(TxError::Underpaid { owed: *owed, paid });
-            }
+        match self.owed.values().next() {
+            Some(owed) => Err(TxError::Underpaid(*owed)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

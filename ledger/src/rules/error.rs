@@ -122,14 +122,9 @@ pub enum TxError {
     /// Two inputs that go on with one channel.
     #[error("two inputs go on with {0}")]
     TwiceContinued(ChannelId),
-    /// A lock that gets less than what all inputs together owe it.
-    #[error("a lock is owed {owed} and paid {paid}")]
-    Underpaid {
-        /// What the inputs owe it.
-        owed: Amount,
-        /// What the outputs pay it.
-        paid: Amount,
-    },
+    /// A lock to which no output pays what all inputs together owe it.
+    #[error("no single output pays the {0} that the inputs owe to one lock")]
+    Underpaid(Amount),
     /// Fees taken out of channels that are not paid as fee.
     #[error("takes {drawn} as fees out of channels, but pays a fee of {fee}")]
     FeePocketed {

@@ -42,18 +42,18 @@ fn nobody_gets_less_than_its_balance_in_a_cooperative_close() {
     for index in 0..2 {
         let mut less = healthy.clone();
         less.outputs[index].amount = minus(less.outputs[index].amount, Amount(1));
-        assert!(matches!(world.submit(&less), Err(TxError::Underpaid { .. })));
+        assert!(matches!(world.submit(&less), Err(TxError::Underpaid(_))));
         let mut none = healthy.clone();
         none.outputs.remove(index);
-        assert!(matches!(world.submit(&none), Err(TxError::Underpaid { .. })));
+        assert!(matches!(world.submit(&none), Err(TxError::Underpaid(_))));
         let mut stolen = healthy.clone();
         stolen.outputs[index].lock = Lock::Wallet(carol().payout());
-        assert!(matches!(world.submit(&stolen), Err(TxError::Underpaid { .. })));
+        assert!(matches!(world.submit(&stolen), Err(TxError::Underpaid(_))));
     }
     let mut swapped = healthy.clone();
     swapped.outputs[0].lock = healthy.outputs[1].lock.clone();
     swapped.outputs[1].lock = healthy.outputs[0].lock.clone();
-    assert!(matches!(world.submit(&swapped), Err(TxError::Underpaid { .. })));
+    assert!(matches!(world.submit(&swapped), Err(TxError::Underpaid(_))));
     world.submit(&healthy).expect("a healthy close");
 }
 
@@ -67,12 +67,28 @@ fn one_output_is_never_counted_for_two_channels() {
     let mut theft = first.clone();
     theft.inputs.extend(second.inputs.clone());
     theft.outputs.push(carol().paid(Amount(2_000_000 - 2 * CLOSE_FEE - 999_440)));
-    assert!(matches!(world.submit(&theft), Err(TxError::Underpaid { .. })));
+    assert!(matches!(world.submit(&theft), Err(TxError::Underpaid(_))));
     // Merged into one output each, it is settlement batching.
     let mut batch = first;
     batch.inputs.extend(second.inputs);
     batch.outputs = vec![alice().paid(Amount(2 * 399_440)), bob().paid(Amount(1_200_000))];
     world.submit(&batch).expect("a healthy batch");
+}
+
+#[test]
+fn nobody_is_paid_in_crumbs() {
+    let mut world = World::new();
+    let channel = world.open(0);
+    let healthy = channel.cooperative(&cosign(&channel.final_state(9, 400_000)), CLOSE_FEE);
+    // Carol even pays for the bytes, so that Bob has to pay more to gather his funds again.
+    let mut crumbs = healthy.clone().with(coin(3, 0), How::Key(carol().wallet));
+    crumbs.outputs[1].amount = Amount(300_000);
+    crumbs.outputs.push(bob().paid(Amount(300_000)));
+    crumbs.outputs.push(carol().paid(minus(COIN, FEE)));
+    assert_eq!(world.submit(&crumbs), Err(TxError::Underpaid(Amount(600_000))));
+    crumbs.outputs.remove(2);
+    crumbs.outputs[1].amount = Amount(600_000);
+    world.submit(&crumbs).expect("at once");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn c3_the_newest_state_wins_over_every_older_one() {
         world.wait_ms(WINDOW_MS + 1);
         let bob_before = world.holdings(&bob());
         let stolen = answered.finalize(&[], SETTLE_FEE, pays(699_000 - SETTLE_FEE, 298_000));
-        assert!(matches!(world.submit(&stolen), Err(TxError::Underpaid { .. })));
+        assert!(matches!(world.submit(&stolen), Err(TxError::Underpaid(_))));
         let settled = answered.finalize(&[], SETTLE_FEE, pays(199_000 - SETTLE_FEE, 798_000));
         world.submit(&settled).expect("a healthy settlement");
         assert_eq!(world.holdings(&bob()), bob_before + 798_000);
@@ -141,7 +141,7 @@ fn a_penalty_is_given_once_and_the_closing_can_still_be_superseded() {
     let witness = Witness::Cooperative { state: Box::new(state), fee: Amount(CLOSE_FEE) };
     let escape =
         Draft::of(raised.outpoint, How::Witness(witness.clone()), pays(199_000 - CLOSE_FEE, 796_000));
-    assert!(matches!(world.submit(&escape), Err(TxError::Underpaid { .. })));
+    assert!(matches!(world.submit(&escape), Err(TxError::Underpaid(_))));
     let settled = Draft::of(raised.outpoint, How::Witness(witness), pays(99_000 - CLOSE_FEE, 896_000));
     world.submit(&settled).expect("the penalty sticks");
 }
