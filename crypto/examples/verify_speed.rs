@@ -64,6 +64,7 @@ fn main() {
     #[cfg(target_arch = "x86_64")]
     println!("avx2: {}", std::arch::is_x86_feature_detected!("avx2"));
     let one = checks(1, 1);
+    println!("is the key weak              {:6.2} µs", cost_us(1, || assert!(!one[0].key.is_weak())));
     println!("single                       {:6.2} µs", cost_us(1, || assert!(one[0].verify())));
     for (count, keys) in [(2, 2), (4, 4), (8, 8), (64, 64), (256, 256), (8, 1), (64, 1), (256, 1), (256, 32)]
     {
