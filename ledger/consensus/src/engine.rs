@@ -283,7 +283,8 @@ impl<H: Host, W: Wal> Engine<H, W> {
     fn on_pace(&mut self) -> Result<(), EngineError> {
         let config = &self.env.config;
         let rest = config.heartbeat.saturating_sub(config.interval_min);
-        let wanted = self.work || self.later.has(self.next) || self.catch_up.best() >= self.next;
+        // What peers claim to have decided is no reason: that is nobody's signature. Sync begins a height by itself.
+        let wanted = self.work || self.later.has(self.next);
         match self.phase {
             Phase::Resting if !wanted && !rest.is_zero() => {
                 self.phase = Phase::Idle;
@@ -333,8 +334,10 @@ impl<H: Host, W: Wal> Engine<H, W> {
     }
 
     /// Feeds the core what it was fed before the process stopped. It derives the same messages, takes their recorded
-    /// signatures, and they are published once more.
+    /// signatures, and they are published once more; all but a proposal, which is done here: the process may have ended
+    /// between logging and sending it.
     fn replay(&mut self, inputs: Vec<Input<Ctx>>) -> Result<(), EngineError> {
+        let proposed = last_proposal(&inputs, &self.public());
         self.state.index_wal_entries(inputs.iter());
         for input in inputs {
             if self.phase == Phase::Deciding {
@@ -343,6 +346,8 @@ impl<H: Host, W: Wal> Engine<H, W> {
         }
         self.state.reset_entries_index();
         self.env.log.replay_ended();
+        self.env.proposal = proposed.filter(|_| self.phase == Phase::Deciding);
+        self.repeat_proposal();
         Ok(())
     }
 
@@ -432,6 +437,16 @@ impl<H: Host, W: Wal> Engine<H, W> {
     pub(crate) fn validate(&mut self, block: &Arc<Block>) -> Result<Validity, EngineError> {
         self.env.host.validate(block, Check::Proposal).map_err(|error| self.halt(Fault::Host(error)))
     }
+}
+
+/// The last proposal of `own` in the log, with its round.
+fn last_proposal(inputs: &[Input<Ctx>], own: &PublicKey) -> Option<(u32, Message)> {
+    inputs.iter().rev().find_map(|input| match input {
+        Input::Proposal(proposal) if proposal.message.proposer.0 == *own => {
+            convert::proposal_from_core(proposal).map(|signed| (signed.round, Message::Proposal(signed)))
+        }
+        _ => None,
+    })
 }
 
 /// The validators of a height.

@@ -67,8 +67,8 @@ impl SyncResponse {
         if response.blocks.len() > usize::try_from(request.count).unwrap_or(usize::MAX) {
             return Err(WireError::Invalid("more blocks than were asked for"));
         }
-        for (expected, decided) in (request.from..).zip(&response.blocks) {
-            let (block, certificate) = (&decided.block, &decided.certificate);
+        let mut expected = request.from;
+        for DecidedBlock { block, certificate } in &response.blocks {
             wire::check_round(certificate.round)?;
             wire::check_count(certificate.signatures.len())?;
             wire::check_block(block)?;
@@ -78,6 +78,7 @@ impl SyncResponse {
                     "the certificate is not the block's, or the height not the asked",
                 ));
             }
+            expected = expected.saturating_add(1);
         }
         Ok(response)
     }

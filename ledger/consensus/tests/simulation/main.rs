@@ -1,4 +1,12 @@
-//! Clusters under a virtual clock (`sim`), and what must hold in them whatever happens.
+//! Clusters under a virtual clock (`sim`), single engines under a microscope (`bench`), and what must hold in both
+//! whatever happens.
 
+mod bench;
+mod byzantine;
+mod cluster;
+mod pacing;
 mod sim;
+mod stops;
 mod storm;
+mod sync;
+mod traps;

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod byzantine;
 pub mod disk;
 pub mod rng;
+pub mod storm;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -142,8 +143,8 @@ pub fn config() -> Config {
         vote: ms(150),
         step: ms(100),
         rebroadcast: ms(700),
-        interval_min: ms(20),
-        heartbeat: ms(20),
+        interval_min: ms(60),
+        heartbeat: ms(60),
         status: ms(500),
         sync: ms(200),
         ..Config::lan(CHAIN)
