@@ -115,3 +115,51 @@ fn numbered(tag: u8, number: u64) -> Vec<u8> {
 fn tagged(tag: u8, digest: &Digest) -> Vec<u8> {
     [&[tag], digest.0.as_slice()].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn keys_are_promises() {
+        let at = OutPoint { tx: TxId(Digest([0xaa; 32])), index: 258 };
+        let (key, digest) = (WalletKey([0xbb; 32]), Digest([0xcc; 32]));
+        let (a, b, c) = ("aa".repeat(32), "bb".repeat(32), "cc".repeat(32));
+        let number = "0000000000000102";
+        let expected = [
+            (outpoint(&at), format!("{a}00000102")),
+            (block(258), format!("62{number}")),
+            (header(258), format!("68{number}")),
+            (certificate(258), format!("63{number}")),
+            (height_of(&BlockId(digest)), format!("69{c}")),
+            (transaction(&at.tx), a.clone()),
+            (secret(&digest), format!("6b{c}")),
+            (secret_by_time(Time(258), &digest), format!("74{number}{c}")),
+            (stake(Stake::Wallet, &key, &at), format!("77{b}{a}00000102")),
+            (stake(Stake::Contract, &key, &at), format!("6b{b}{a}00000102")),
+            (channel(&ChannelId(digest)), format!("63{c}")),
+            (history(&key, 258, 3), format!("68{b}{number}00000003")),
+            (log_record(258, 3), format!("{number}0000000000000003")),
+        ];
+        for (key, expected) in expected {
+            assert_eq!(hex(&key), expected);
+        }
+    }
+
+    #[test]
+    fn keys_read_back_or_are_refused() {
+        let at = OutPoint { tx: TxId(Digest([0xaa; 32])), index: 258 };
+        let key = stake(Stake::Wallet, &WalletKey([0xbb; 32]), &at);
+        assert_eq!(outpoint_from_end(&key), Ok(at));
+        assert!(outpoint_from_end(&key[..20]).is_err());
+        let by_time = secret_by_time(Time(7), &Digest([1; 32]));
+        assert_eq!(secret_of_key(&by_time), Ok((Time(7), Digest([1; 32]))));
+        for length in 0..by_time.len() {
+            assert!(secret_of_key(&by_time[..length]).is_err());
+        }
+    }
+}

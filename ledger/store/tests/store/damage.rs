@@ -383,3 +383,96 @@ fn s12_a_checkpoint_holds_everything_and_is_known_to_be_a_copy() {
     drop(copy);
     assert_eq!(verdict(&backup, 20), Verdict::Whole);
 }
+
+#[test]
+fn s1_a_machine_that_stops_while_the_database_is_made_starts_again() {
+    let root = temporary_folder();
+    drop(open(root.path()));
+    // What RocksDB leaves before it has named its first manifest: files, and no CURRENT.
+    std::fs::remove_file(root.path().join("db/CURRENT")).expect("it goes");
+    for table in files(root.path(), ".sst").into_iter().chain(files(root.path(), ".log")) {
+        std::fs::remove_file(table).expect("it goes");
+    }
+    let (store, condition) = open(root.path());
+    assert_eq!(condition, Condition::Healthy);
+    store.commit(numbered(1)).expect("written");
+    drop(store);
+    assert_eq!(verdict(root.path(), 1), Verdict::Whole);
+}
+
+/// Opens the database as a version that knows more than this one would.
+fn as_newer_version(folder: &Path, schema: u32, column: Option<&str>) {
+    let path = folder.join("db");
+    let names = rocksdb::DB::list_cf(&rocksdb::Options::default(), &path).expect("it lists");
+    let mut options = rocksdb::Options::default();
+    options.create_missing_column_families(true);
+    let mut plain = rocksdb::Options::default();
+    plain.set_merge_operator_associative("towpath.count", |_, existing, _| existing.map(<[u8]>::to_vec));
+    let families = names.iter().map(String::as_str).chain(column).map(|name| (name, plain.clone()));
+    let database = rocksdb::DB::open_cf_with_opts(&options, &path, families).expect("it opens");
+    database.put(b"schema", schema.to_le_bytes()).expect("written");
+}
+
+#[test]
+fn s13_a_newer_schema_is_refused_whether_or_not_it_has_more_columns() {
+    for column in [None, Some("invented-later")] {
+        let root = temporary_folder();
+        drop(open(root.path()));
+        as_newer_version(root.path(), 2, column);
+        let refused = RocksStore::open(&RocksOptions::new(root.path())).expect_err("too new");
+        assert_eq!(refused, StoreError::SchemaNewer { found: 2, known: 1 });
+    }
+}
+
+#[test]
+fn s13_an_unknown_column_of_this_schema_is_damage() {
+    let root = temporary_folder();
+    drop(open(root.path()));
+    as_newer_version(root.path(), 1, Some("invented-later"));
+    let refused = RocksStore::open(&RocksOptions::new(root.path())).expect_err("not ours");
+    assert!(matches!(refused, StoreError::Corrupt { .. }), "{refused}");
+}
+
+/// A file system of 24 MiB that is gone with this value.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Self {
+        let folder = temporary_folder();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
+            .arg(folder.path())
+            .status();
+        assert!(mount.is_ok_and(|status| status.success()), "it is mounted");
+        Self(folder)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        std::process::Command::new("umount").arg(self.0.path()).status().expect("it is unmounted");
+    }
+}
+
+#[test]
+#[ignore = "mounts a file system, which only root may"]
+fn s7_a_full_disk_ends_all_writing_and_nothing_acknowledged_is_lost() {
+    let disk = SmallDisk::mount();
+    let folder = disk.0.path().join("node");
+    let ballast = disk.0.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 12 << 20]).expect("it fits");
+    let (store, _) = open(&folder);
+    let mut acknowledged = 0;
+    let error = loop {
+        match store.commit(numbered(acknowledged + 1)) {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::DiskFull { .. }), "{error}");
+    assert!(matches!(store.commit(numbered(1)), Err(StoreError::Poisoned { .. })));
+    assert!(store.get(towpath_store::Column::Channels, &1_u64.to_be_bytes()).is_ok_and(|row| row.is_some()));
+    drop(store);
+    std::fs::remove_file(&ballast).expect("it goes");
+    assert_eq!(verdict(&folder, acknowledged), Verdict::Whole, "{acknowledged} rows");
+}

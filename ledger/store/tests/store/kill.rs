@@ -18,7 +18,7 @@ const FOLDER: &str = "TOWPATH_TEST_STORE";
 const ABORT_AT: &str = "TOWPATH_TEST_ABORT_AT";
 const KILLS: u64 = 30;
 /// More than a child writes before it is killed.
-const ROWS_MAX: u64 = 2_000;
+const ROWS_MAX: u64 = 400;
 
 /// Ends the process at the n-th step of its writes.
 struct AbortAt {

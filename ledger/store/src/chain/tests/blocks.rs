@@ -5,8 +5,8 @@ use towpath_ledger::{Payload, Secret, Time, View as _, tree};
 
 use super::world::{Ledger, Model, genesis, in_memory, payout};
 use crate::{
-    ChainStore, Column, CrashPoint, KeepBlocks, MemoryDisk, MemoryStore, Place, Retention, Scan, Store as _,
-    StoreError,
+    ChainStore, Column, CrashPoint, KeepBlocks, MemoryDisk, MemoryStore, Place, Retention, RocksOptions,
+    RocksStore, Scan, Store as _, StoreError,
 };
 
 fn open(disk: &MemoryDisk) -> Ledger<MemoryStore> {
@@ -67,6 +67,31 @@ fn blocks_are_found_as_the_model_has_them_and_after_a_restart() {
         }
         let (block, certificate) = chain.decided(round + 1).expect("it reads").expect("it is there");
         assert_eq!((&*block, &certificate), (&decided.block, &decided.certificate));
+    }
+}
+
+#[test]
+fn l14_the_ledger_on_disk_is_the_one_in_memory() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let on_disk = || {
+        let store = RocksStore::open(&RocksOptions::new(folder.path())).expect("it opens");
+        Ledger::open(store.healthy().expect("it is whole"), Retention::default()).expect("it opens")
+    };
+    let memory = in_memory();
+    let mut disk = on_disk();
+    for round in 0..4 {
+        let payments = [memory.pay(1, &payout(2), 10_000, None), memory.pay(2, &payout(4), 5_000, None)];
+        let decided = memory.advance(&payments);
+        assert_eq!(disk.decide(&payments).block, decided.block);
+        disk.apply(&decided).expect("it is applied");
+        if round == 1 {
+            drop(disk);
+            disk = on_disk();
+        }
+    }
+    for column in Column::ALL {
+        let rows = |store: &dyn crate::Store| store.scan(column, &Scan::prefix(&[])).expect("it reads");
+        assert_eq!(rows(disk.chain.store()), rows(memory.chain.store()), "{}", column.name());
     }
 }
 
