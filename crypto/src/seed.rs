@@ -132,6 +132,12 @@ impl Seed {
         SecretKey::from_bytes(&self.derive(Curve::Ed25519, Role::Node, &[]))
     }
 
+    /// The bytes of the same key, for the transport, which makes its own of them.
+    #[must_use]
+    pub fn node_secret(&self) -> Zeroizing<[u8; 32]> {
+        self.derive(Curve::Ed25519, Role::Node, &[])
+    }
+
     /// The key of the channel number `index`: `m/21591'/1'/high'/low'`, Ed25519. The number is split in two halves of
     /// 16 bits, since a hardened step has only 31.
     #[must_use]

@@ -218,6 +218,12 @@ impl<H: Host, W: Wal> Engine<H, W> {
         &self.env.host
     }
 
+    /// The ledger behind it, for its driver: which also fills the mempool and builds blocks. Blocks are applied by the
+    /// engine alone.
+    pub const fn host_mut(&mut self) -> &mut H {
+        &mut self.env.host
+    }
+
     /// The name of this node.
     pub const fn public(&self) -> PublicKey {
         self.env.keys.public()

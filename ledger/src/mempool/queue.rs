@@ -75,7 +75,7 @@ const fn is_dispute(witness: &Witness) -> bool {
     }
 }
 
-/// How much each queue holds, in bytes as [`cost`] counts them.
+/// How much each queue holds, in bytes as `cost` counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolLimits {
     /// Each queue of the reserved lane.

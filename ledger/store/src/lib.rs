@@ -25,7 +25,7 @@ mod store;
 pub use batch::{Batch, Change};
 pub use chain::{
     ChainStore, ChainTip, ConsensusLog, HistoryPage, HistoryRow, KeepBlocks, Movement, Place, Position,
-    Retention,
+    Retention as ChainRetention, consensus_log_batch,
 };
 pub use column::Column;
 pub use condition::{Behind, Cause, Condition, Sequence, Session};

@@ -259,7 +259,6 @@ fn trap_07_forged_certificates_are_rejected() {
     let one_vote = certificate(vec![round_vote(1, Prevote)]);
     assert_eq!(verdict(&mut one, 1, one_vote), GossipVerdict::Reject, "one of four is no reason to skip");
     let mut forged = round_vote(2, Prevote);
-    forged.signature = forged.signature.clone();
     forged.kind = Precommit;
     let forged = certificate(vec![round_vote(1, Prevote), forged]);
     assert_eq!(verdict(&mut one, 1, forged), GossipVerdict::Reject);

@@ -16,7 +16,7 @@ mod tests;
 mod wallet;
 
 pub use index::{HistoryRow, Movement};
-pub use log::ConsensusLog;
+pub use log::{ConsensusLog, append as consensus_log_batch};
 pub use read::Place;
 pub use store::{ChainStore, ChainTip, KeepBlocks, Retention};
 pub use wallet::{HistoryPage, Position};

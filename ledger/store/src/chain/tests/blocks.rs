@@ -5,8 +5,8 @@ use towpath_ledger::{Payload, Secret, Time, View as _, tree};
 
 use super::world::{Ledger, Model, genesis, in_memory, payout};
 use crate::{
-    ChainStore, Column, CrashPoint, KeepBlocks, MemoryDisk, MemoryStore, Place, Retention, RocksOptions,
-    RocksStore, Scan, Store as _, StoreError,
+    ChainRetention as Retention, ChainStore, Column, CrashPoint, KeepBlocks, MemoryDisk, MemoryStore, Place,
+    RocksOptions, RocksStore, Scan, Store as _, StoreError,
 };
 
 fn open(disk: &MemoryDisk) -> Ledger<MemoryStore> {
