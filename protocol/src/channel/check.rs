@@ -1,0 +1,88 @@
+//! The invariants of a channel: what must hold after every step, and of whatever was read from a disk.
+
+use super::machine::Channel;
+use super::state::OpenProposal;
+use crate::limits::{BUFFERED_MAX, IN_FLIGHT_MAX, OPEN_MAX, QUEUE_MAX, REQUESTS_MAX};
+
+/// An invariant that does not hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("broken invariant: {0}")]
+pub struct Broken(pub &'static str);
+
+fn must(holds: bool, claim: &'static str) -> Result<(), Broken> {
+    if holds { Ok(()) } else { Err(Broken(claim)) }
+}
+
+impl Channel {
+    /// Checks everything that must hold between steps.
+    ///
+    /// # Errors
+    /// [`Broken`] names the first invariant that does not hold: a fault of this program, or a damaged disk.
+    pub fn check(&self) -> Result<(), Broken> {
+        self.check_funds()?;
+        self.check_versions()?;
+        self.check_signatures()?;
+        self.check_bounds()
+    }
+
+    fn check_funds(&self) -> Result<(), Broken> {
+        let capacity = Some(self.fixed.capacity);
+        must(self.held.content.state.total() == capacity, "the held balances make the capacity")?;
+        must(
+            self.open.iter().all(|open| open.content.state.total() == capacity),
+            "the balances of every open proposal make the capacity",
+        )?;
+        let above = self.tip().spendable(self.fixed.me, &self.fixed.terms);
+        let waits = self.outgoing.total().checked_add(self.memory.queue_total);
+        must(waits.is_some_and(|waits| waits <= above), "what waits can be paid")
+    }
+
+    fn check_versions(&self) -> Result<(), Broken> {
+        let held = self.held.version();
+        let mut base = held;
+        let mut last = held;
+        for open in &self.open {
+            must(open.version() > last, "open versions rise from the held one")?;
+            last = open.version();
+            if !open.is_burnt() {
+                must(open.propose.base == base, "each open version is built on the one before")?;
+                base = last;
+            }
+        }
+        let sent = self.tip().sent(self.fixed.me);
+        must(
+            self.outgoing.numbers().all(|number| number > sent && number < self.next_number),
+            "waiting payments have numbers that were given, and not used",
+        )?;
+        must(sent < self.next_number, "numbers are given before they are used")?;
+        must(self.memory.expected > held, "what is held is not expected")
+    }
+
+    fn check_signatures(&self) -> Result<(), Broken> {
+        let mark = self.guard.mark();
+        let highest = self.open.back().map_or(0, |open: &std::sync::Arc<OpenProposal>| open.version());
+        must(mark.version >= highest, "the mark covers every proposal")?;
+        must(
+            self.held.mine.is_none() || mark.version >= self.held.version(),
+            "the mark covers what was completed",
+        )?;
+        must(
+            self.held.mine.is_some() || mark.version < self.held.version(),
+            "a claim is above everything that was signed",
+        )?;
+        must(mark.held <= self.held.version(), "no more was said to be held than is held")?;
+        must(self.held.theirs.held <= self.held.version(), "the peer holds nothing that does not exist")
+    }
+
+    fn check_bounds(&self) -> Result<(), Broken> {
+        let memory = &self.memory;
+        must(self.open.len() <= OPEN_MAX, "open proposals are bounded")?;
+        must(
+            self.tip().state.version.saturating_sub(self.held.version()) <= IN_FLIGHT_MAX,
+            "versions in flight are bounded",
+        )?;
+        must(memory.queue.len() <= QUEUE_MAX, "the queue is bounded")?;
+        must(memory.buffered.len() <= BUFFERED_MAX, "buffered proposals are bounded")?;
+        must(memory.inbox.len() <= 2 * REQUESTS_MAX, "kept requests are bounded")
+    }
+}

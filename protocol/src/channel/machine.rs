@@ -1,0 +1,294 @@
+//! The machine and its door: what an event is handed to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bincode::Encode;
+use towpath_crypto::Amount;
+use towpath_ledger::{ChannelId, ChannelState, OutPoint, Party, StateSignature};
+
+use super::outgoing::Outgoing;
+use super::state::{Fixed, Held, Lost, Memory, OpenProposal, OpenProposals, Posted, Turnholder, Witnesses};
+use crate::effect::{Effect, Online, Outcome};
+use crate::error::Reject;
+use crate::event::{Command, Event, LedgerEvent, Now, Token};
+use crate::journal::{EventKind, Journal};
+use crate::life::{ClosingStage, Life};
+use crate::message::ChannelMessage;
+use crate::row::Key;
+use crate::signer::{Guard, Mark, StateSigner};
+use crate::update::Content;
+use crate::verify::Verifier;
+
+/// One channel, as one of its parties sees it, from the first co-signed version to its settlement. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    pub(super) fixed: Arc<Fixed>,
+    pub(super) guard: Guard,
+    pub(super) life: Life,
+    pub(super) funding: Option<OutPoint>,
+    pub(super) witnesses: Arc<Witnesses>,
+    pub(super) held: Held,
+    /// The highest version of the peer's proposals that was seen, refused ones included.
+    pub(super) seen: u64,
+    pub(super) next_number: u64,
+    pub(super) posted: Option<Posted>,
+    pub(super) lost: Option<Arc<Lost>>,
+    pub(super) journal: Journal,
+    pub(super) open: OpenProposals,
+    pub(super) outgoing: Outgoing,
+    pub(super) memory: Memory,
+}
+
+impl Channel {
+    /// A channel of which both parties hold version 1. It writes itself at the end of the turn.
+    pub(crate) fn created(
+        fixed: Arc<Fixed>,
+        keys: Arc<dyn StateSigner>,
+        mark: Mark,
+        (mine, theirs): (StateSignature, StateSignature),
+        now: Now,
+    ) -> Self {
+        let held = Held { content: fixed.first.clone(), theirs, mine: Some(mine) };
+        let mut channel = Self {
+            guard: Guard::new(keys, mark),
+            life: Life::Opening,
+            funding: None,
+            witnesses: Arc::default(),
+            held,
+            seen: 0,
+            next_number: 1,
+            posted: None,
+            lost: None,
+            journal: Journal::default(),
+            open: VecDeque::new(),
+            outgoing: Outgoing::default(),
+            memory: Memory { now, expected: 2, ..Memory::default() },
+            fixed,
+        };
+        channel.memory.turn.dirty = true;
+        channel.memory.link.connected = true;
+        let state = &channel.held.content.state;
+        let created = EventKind::Created { balance_a: state.balance_a, balance_b: state.balance_b };
+        channel.record(created);
+        channel
+    }
+
+    /// The first thing that a channel does: it stores what was agreed, tells the peer, and asks for the funding.
+    pub(crate) fn begin(&mut self) {
+        let fixed = Arc::clone(&self.fixed);
+        self.put(Key::Fixed, fixed.as_ref());
+        if fixed.me == Party::B {
+            self.delete(Key::Acceptance);
+        }
+        self.say_opening();
+        self.ask_funding();
+    }
+
+    /// Hands `event` to the machine. `write` must be durable before `effects` are run.
+    ///
+    /// Only [`Event::TurnEnd`] signs, writes and speaks; all other events return an empty outcome. So a driver steps
+    /// the events of a turn, verifies what a [`crate::Deferred`] verifier collected, and then ends the turn.
+    ///
+    /// # Errors
+    /// [`Reject`] says why the event is refused; then the machine is what it was.
+    pub fn step(&mut self, event: Event, now: Now, verifier: &mut dyn Verifier) -> Result<Outcome, Reject> {
+        self.memory.now = now;
+        match event {
+            Event::Connected => self.on_connected(),
+            Event::Disconnected => self.on_disconnected(),
+            Event::Message(message) => self.on_message(message, verifier)?,
+            Event::Command { token, command } => self.on_command(token, command)?,
+            Event::FundingSigned(witnesses) => self.on_funding_signed(witnesses)?,
+            Event::Ledger(event) => self.on_ledger(event)?,
+            Event::TurnEnd => return Ok(self.end_turn()),
+        }
+        Ok(Outcome::default())
+    }
+
+    fn on_message(&mut self, message: ChannelMessage, verifier: &mut dyn Verifier) -> Result<(), Reject> {
+        if self.lost.is_some() {
+            return Err(Reject::Lost);
+        }
+        if !self.memory.link.connected {
+            return Err(Reject::NotReestablished(message.name()));
+        }
+        match message {
+            ChannelMessage::Created(signature) => self.on_created_again(&signature),
+            ChannelMessage::Witnesses(witnesses) => self.on_witnesses(witnesses),
+            ChannelMessage::Reestablish(theirs) => self.on_reestablish(*theirs, verifier),
+            ChannelMessage::Propose(_)
+            | ChannelMessage::Ack(_)
+            | ChannelMessage::Request(_)
+            | ChannelMessage::Refuse(_)
+            | ChannelMessage::Resend(_)
+            | ChannelMessage::Close => self.on_update_message(message, verifier),
+        }
+    }
+
+    /// Messages that only make sense once the peer said what it holds, and while the channel carries updates.
+    fn on_update_message(
+        &mut self,
+        message: ChannelMessage,
+        verifier: &mut dyn Verifier,
+    ) -> Result<(), Reject> {
+        if !self.memory.link.received {
+            return Err(Reject::NotReestablished(message.name()));
+        }
+        if !self.life.carries_updates() {
+            return self.on_late_message(&message);
+        }
+        match message {
+            ChannelMessage::Propose(propose) => self.on_propose(propose, verifier),
+            ChannelMessage::Ack(ack) => self.on_ack(&ack, verifier),
+            ChannelMessage::Request(request) => self.on_request(request),
+            ChannelMessage::Refuse(refuse) => self.on_refuse(&refuse),
+            ChannelMessage::Resend(from) => self.on_resend(from),
+            ChannelMessage::Close => self.on_close(),
+            ChannelMessage::Created(_) | ChannelMessage::Witnesses(_) | ChannelMessage::Reestablish(_) => {
+                Err(Reject::Unexpected(message.name()))
+            }
+        }
+    }
+
+    /// After a close was agreed on or posted nothing more is signed: what still arrives crossed it on the way.
+    fn on_late_message(&mut self, message: &ChannelMessage) -> Result<(), Reject> {
+        let repeated =
+            matches!(message, ChannelMessage::Propose(propose) if propose.version <= self.held.version());
+        if repeated && self.life == Life::Closing(ClosingStage::Agreed) {
+            self.memory.turn.ack_due = true;
+        }
+        match self.life {
+            Life::Opening => Err(Reject::NotReestablished(message.name())),
+            Life::Active | Life::Closing(_) | Life::Disputed | Life::Settled(_) => Ok(()),
+        }
+    }
+
+    fn on_command(&mut self, token: Token, command: Command) -> Result<(), Reject> {
+        match command {
+            Command::Pay { amount, memo } => self.on_pay(token, amount, memo),
+            Command::Close => self.on_close_command(token),
+            Command::ForceClose { fee } => self.on_force_close(token, fee),
+            Command::TakeSequencer => self.on_take_sequencer(token),
+            Command::HandOver => self.on_hand_over(token),
+            Command::SetPacing(pacing) => {
+                self.memory.pacing = pacing;
+                self.done(token);
+                Ok(())
+            }
+            Command::SetReceive(receive) => {
+                self.memory.receive = receive;
+                self.done(token);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_ledger(&mut self, event: LedgerEvent) -> Result<(), Reject> {
+        match event {
+            LedgerEvent::Funded { outpoint, entry } => self.on_funded(outpoint, &entry),
+            LedgerEvent::Closing { outpoint, created, closing, fee } => {
+                self.on_closing(outpoint, created, *closing, fee)
+            }
+            LedgerEvent::Settled { version, outcome } => self.on_settled(version, outcome),
+        }
+    }
+
+    /// The channel's id.
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        self.fixed.terms.id
+    }
+
+    /// Whose turn it is (SPEC P-5): what the newest version that was not refused says.
+    #[must_use]
+    pub fn turnholder(&self) -> Turnholder {
+        let me = self.fixed.me;
+        match self.last_open() {
+            Some(open) if open.content.state.sequencer == me => Turnholder::Sequencer,
+            Some(_) => Turnholder::HandingOver,
+            None if self.held.content.state.sequencer == me => Turnholder::Sequencer,
+            None => Turnholder::Follower,
+        }
+    }
+
+    /// The newest proposal that was not refused.
+    pub(super) fn last_open(&self) -> Option<&Arc<OpenProposal>> {
+        self.open.iter().rev().find(|open| !open.is_burnt())
+    }
+
+    /// The newest content that this party builds on.
+    pub(super) fn tip(&self) -> &Content {
+        self.last_open().map_or(&self.held.content, |open| &open.content)
+    }
+
+    /// The newest state that both signed, or that this party can complete.
+    #[must_use]
+    pub fn state(&self) -> &ChannelState {
+        &self.held.content.state
+    }
+
+    /// What this party can still promise: its balance above the reserve, less all that waits (FAULTS C25).
+    #[must_use]
+    pub fn spendable(&self) -> Amount {
+        let above = self.tip().spendable(self.fixed.me, &self.fixed.terms);
+        [self.outgoing.total(), self.memory.queue_total]
+            .into_iter()
+            .fold(above, |left, waits| left.checked_sub(waits).unwrap_or(Amount::ZERO))
+    }
+
+    /// The next local time, in milliseconds, at which the machine wants a turn although nothing happens.
+    #[must_use]
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        let since = self.memory.claim_since_ms.filter(|_| self.memory.link.up)?;
+        Some(since.saturating_add(crate::limits::ACK_DELAY_MS_MAX))
+    }
+
+    pub(super) fn peer_party(&self) -> Party {
+        self.fixed.me.other()
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.memory.turn.effects.push(effect);
+    }
+
+    pub(super) fn put(&mut self, key: Key, value: &impl Encode) {
+        self.memory.turn.rows.insert(key, Some(key.value(value)));
+    }
+
+    pub(super) fn delete(&mut self, key: Key) {
+        self.memory.turn.rows.insert(key, None);
+    }
+
+    pub(super) fn done(&mut self, token: Token) {
+        self.effect(Effect::Done { token });
+    }
+
+    /// Writes an entry of the channel's log.
+    pub(super) fn record(&mut self, kind: EventKind) {
+        let event = self.journal.append(self.memory.now, kind);
+        self.memory.turn.dirty = true;
+        self.effect(Effect::Event(Box::new(event)));
+    }
+
+    /// Moves on in life, by the table only.
+    pub(super) fn become_life(&mut self, next: Life) -> bool {
+        if !self.life.may_become(next) {
+            return false;
+        }
+        self.life = next;
+        self.record(EventKind::Life(next));
+        self.effect(Effect::Life(next));
+        if !next.carries_updates() {
+            self.go_offline();
+        }
+        true
+    }
+
+    /// No payments can be sent any more, in this session.
+    pub(super) fn go_offline(&mut self) {
+        if std::mem::take(&mut self.memory.link.up) {
+            self.effect(Effect::Online(Online::No));
+        }
+    }
+}

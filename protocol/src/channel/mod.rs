@@ -1,0 +1,26 @@
+//! The two-party channel: one machine, one door ([`Channel::step`]), a file for each part of what it decides.
+
+mod answer;
+mod check;
+mod close;
+mod command;
+mod follow;
+mod funding;
+mod machine;
+mod onchain;
+mod outgoing;
+mod propose;
+mod reestablish;
+mod restore;
+
+mod sequence;
+mod state;
+mod turn;
+mod view;
+
+pub use check::Broken;
+pub use machine::Channel;
+pub use state::{Held, Turnholder};
+pub use view::View;
+
+pub(crate) use state::{Fixed, Lost, OpenProposal, Plan, Posted, Witnesses};

@@ -1,0 +1,229 @@
+//! What the ledger shows of a channel, and what this party does about it (SPEC P-22, P-23).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use towpath_crypto::Amount;
+use towpath_ledger::{
+    ChannelState, CloseAnswer, Closing, Deadline, Entry, Lock, OutPoint, Party, SignedState, Time,
+};
+
+use super::machine::Channel;
+use super::state::{Lost, Plan, SeenClosing};
+use crate::effect::{Alarm, Effect, Failure};
+use crate::error::Reject;
+use crate::journal::EventKind;
+use crate::life::{ClosingStage, Life, Settlement};
+use crate::row::Key;
+use crate::update::Update;
+
+impl Channel {
+    /// The funding: nothing counts before this node's own replica shows exactly what was agreed (FAULTS C1).
+    pub(super) fn on_funded(&mut self, outpoint: OutPoint, entry: &Entry) -> Result<(), Reject> {
+        if self.funding == Some(outpoint) {
+            return Ok(());
+        }
+        if self.life != Life::Opening {
+            return Err(Reject::Report("a second funding"));
+        }
+        let output = &entry.output;
+        if output.asset != self.fixed.asset {
+            return Err(Reject::Funding("asset"));
+        }
+        if output.amount != self.fixed.capacity {
+            return Err(Reject::Funding("amount"));
+        }
+        match &output.lock {
+            Lock::Channel(terms) if **terms == self.fixed.terms => {}
+            Lock::Channel(_) | Lock::Wallet(_) | Lock::Closing(_) | Lock::Conditional(_) => {
+                return Err(Reject::Funding("terms"));
+            }
+        }
+        let expected_outpoint = match &self.fixed.plan {
+            Plan::Single { index, .. } => OutPoint { tx: outpoint.tx, index: *index },
+            Plan::Dual { .. } => OutPoint { tx: self.funding_body().id(), index: 0 },
+        };
+        if outpoint != expected_outpoint {
+            return Err(Reject::Funding("outpoint"));
+        }
+        self.funding = Some(outpoint);
+        self.record(EventKind::Funded(outpoint));
+        self.become_life(Life::Active);
+        Ok(())
+    }
+
+    /// A closing output: by either party, or a newer one that replaced it.
+    pub(super) fn on_closing(
+        &mut self,
+        outpoint: OutPoint,
+        created: Time,
+        closing: Closing,
+        fee: Amount,
+    ) -> Result<(), Reject> {
+        if closing.terms != self.fixed.terms || closing.capacity != self.fixed.capacity {
+            let id = self.id();
+            self.effect(Effect::Alarm(Alarm::ForeignClosing(id)));
+            return Ok(());
+        }
+        match self.life {
+            Life::Active | Life::Closing(_) | Life::Disputed => {}
+            Life::Opening => return Err(Reject::Report("a closing before the funding")),
+            Life::Settled(_) => return Ok(()),
+        }
+        let deadline = match closing.deadline {
+            Deadline::FromCreation => created.plus_ms(self.fixed.terms.dispute_window_ms),
+            Deadline::At(time) => time,
+        };
+        self.record(EventKind::ClosingSeen { version: closing.state.version, author: closing.author });
+        self.memory.turn.closing = Some(Box::new(SeenClosing { outpoint, closing, deadline, fee }));
+        Ok(())
+    }
+
+    /// Reacts to the newest closing that this turn showed.
+    pub(super) fn react(&mut self) {
+        let Some(seen) = self.memory.turn.closing.take() else { return };
+        let (posted, held) = (seen.closing.state.version, self.held.version());
+        if posted > self.guard.mark().version && self.lost.is_none() {
+            // The ledger shows a state with this party's signature that this node does not know.
+            self.lose(Lost { proven: posted, newest: None });
+        }
+        let by_peer = seen.closing.author != self.fixed.me;
+        let proof =
+            (by_peer && !seen.closing.penalized && self.held.theirs.held > seen.closing.posted_version)
+                .then(|| SignedState { state: self.held.content.state.clone(), signature: self.held.theirs });
+        let contested = held > posted || proof.is_some();
+        self.decline_waiting();
+        self.become_life(if contested { Life::Disputed } else { Life::Closing(ClosingStage::Unilateral) });
+        self.go_offline();
+        let (closing, deadline) = (seen.outpoint, seen.deadline);
+        if self.lost.is_none() {
+            if by_peer {
+                self.answer_closing(&seen, proof);
+            } else if held > posted
+                && let Some(state) = self.complete_closed()
+            {
+                self.effect(Effect::Supersede { closing, state: Box::new(state) });
+            }
+        }
+        self.effect(Effect::Finalize { closing, deadline });
+    }
+
+    /// The newest state, completed if need be: signing what is already held takes nothing back.
+    fn complete_closed(&mut self) -> Option<towpath_ledger::CoSigned> {
+        if self.lost.is_some() { None } else { self.complete() }
+    }
+
+    /// Settles at once: by a newer state if this party holds one, else by the posted one, with the proof if the
+    /// author knew better.
+    fn answer_closing(&mut self, seen: &SeenClosing, proof: Option<SignedState>) {
+        let posted = &seen.closing.state;
+        let newer = if self.held.version() > posted.version { self.complete_closed() } else { None };
+        let settles: ChannelState =
+            newer.as_ref().map_or_else(|| posted.clone(), |newer| newer.state.clone());
+        let penalized = seen.closing.penalized || proof.is_some();
+        let fee = seen.fee.min(answer_fee_max(&seen.closing, &settles, penalized));
+        let answer = CloseAnswer { closing: seen.outpoint, state: settles, penalized, fee };
+        match self.guard.sign_answer(&self.fixed.chain, &answer) {
+            Ok(signature) => self.effect(Effect::Answer {
+                closing: seen.outpoint,
+                state: newer.map(Box::new),
+                proof: proof.map(Box::new),
+                settles: Box::new(answer.state),
+                fee,
+                signature,
+            }),
+            Err(error) => self.effect(Effect::Alarm(Alarm::Signer(error))),
+        }
+    }
+
+    /// This node's data is an old copy: it signs and closes nothing any more.
+    pub(super) fn lose(&mut self, lost: Lost) {
+        let (mine, proven) = (self.guard.mark().version, lost.proven);
+        self.lost = Some(Arc::new(lost));
+        self.decline_waiting();
+        self.go_offline();
+        self.record(EventKind::DataLost { proven });
+        self.effect(Effect::Alarm(Alarm::DataLost { mine, proven }));
+    }
+
+    /// The end: what is in the settled version is paid, what is not never will be.
+    pub(super) fn on_settled(&mut self, version: u64, outcome: Settlement) -> Result<(), Reject> {
+        if matches!(self.life, Life::Settled(_)) {
+            return Ok(());
+        }
+        if !self.life.may_become(Life::Settled(outcome)) {
+            return Err(Reject::Report("a settlement before the funding"));
+        }
+        self.decline_waiting();
+        self.settle_open(version);
+        let held = self.held.version();
+        if version < held {
+            self.effect(Effect::Alarm(Alarm::Loss { version, held, outcome }));
+        }
+        self.become_life(Life::Settled(outcome));
+        Ok(())
+    }
+
+    /// Resolves what is open: the peer may have completed any open proposal, a burnt one too.
+    fn settle_open(&mut self, version: u64) {
+        let open = std::mem::take(&mut self.open);
+        let mut included = BTreeSet::new();
+        let mut next = version;
+        for proposal in open.iter().rev().filter(|proposal| proposal.version() <= version) {
+            if proposal.version() == next {
+                included.insert(next);
+                next = proposal.propose.base;
+            }
+        }
+        let me = self.fixed.me;
+        let mut failed: BTreeMap<u64, Failure> =
+            self.outgoing.numbers().map(|number| (number, Failure::Closed)).collect();
+        failed.extend(
+            open.iter().flat_map(|open| own(&open.propose.updates, me)).map(|n| (n, Failure::Closed)),
+        );
+        let failing = std::mem::take(&mut self.memory.failing);
+        failed.extend(failing.into_iter().map(|(number, (_, reason))| (number, Failure::Refused(reason))));
+        let mut upto = None;
+        for proposal in &open {
+            self.delete(Key::Proposal(proposal.version()));
+            if included.contains(&proposal.version()) {
+                self.report_received(&proposal.propose.updates);
+                for number in own(&proposal.propose.updates, me) {
+                    failed.remove(&number);
+                    upto = upto.max(Some(number));
+                }
+            }
+        }
+        for number in self.outgoing.numbers().collect::<Vec<_>>() {
+            self.outgoing.remove(number);
+            self.delete(Key::Request(number));
+        }
+        let failed = failed.into_iter().map(|(number, reason)| Effect::Failed { number, reason });
+        self.memory.turn.effects.extend(failed);
+        if let Some(upto) = upto {
+            self.effect(Effect::Settled { upto });
+        }
+    }
+}
+
+/// The most that the other party than the author can pay out of its balance to settle `closing` by `settles`: what is
+/// left of it, and of its bound (ledger SPEC C-41 to C-43).
+fn answer_fee_max(closing: &Closing, settles: &ChannelState, penalized: bool) -> Amount {
+    let (author, other) = (closing.author, closing.author.other());
+    let share = if penalized { closing.terms.penalty_basis_points } else { 0 };
+    let forfeit = settles.balance(author).share(share);
+    let less = |amount: Amount, by: Amount| amount.checked_sub(by).unwrap_or(Amount::ZERO);
+    let author_left = less(settles.balance(author), forfeit);
+    let gained = settles.balance(other).checked_add(forfeit).unwrap_or(Amount::ZERO);
+    // What the author lacks for its fees falls on the other.
+    let left = less(less(gained, less(closing.author_fees, author_left)), closing.other_fees);
+    left.min(less(closing.terms.close_fee_max, closing.other_fees))
+}
+
+/// The numbers of the payments by `me`.
+fn own(updates: &[Update], me: Party) -> impl Iterator<Item = u64> + '_ {
+    updates.iter().filter_map(move |update| match update {
+        Update::Transfer(transfer) if transfer.from == me => Some(transfer.number),
+        Update::Transfer(_) | Update::Handover | Update::Finish => None,
+    })
+}

@@ -1,0 +1,164 @@
+//! A session with the peer begins: both say what they hold, and go on from the newest state that either can prove
+//! (SPEC P-18).
+
+use towpath_ledger::CoSigned;
+
+use super::machine::Channel;
+use super::state::{Link, Lost, Turnholder};
+use crate::effect::{Effect, Online};
+use crate::error::Reject;
+use crate::life::Life;
+use crate::limits::IN_FLIGHT_MAX;
+use crate::message::{ChannelMessage, Reestablish};
+use crate::verify::Verifier;
+
+impl Channel {
+    pub(super) fn on_connected(&mut self) {
+        self.on_disconnected();
+        self.memory.link.connected = true;
+        if self.life == Life::Opening {
+            self.say_opening();
+        }
+    }
+
+    pub(super) fn on_disconnected(&mut self) {
+        self.go_offline();
+        self.memory.link = Link::default();
+        // The follower asks again for what it asked, and the sequencer proposes again what it proposed.
+        self.memory.inbox.clear();
+        self.memory.buffered.clear();
+        let turn = &mut self.memory.turn;
+        turn.refusals.clear();
+        turn.missing = None;
+        turn.resend_from = None;
+        turn.ack_due = false;
+    }
+
+    /// Says what this party holds: once a session, as soon as the channel is funded. The newest claim is completed
+    /// for it, so that what is said is proof, acknowledgement and recovery in one.
+    pub(super) fn say_held(&mut self) {
+        let link = &self.memory.link;
+        if !link.connected || link.sent || !self.may_sign() {
+            return;
+        }
+        let Some(newest) = self.complete() else { return };
+        self.memory.link.sent = true;
+        self.memory.claim_since_ms = None;
+        let next = self.open.iter().find(|open| !open.is_burnt()).map(|open| open.version());
+        let theirs = Reestablish {
+            generation: self.fixed.terms.generation,
+            newest,
+            next: next.unwrap_or_else(|| self.next_version()),
+            seen: self.seen,
+        };
+        self.send(ChannelMessage::Reestablish(Box::new(theirs)));
+    }
+
+    /// What the peer holds.
+    pub(super) fn on_reestablish(
+        &mut self,
+        theirs: Reestablish,
+        verifier: &mut dyn Verifier,
+    ) -> Result<(), Reject> {
+        let state = &theirs.newest.state;
+        let terms = &self.fixed.terms;
+        if state.channel != terms.id || theirs.generation != terms.generation {
+            return Err(Reject::WrongChannel);
+        }
+        if state.generation != terms.generation || state.total() != Some(self.fixed.capacity) {
+            return Err(Reject::WrongChannel);
+        }
+        let speaks = match self.life {
+            Life::Opening | Life::Active | Life::Closing(_) => true,
+            Life::Disputed | Life::Settled(_) => false,
+        };
+        if self.memory.link.received || !speaks {
+            return Ok(());
+        }
+        self.check_newest(&theirs.newest, verifier)?;
+        if self.proves_loss(&theirs.newest) {
+            let proven = theirs.newest.state.version;
+            self.lose(Lost { proven, newest: Some(theirs.newest) });
+            return Ok(());
+        }
+        self.check_numbers(&theirs)?;
+        self.adopt(&theirs)?;
+        if self.turnholder() == Turnholder::Follower {
+            self.memory.expected = theirs.next.max(self.held.version() + 1);
+        }
+        self.memory.floor = self.memory.floor.max(theirs.seen);
+        self.memory.link.received = true;
+        Ok(())
+    }
+
+    /// Both signatures on what the peer shows, unless it is byte by byte what is held here.
+    fn check_newest(&self, newest: &CoSigned, verifier: &mut dyn Verifier) -> Result<(), Reject> {
+        if self.held.co_signed(self.fixed.me).as_ref() == Some(newest) {
+            return Ok(());
+        }
+        let terms = &self.fixed.terms;
+        let a = newest.a.check(&terms.key_a, &self.fixed.chain, &newest.state);
+        let b = newest.b.check(&terms.key_b, &self.fixed.chain, &newest.state);
+        if verifier.verify(a) && verifier.verify(b) { Ok(()) } else { Err(Reject::Signature) }
+    }
+
+    /// Whether this party signed something that it does not know: a higher version, or another content (FAULTS C16).
+    fn proves_loss(&self, newest: &CoSigned) -> bool {
+        let version = newest.state.version;
+        version > self.guard.mark().version
+            || (version == self.held.version() && newest.state != self.held.content.state)
+            || self.open_proposal(version).is_some_and(|open| open.content.state != newest.state)
+    }
+
+    /// Numbers that come without a proof are believed only within what may be in flight.
+    fn check_numbers(&self, theirs: &Reestablish) -> Result<(), Reject> {
+        let (version, held) = (theirs.newest.state.version, self.held.version());
+        if version > held && self.open_proposal(version).is_none() {
+            return Err(Reject::NotOpen(version));
+        }
+        let limit = held.max(version).max(self.guard.mark().version) + IN_FLIGHT_MAX;
+        for claimed in [theirs.next.saturating_sub(1), theirs.seen] {
+            if claimed > limit {
+                return Err(Reject::Unproven(claimed));
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer holds an open proposal, signed by both: an acknowledgement. What it lacks is sent again; nothing is
+    /// ever taken back because a peer says less (FAULTS C17).
+    fn adopt(&mut self, theirs: &Reestablish) -> Result<(), Reject> {
+        let version = theirs.newest.state.version;
+        if version <= self.held.version() {
+            return Ok(());
+        }
+        let open = self.open_proposal(version).cloned().ok_or(Reject::NotOpen(version))?;
+        let signature = *theirs.newest.signature(self.peer_party());
+        if signature.held != version {
+            return Err(Reject::Held { held: signature.held });
+        }
+        self.acknowledged(&open, signature);
+        Ok(())
+    }
+
+    /// Once both have spoken: what is open is sent again, the same bytes, and payments flow.
+    pub(super) fn come_up(&mut self) {
+        let link = self.memory.link;
+        if !link.up && link.sent && link.received && self.life.carries_updates() && self.lost.is_none() {
+            self.memory.link.up = true;
+            self.memory.turn.resend_from = Some(0);
+            self.effect(Effect::Online(Online::Yes));
+        }
+        if let Some(from) = self.memory.turn.resend_from.take().filter(|_| self.memory.link.up) {
+            let again: Vec<_> = self
+                .open
+                .iter()
+                .filter(|open| !open.is_burnt() && open.version() >= from)
+                .map(|open| ChannelMessage::Propose(open.propose.clone()))
+                .collect();
+            for message in again {
+                self.send(message);
+            }
+        }
+    }
+}

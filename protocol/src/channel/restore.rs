@@ -1,0 +1,112 @@
+//! A channel out of its rows. What was durable is all that it ever promised; the first turn says again what is owed.
+
+use std::sync::Arc;
+
+use super::machine::Channel;
+use super::outgoing::Outgoing;
+use super::state::{Burnt, Fixed, Memory, OpenProposal};
+use crate::error::RestoreError;
+use crate::life::{ClosingStage, Life};
+use crate::message::RefuseReason;
+use crate::row::{Live, Rows};
+use crate::signer::{Guard, StateSigner};
+use crate::update::Update;
+
+impl Channel {
+    /// The channel that wrote `rows` (keys within its own key space, with their values, in any order). The key index
+    /// in them says which key to give: see [`Channel::key_index_of`].
+    ///
+    /// # Errors
+    /// [`RestoreError`] if rows are missing, damaged, newer than this program or in contradiction. Then nothing may be
+    /// signed or closed with this channel before it is recovered.
+    pub fn restore<'a>(
+        rows: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+        keys: Arc<dyn StateSigner>,
+    ) -> Result<Self, RestoreError> {
+        let rows = Rows::read(rows)?;
+        let fixed = rows.fixed.ok_or(RestoreError::Missing("fixed"))?;
+        let live = rows.live.ok_or(RestoreError::Missing("live"))?;
+        if keys.public() != *fixed.terms.key(fixed.me) {
+            return Err(RestoreError::Key);
+        }
+        let mut outgoing = Outgoing::default();
+        for transfer in rows.requests {
+            if transfer.from != fixed.me || !outgoing.insert(transfer) {
+                return Err(RestoreError::Inconsistent("a request that is not this party's"));
+            }
+        }
+        let Live { life, funding, held, mark, seen, next_number, posted, lost, journal } = live;
+        let memory = Memory { expected: held.version().saturating_add(1), ..Memory::default() };
+        let mut channel = Self {
+            guard: Guard::new(keys, mark),
+            life,
+            funding,
+            witnesses: Arc::new(rows.witnesses),
+            held,
+            seen,
+            next_number,
+            posted,
+            lost: lost.map(Arc::new),
+            journal,
+            open: rows.proposals.into_iter().map(Arc::new).collect(),
+            outgoing,
+            memory,
+            fixed: Arc::new(fixed),
+        };
+        channel.find_failing();
+        channel.check().map_err(|broken| RestoreError::Inconsistent(broken.0))?;
+        channel.owe();
+        Ok(channel)
+    }
+
+    /// Which key the rows of a channel, or of an acceptance, are for.
+    ///
+    /// # Errors
+    /// [`RestoreError`] if there is no readable row that says so.
+    pub fn key_index_of<'a>(
+        rows: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<u32, RestoreError> {
+        let fixed: Option<Fixed> = Rows::read(rows)?.fixed;
+        fixed.map(|fixed| fixed.key_index).ok_or(RestoreError::Missing("fixed"))
+    }
+
+    /// Payments of burnt versions that are proposed nowhere again: they are failing.
+    fn find_failing(&mut self) {
+        let again: Vec<u64> = self
+            .open
+            .iter()
+            .filter(|open| !open.is_burnt())
+            .flat_map(|open| self.own_numbers(open))
+            .chain(self.outgoing.numbers())
+            .collect();
+        let mut failing = std::collections::BTreeMap::new();
+        for open in self.open.iter() {
+            let Some(burnt) = open.burnt else { continue };
+            let reason = match burnt {
+                Burnt::Refused { reason, .. } => reason,
+                Burnt::Dependent => RefuseReason::Burnt,
+            };
+            for number in self.own_numbers(open).filter(|number| !again.contains(number)) {
+                failing.entry(number).or_insert((open.version(), reason));
+            }
+        }
+        self.memory.failing = failing;
+    }
+
+    fn own_numbers<'a>(&'a self, open: &'a OpenProposal) -> impl Iterator<Item = u64> + 'a {
+        open.propose.updates.iter().filter_map(|update| match update {
+            Update::Transfer(transfer) if transfer.from == self.fixed.me => Some(transfer.number),
+            Update::Transfer(_) | Update::Handover | Update::Finish => None,
+        })
+    }
+
+    /// What stored state still owes to the wallet and the ledger. What it owes to the peer is said when it connects.
+    fn owe(&mut self) {
+        match self.life {
+            Life::Opening => self.ask_funding(),
+            Life::Closing(ClosingStage::Agreed) => self.memory.turn.submit = true,
+            Life::Closing(ClosingStage::Unilateral) if self.lost.is_none() => self.post_again(),
+            Life::Closing(_) | Life::Active | Life::Disputed | Life::Settled(_) => {}
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The end of a turn: everything that was learned is signed for, written and said, in the one order that is safe.
+
+use super::machine::Channel;
+use super::state::Turn;
+use crate::effect::{Outcome, Row};
+use crate::journal::EventKind;
+use crate::row::{Key, Live};
+
+impl Channel {
+    pub(super) fn end_turn(&mut self) -> Outcome {
+        self.expire_opening();
+        self.react();
+        self.say_held();
+        self.come_up();
+        self.acknowledge();
+        self.submit();
+        self.post();
+        self.refuse();
+        self.propose();
+        // Proposing may find requests that no longer apply.
+        self.refuse();
+        self.request();
+        if std::mem::take(&mut self.memory.turn.held_changed) {
+            self.record(EventKind::Held((&self.held.content).into()));
+        }
+        if self.memory.turn.dirty {
+            self.put(Key::Live, &self.live());
+        }
+        let Turn { effects, rows, .. } = std::mem::take(&mut self.memory.turn);
+        let write = rows.into_iter().map(|(key, value)| -> Row { (key.bytes(), value) }).collect();
+        Outcome { write, effects }
+    }
+
+    fn live(&self) -> Live {
+        Live {
+            life: self.life,
+            funding: self.funding,
+            held: self.held.clone(),
+            mark: *self.guard.mark(),
+            seen: self.seen,
+            next_number: self.next_number,
+            posted: self.posted,
+            lost: self.lost.as_deref().cloned(),
+            journal: self.journal,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Every bound on what a peer, or a caller, can make a channel hold; each with its reason.
+
+/// Bytes of one encoded message. A full proposal takes half of it; nothing larger is ever decoded.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// Updates in one proposal: what shares one signature. 512 payments with memos are 29 KiB.
+pub const UPDATES_MAX: usize = 512;
+
+/// Versions that a sequencer proposes past the newest one that it holds an acknowledgement of. It also bounds how far
+/// its `held` can lag behind, and with it how stale a state it can post without being penalized.
+pub const IN_FLIGHT_MAX: u64 = 64;
+
+/// Versions past the last acknowledged one at which acknowledgement is asked for and given, whatever the pacing: half
+/// of [`IN_FLIGHT_MAX`], so that a stream never stands still for want of an answer.
+pub const ACK_AT_LATEST: u64 = IN_FLIGHT_MAX / 2;
+
+/// Bytes of updates in open proposals: what a sequencer keeps durable until it is acknowledged.
+pub const IN_FLIGHT_BYTES_MAX: usize = 256 << 10;
+
+/// Proposals kept, burnt ones among them, until a later version is co-signed. A follower that only refuses makes the
+/// sequencer stop here.
+pub const OPEN_MAX: usize = 128;
+
+/// Proposals that a follower buffers behind a gap.
+pub const BUFFERED_MAX: usize = 16;
+
+/// Requests that a follower has open, and that a sequencer keeps for its follower.
+pub const REQUESTS_MAX: usize = 1024;
+
+/// Payments accepted from callers that wait for their first proposal or request.
+pub const QUEUE_MAX: usize = 4096;
+
+/// Inputs, and change outputs, that one party brings to a funding transaction.
+pub const FUNDING_INPUTS_MAX: usize = 32;
+
+/// Signatures in one wallet witness, and keys in one multisig payout.
+pub const WALLET_KEYS_MAX: usize = 16;
+
+/// How long a claim stays unanswered when nobody asks: long enough to share one signature among many payments, short
+/// enough that a sequencer's books close within human patience.
+pub const ACK_DELAY_MS_MAX: u64 = 500;
+
+/// How long an offer waits for its acceptance, and an acceptance for the first signatures (FAULTS C2).
+pub const OPEN_TIMEOUT_MS: u64 = 60_000;
+
+/// The largest version number ever signed; far from the end of `u64`, so that version arithmetic never overflows.
+pub const VERSION_MAX: u64 = u64::MAX - 2 * IN_FLIGHT_MAX;
+
+/// Bytes of one stored row; an open proposal with its updates is the largest.
+pub const ROW_BYTES_MAX: usize = MESSAGE_BYTES_MAX + (4 << 10);

@@ -1,0 +1,99 @@
+//! One party: its machine, its disk, and what it was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use towpath_ledger::{Amount, Party};
+use towpath_protocol::{Channel, Effect, Outcome, StateSigner};
+
+/// A party of a channel, with a disk that survives crashes.
+pub struct Side {
+    pub party: Party,
+    pub keys: Arc<dyn StateSigner>,
+    pub channel: Channel,
+    pub rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Facts, as a node records them in the same write.
+    pub facts: Vec<Effect>,
+    /// Amounts of accepted payments by token, while no number is known.
+    pub asked: BTreeMap<u64, Amount>,
+    /// Own payments by number.
+    pub sent: BTreeMap<u64, Amount>,
+    pub failed: BTreeSet<u64>,
+    pub received: BTreeMap<u64, Amount>,
+    pub settled: u64,
+    pub declined: u64,
+    pub first: Amount,
+}
+
+impl Side {
+    pub fn new(party: Party, keys: Arc<dyn StateSigner>, channel: Channel, first: Amount) -> Self {
+        Self {
+            party,
+            keys,
+            channel,
+            rows: BTreeMap::new(),
+            facts: Vec::new(),
+            asked: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            failed: BTreeSet::new(),
+            received: BTreeMap::new(),
+            settled: 0,
+            declined: 0,
+            first,
+        }
+    }
+
+    /// The write of an outcome: rows and facts together.
+    pub fn write(&mut self, outcome: &Outcome) {
+        for (key, value) in &outcome.write {
+            match value {
+                Some(value) => self.rows.insert(key.clone(), value.clone()),
+                None => self.rows.remove(key),
+            };
+        }
+        for effect in outcome.effects.iter().filter(|effect| effect.is_fact()) {
+            self.note(effect);
+            self.facts.push(effect.clone());
+        }
+    }
+
+    fn note(&mut self, fact: &Effect) {
+        match fact {
+            Effect::Sent { token, number } => {
+                let amount = *self.asked.get(token).expect("only accepted payments are sent");
+                assert!(self.sent.insert(*number, amount).is_none(), "number {number} given twice");
+            }
+            Effect::Settled { upto } => {
+                assert!(*upto > self.settled, "settled goes up");
+                self.settled = *upto;
+            }
+            Effect::Failed { number, .. } => {
+                assert!(self.sent.contains_key(number), "a payment that was never sent failed");
+                assert!(*number > self.settled, "payment {number} failed after it was settled");
+                assert!(self.failed.insert(*number), "payment {number} failed twice");
+            }
+            Effect::Received { number, amount, .. } => {
+                assert!(self.received.insert(*number, *amount).is_none(), "received {number} twice");
+            }
+            _ => {}
+        }
+    }
+
+    /// What this party was told is its own: its first balance, what it received, less what it sent and did not fail.
+    pub fn told(&self) -> u64 {
+        let received: u64 = self.received.values().map(|amount| amount.0).sum();
+        let sent: u64 = self
+            .sent
+            .iter()
+            .filter(|(number, _)| !self.failed.contains(number))
+            .map(|(_, amount)| amount.0)
+            .sum();
+        self.first.0 + received - sent
+    }
+
+    /// The machine as it starts again from its disk.
+    pub fn restored(&self) -> Channel {
+        let rows = self.rows.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+        Channel::restore(rows, Arc::clone(&self.keys)).expect("what was written can be read")
+    }
+}
