@@ -1,1 +1,19 @@
-//! towpath-node
+//! One node: its pure decisions (`wallet`) and the shell around them.
+
+pub mod api;
+pub mod backend;
+pub mod config;
+pub mod devnet;
+pub mod journal;
+pub mod ledger;
+pub mod limits;
+pub mod logging;
+pub mod metrics;
+pub mod net;
+pub mod wallet;
+pub mod worker;
+
+mod node;
+
+pub use api::ADDRESS_FILE as API_ADDRESS_FILE;
+pub use node::{KEY_FILE, NodeError, key_file, run};

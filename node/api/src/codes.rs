@@ -154,3 +154,42 @@ impl<'de> Deserialize<'de> for Code {
         Ok(code)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Code;
+    use crate::error::ApiError;
+
+    #[test]
+    fn codes_are_distinct_snake_case_and_travel() {
+        let texts: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
+            assert!((400..600).contains(&code.status()), "{code}");
+            let json = serde_json::to_string(code).expect("writes");
+            assert_eq!(serde_json::from_str::<Code>(&json).expect("reads"), *code);
+        }
+        assert_eq!(serde_json::from_str::<Code>("\"from_the_future\"").expect("reads"), Code::Unrecognised);
+    }
+
+    #[test]
+    fn an_error_travels_as_problem_details() {
+        let error = ApiError::new(Code::InsufficientFunds, "the wallet has 5 available, 7 are needed");
+        let json = serde_json::to_value(&error).expect("writes");
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "type": "urn:towpath:error:insufficient_funds",
+                "title": "The wallet has too little",
+                "status": 409,
+                "code": "insufficient_funds",
+                "detail": "the wallet has 5 available, 7 are needed",
+                "hint": "wait for what is pending, close a channel, or have funds sent to a new address",
+            })
+        );
+        assert_eq!(serde_json::from_value::<ApiError>(json).expect("reads"), error);
+    }
+}

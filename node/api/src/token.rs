@@ -105,3 +105,36 @@ impl std::fmt::Debug for Token {
         f.write_str("Token(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HEX_DIGITS, Token};
+
+    #[test]
+    fn a_token_reads_what_it_writes_and_nothing_else() {
+        let token = Token::from_entropy(std::array::from_fn(|i| u8::try_from(i * 8).expect("below 256")));
+        assert_eq!(token.expose(), "0008101820283038404850586068707880889098a0a8b0b8c0c8d0d8e0e8f0f8");
+        let read = Token::parse(&format!(" {}\n", token.expose())).expect("reads");
+        assert!(read.matches(token.expose().as_bytes()));
+        for wrong in ["", "00", &"0".repeat(63), &"0".repeat(65), &"G".repeat(64), &"A".repeat(64)] {
+            assert!(Token::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a1_a_token_differs_from_every_other_at_every_digit() {
+        let token = Token::from_entropy([0xa5; 32]);
+        for place in 0..HEX_DIGITS {
+            let mut other = token.expose().as_bytes().to_vec();
+            other[place] ^= 1;
+            assert!(!token.matches(&other), "digit {place}");
+        }
+        assert!(!token.matches(b""));
+        assert!(!token.matches(&[token.expose().as_bytes(), b"0"].concat()));
+    }
+
+    #[test]
+    fn a8_a_token_does_not_print_itself() {
+        assert_eq!(format!("{:?}", Token::from_entropy([7; 32])), "Token(…)");
+    }
+}

@@ -29,3 +29,6 @@ pub use units::{Units, UnitsError};
 pub use wallet::{
     HistoryEntry, HistoryKind, HistoryPage, HistoryQuery, NewAddress, Wallet, WalletSend, WalletSent,
 };
+
+#[cfg(test)]
+mod tests;

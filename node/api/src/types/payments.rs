@@ -108,7 +108,7 @@ pub struct StartStream {
     pub amount: Units,
     /// How many payments.
     pub count: u64,
-    /// How many may be unacknowledged at once, 1 to 4096.
+    /// How many may be unacknowledged at once, 1 to 1024.
     pub in_flight: u32,
     /// A request with the same key and content is done once.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,90 @@
+//! What the API needs of a node.
+
+use futures::future::BoxFuture;
+use towpath_api::{
+    ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
+    EventItem, HistoryPage, HistoryQuery, Info, LedgerInfo, NewAddress, OpenChannel, OutputInfo, OutputQuery,
+    PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats, Stream, Submitted,
+    Transaction, Wallet, WalletSend, WalletSent,
+};
+
+/// An answer that is on its way.
+pub type Reply<'a, T> = BoxFuture<'a, Result<T, ApiError>>;
+
+/// A node as its API sees it.
+///
+/// Requests arrive checked for form (sizes, ranges, non-zero amounts) but not for meaning. **An answer may be dropped
+/// before it is ready**: the caller went away, or its time is over. What it asked for then goes on all the same, so an
+/// implementation hands work to a task of its own and only waits here. No error carries a secret or a path.
+pub trait Backend: Send + Sync + 'static {
+    /// What this node is and how it does.
+    fn info(&self) -> Reply<'_, Info>;
+    /// Whether it serves, and if not, why.
+    fn ready(&self) -> Reply<'_, Ready>;
+    /// Counters since its start.
+    fn stats(&self) -> Reply<'_, Stats>;
+    /// All metrics in Prometheus' text format.
+    fn metrics(&self) -> Reply<'_, String>;
+
+    /// The wallet's balances.
+    fn wallet(&self) -> Reply<'_, Wallet>;
+    /// A fresh address.
+    fn new_address(&self) -> Reply<'_, NewAddress>;
+    /// Pays on the ledger.
+    fn send(&self, request: WalletSend) -> Reply<'_, WalletSent>;
+    /// The wallet's transactions.
+    fn history(&self, query: HistoryQuery) -> Reply<'_, HistoryPage>;
+
+    /// The known peers.
+    fn peers(&self) -> Reply<'_, Peers>;
+    /// Connects to a node and stays connected.
+    fn connect(&self, request: ConnectPeer) -> Reply<'_, Peer>;
+    /// Disconnects from a node and stays disconnected.
+    fn disconnect(&self, node: String) -> Reply<'_, ()>;
+
+    /// The channels.
+    fn channels(&self, query: ChannelQuery) -> Reply<'_, ChannelPage>;
+    /// Opens a channel.
+    fn open_channel(&self, request: OpenChannel) -> Reply<'_, Channel>;
+    /// The channel with this id, or the only one whose id starts so.
+    fn channel(&self, id: String) -> Reply<'_, Channel>;
+    /// Pays through a channel.
+    fn pay(&self, channel: String, request: Pay) -> Reply<'_, Payment>;
+    /// A channel's payments.
+    fn payments(&self, channel: String, query: PageQuery) -> Reply<'_, PaymentPage>;
+    /// A channel's log.
+    fn channel_events(&self, channel: String, query: PageQuery) -> Reply<'_, ChannelEventPage>;
+    /// Closes a channel.
+    fn close_channel(&self, channel: String, request: CloseChannel) -> Reply<'_, Closed>;
+
+    /// Starts a stream of payments.
+    fn start_stream(&self, channel: String, request: StartStream) -> Reply<'_, Stream>;
+    /// A stream as it is now.
+    fn stream(&self, id: String) -> Reply<'_, Stream>;
+    /// Ends a stream.
+    fn stop_stream(&self, id: String) -> Reply<'_, Stream>;
+
+    /// The ledger's tip and parameters.
+    fn ledger(&self) -> Reply<'_, LedgerInfo>;
+    /// The block of this height or id, or the `latest`.
+    fn block(&self, block: String) -> Reply<'_, Block>;
+    /// A waiting or final transaction.
+    fn transaction(&self, id: String) -> Reply<'_, Transaction>;
+    /// Checks an encoded transaction and sends it to the validators.
+    fn submit_transaction(&self, encoded: Vec<u8>) -> Reply<'_, Submitted>;
+    /// An unspent output.
+    fn output(&self, outpoint: String, query: OutputQuery) -> Reply<'_, OutputInfo>;
+
+    /// The events after this index; from now on without one.
+    fn events(&self, after: Option<u64>) -> Reply<'_, Box<dyn EventFeed>>;
+}
+
+/// A place in the node's log of events.
+pub trait EventFeed: Send {
+    /// The index up to which everything was given out.
+    fn place(&self) -> u64;
+
+    /// The next events, as soon as there are some; a gap first if some are no longer kept. Dropping the answer before
+    /// it is ready loses nothing. An error ends the feed.
+    fn next(&mut self) -> Reply<'_, Vec<EventItem>>;
+}

@@ -1,0 +1,335 @@
+//! The node behind its API: each call is handed to who owns what it is about; what is only read is read from views
+//! and from the database, never from a worker.
+
+mod channels;
+mod events;
+mod ledger;
+mod wallet;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use towpath_api::{
+    ApiError, BatchStats, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
+    Code, ConnectPeer, HistoryPage, HistoryQuery, Info, Latency, LedgerInfo, LedgerTip, Mode, NewAddress,
+    OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
+    StartStream, Stats, Stream, Submitted, Transaction, Wallet, WalletSend, WalletSent,
+};
+use towpath_ledger::genesis::Genesis;
+use towpath_store::StoreError;
+
+use crate::api::{Backend, EventFeed, Reply};
+use crate::journal::Journal;
+use crate::ledger::{Chain, LedgerBusy, LedgerHandle, clock, read_fees};
+use crate::metrics::{Metrics, Snapshot, usage};
+use crate::net::NetHandle;
+use crate::worker::{Board, Busy, WorkerStats, Workers, node_text};
+
+/// Everything that the API reads or hands calls to.
+pub struct Node {
+    /// What the operator calls the node.
+    pub name: String,
+    /// Whether it takes part in deciding blocks.
+    pub validator: bool,
+    /// The ledger's beginning.
+    pub genesis: Genesis,
+    /// The database's folder.
+    pub database: PathBuf,
+    /// The chain on disk.
+    pub chain: Arc<Chain>,
+    /// The way to disk.
+    pub journal: Arc<Journal>,
+    /// The network.
+    pub net: NetHandle,
+    /// The ledger driver.
+    pub ledger: LedgerHandle,
+    /// Transactions and bytes that wait.
+    pub pool: watch::Receiver<(u64, u64)>,
+    /// The channels' owners.
+    pub workers: Workers,
+    /// The channels as readers see them.
+    pub board: Arc<Board>,
+    /// The workers' counters.
+    pub worker_stats: Arc<WorkerStats>,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The wallet's keys, for its history.
+    pub seed: towpath_crypto::seed::Seed,
+    /// Whether the node signs nothing because it has lost data.
+    pub recovering: bool,
+    /// Whether everything has started.
+    pub ready: AtomicBool,
+    /// For work that outlives its caller.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// The API's backend: the node, shared.
+#[derive(Clone)]
+pub struct NodeBackend(pub Arc<Node>);
+
+impl NodeBackend {
+    /// Runs a call on a task of its own: it goes on when its caller goes away.
+    fn run<T, F>(&self, call: impl FnOnce(Arc<Node>) -> F) -> BoxFuture<'static, Result<T, ApiError>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ApiError>> + Send + 'static,
+    {
+        let task = self.0.runtime.spawn(call(Arc::clone(&self.0)));
+        async move { task.await.unwrap_or_else(|error| Err(ApiError::new(Code::Internal, error.to_string()))) }.boxed()
+    }
+}
+
+fn store_error(error: &StoreError) -> ApiError {
+    tracing::error!(%error, "the database cannot be read");
+    ApiError::new(Code::Internal, "the database cannot be read")
+}
+
+fn busy(_: Busy) -> ApiError {
+    ApiError::new(Code::TooManyRequests, "the channel's worker is busy")
+}
+
+fn ledger_busy(_: LedgerBusy) -> ApiError {
+    ApiError::new(Code::TooManyRequests, "the ledger is busy")
+}
+
+impl Node {
+    async fn info(&self) -> Result<Info, ApiError> {
+        let tip = self.chain.tip();
+        let wallet = self.wallet().await?;
+        Ok(Info {
+            node: node_text(&self.net.local()),
+            name: self.name.clone(),
+            chain: self.chain.chain().to_string(),
+            chain_name: self.genesis.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: if self.recovering { Mode::Recovery } else { Mode::Running },
+            validator: self.validator,
+            uptime_ms: u64::try_from(self.metrics.uptime().as_millis()).unwrap_or(u64::MAX),
+            listen: self.net.listening().iter().map(ToString::to_string).collect(),
+            peers: u32::try_from(self.net.peers().len()).unwrap_or(u32::MAX),
+            channels: self.board.totals(),
+            ledger: LedgerTip {
+                height: tip.height(),
+                time_ms: tip.header().time.0,
+                tip_age_ms: clock().ms_since(tip.header().time),
+            },
+            wallet,
+        })
+    }
+
+    fn stats(&self) -> Stats {
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let (workers, group, usage) = (&self.worker_stats, self.journal.writer().stats(), usage());
+        let syncs = group.groups;
+        let both =
+            |hundredths| group.database.percentile_us(hundredths) + group.anchor.percentile_us(hundredths);
+        Stats {
+            uptime_ms: u64::try_from(self.metrics.uptime().as_millis()).unwrap_or(u64::MAX),
+            payments_sent: load(&workers.payments_sent),
+            payments_received: load(&workers.payments_received),
+            payments_failed: load(&workers.payments_failed),
+            syncs,
+            sync_latency: Latency {
+                count: syncs,
+                mean_us: (group.database.total_us + group.anchor.total_us) / syncs.max(1),
+                p50_us: both(50),
+                p95_us: both(95),
+                p99_us: both(99),
+                max_us: group.database.longest_us + group.anchor.longest_us,
+            },
+            bytes_written: group.bytes,
+            turns: load(&workers.turns),
+            turn_inputs: BatchStats {
+                count: load(&workers.turns),
+                items: load(&workers.inputs),
+                max: load(&workers.inputs_max),
+            },
+            verified_signatures: BatchStats {
+                count: load(&workers.batches),
+                items: load(&workers.signatures),
+                max: load(&workers.signatures_max),
+            },
+            writes_per_sync: BatchStats { count: syncs, items: group.batches, max: 0 },
+            messages_sent: load(&workers.messages_sent),
+            messages_received: load(&workers.messages_received),
+            blocks_applied: self.chain.tip().height(),
+            transactions_applied: 0,
+            cpu_us: usage.cpu_us,
+            memory_bytes: usage.memory_bytes,
+            database_bytes: folder_bytes(&self.database),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let (mempool_transactions, mempool_bytes) = *self.pool.borrow();
+        let tip = self.chain.tip();
+        Snapshot {
+            channels: self.board.totals(),
+            peers: u64::try_from(self.net.peers().len()).unwrap_or(u64::MAX),
+            height: tip.height(),
+            tip_age_ms: clock().ms_since(tip.header().time),
+            mempool_transactions,
+            mempool_bytes,
+            database_bytes: folder_bytes(&self.database),
+            recovery: u64::from(self.recovering),
+        }
+    }
+
+    /// What keeps the node from serving, if anything does.
+    fn not_ready(&self) -> Option<String> {
+        if !self.ready.load(Ordering::Acquire) {
+            return Some("the node is starting".to_owned());
+        }
+        self.recovering.then(|| "the node has lost data and signs nothing".to_owned())
+    }
+
+    fn check_signing(&self) -> Result<(), ApiError> {
+        if self.recovering {
+            Err(ApiError::new(Code::Recovery, "the node has lost data and signs nothing"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What the genesis made of the native asset.
+    fn issued(&self) -> u64 {
+        issued(&self.genesis)
+    }
+
+    fn fees(&self) -> Result<u64, ApiError> {
+        read_fees(&self.chain).map_err(|error| store_error(&error))
+    }
+}
+
+/// What a genesis makes of the native asset.
+#[must_use]
+pub fn issued(genesis: &Genesis) -> u64 {
+    let native = genesis.allocations.iter().filter(|allocation| allocation.asset.is_none());
+    native.fold(0, |sum, allocation| sum.saturating_add(allocation.amount.units()))
+}
+
+fn folder_bytes(folder: &std::path::Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.metadata().ok())
+        .filter(std::fs::Metadata::is_file)
+        .map(|file| file.len())
+        .sum()
+}
+
+impl Backend for NodeBackend {
+    fn info(&self) -> Reply<'_, Info> {
+        self.run(|node| async move { node.info().await })
+    }
+
+    fn ready(&self) -> Reply<'_, Ready> {
+        let reason = self.0.not_ready();
+        async move { Ok(Ready { ready: reason.is_none(), reason }) }.boxed()
+    }
+
+    fn stats(&self) -> Reply<'_, Stats> {
+        async move { Ok(self.0.stats()) }.boxed()
+    }
+
+    fn metrics(&self) -> Reply<'_, String> {
+        async move { Ok(self.0.metrics.encode(&self.0.snapshot())) }.boxed()
+    }
+
+    fn wallet(&self) -> Reply<'_, Wallet> {
+        self.run(|node| async move { node.wallet().await })
+    }
+
+    fn new_address(&self) -> Reply<'_, NewAddress> {
+        self.run(|node| async move { node.new_address().await })
+    }
+
+    fn send(&self, request: WalletSend) -> Reply<'_, WalletSent> {
+        self.run(|node| async move { node.send(request).await })
+    }
+
+    fn history(&self, query: HistoryQuery) -> Reply<'_, HistoryPage> {
+        self.run(|node| async move { node.history(&query) })
+    }
+
+    fn peers(&self) -> Reply<'_, Peers> {
+        async move { Ok(self.0.peer_list()) }.boxed()
+    }
+
+    fn connect(&self, request: ConnectPeer) -> Reply<'_, Peer> {
+        self.run(|node| async move { node.connect(&request.address).await })
+    }
+
+    fn disconnect(&self, peer: String) -> Reply<'_, ()> {
+        self.run(|node| async move { node.disconnect(&peer).await })
+    }
+
+    fn channels(&self, query: ChannelQuery) -> Reply<'_, ChannelPage> {
+        async move { self.0.channel_page(&query) }.boxed()
+    }
+
+    fn open_channel(&self, request: OpenChannel) -> Reply<'_, Channel> {
+        self.run(|node| async move { node.open_channel(request).await })
+    }
+
+    fn channel(&self, id: String) -> Reply<'_, Channel> {
+        async move { Ok(self.0.find(&id)?.to_api()) }.boxed()
+    }
+
+    fn pay(&self, channel: String, request: Pay) -> Reply<'_, Payment> {
+        self.run(|node| async move { node.pay(&channel, request).await })
+    }
+
+    fn payments(&self, channel: String, query: PageQuery) -> Reply<'_, PaymentPage> {
+        async move { self.0.payment_page(&channel, &query) }.boxed()
+    }
+
+    fn channel_events(&self, channel: String, query: PageQuery) -> Reply<'_, ChannelEventPage> {
+        async move { self.0.event_page(&channel, &query) }.boxed()
+    }
+
+    fn close_channel(&self, channel: String, request: CloseChannel) -> Reply<'_, Closed> {
+        self.run(|node| async move { node.close_channel(&channel, request).await })
+    }
+
+    fn start_stream(&self, channel: String, request: StartStream) -> Reply<'_, Stream> {
+        self.run(|node| async move { node.start_stream(&channel, request).await })
+    }
+
+    fn stream(&self, id: String) -> Reply<'_, Stream> {
+        self.run(|node| async move { node.stream(&id).await })
+    }
+
+    fn stop_stream(&self, id: String) -> Reply<'_, Stream> {
+        self.run(|node| async move { node.stop_stream(&id).await })
+    }
+
+    fn ledger(&self) -> Reply<'_, LedgerInfo> {
+        async move { self.0.ledger_info() }.boxed()
+    }
+
+    fn block(&self, block: String) -> Reply<'_, Block> {
+        async move { self.0.block(&block) }.boxed()
+    }
+
+    fn transaction(&self, id: String) -> Reply<'_, Transaction> {
+        async move { self.0.transaction(&id) }.boxed()
+    }
+
+    fn submit_transaction(&self, encoded: Vec<u8>) -> Reply<'_, Submitted> {
+        self.run(|node| async move { node.submit(&encoded).await })
+    }
+
+    fn output(&self, outpoint: String, query: OutputQuery) -> Reply<'_, OutputInfo> {
+        async move { self.0.output(&outpoint, &query) }.boxed()
+    }
+
+    fn events(&self, after: Option<u64>) -> Reply<'_, Box<dyn EventFeed>> {
+        let feed: Box<dyn EventFeed> = Box::new(events::Feed::new(&self.0.journal, after));
+        async move { Ok(feed) }.boxed()
+    }
+}

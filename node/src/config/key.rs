@@ -1,0 +1,120 @@
+//! The table of all settings: name, environment variable, flag, default and meaning stand together.
+
+/// How a setting's text is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// Texts; separated by commas in the environment.
+    List,
+}
+
+impl Shape {
+    /// In sentences.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Text => "a text in quotes",
+            Self::Integer => "a whole number",
+            Self::Boolean => "true or false",
+            Self::List => "a list of texts, such as [\"a\", \"b\"]",
+        }
+    }
+}
+
+macro_rules! keys {
+    ($($variant:ident = $path:literal, $env:literal, $flag:literal, $shape:ident, $default:expr, $doc:literal;)+) => {
+        /// A setting.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Key {
+            $(#[doc = $doc] $variant,)+
+        }
+
+        impl Key {
+            /// All settings, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// Its name in the file, sections separated by dots.
+            #[must_use]
+            pub const fn path(self) -> &'static str {
+                match self { $(Self::$variant => $path,)+ }
+            }
+
+            /// Its environment variable.
+            #[must_use]
+            pub const fn env(self) -> &'static str {
+                match self { $(Self::$variant => $env,)+ }
+            }
+
+            /// Its flag.
+            #[must_use]
+            pub const fn flag(self) -> &'static str {
+                match self { $(Self::$variant => $flag,)+ }
+            }
+
+            /// How it is written.
+            pub(super) const fn shape(self) -> Shape {
+                match self { $(Self::$variant => Shape::$shape,)+ }
+            }
+
+            /// What it is when nobody sets it, as it would stand in the file; none if it must be set or stays unset.
+            #[must_use]
+            pub const fn default_text(self) -> Option<&'static str> {
+                match self { $(Self::$variant => $default,)+ }
+            }
+
+            /// What it means.
+            #[must_use]
+            pub const fn doc(self) -> &'static str {
+                match self { $(Self::$variant => $doc,)+ }
+            }
+        }
+    };
+}
+
+keys! {
+    Name = "name", "TOWPATH_NAME", "--name", Text, Some("\"towpath\""),
+        "What the operator calls the node; shown to its users only.";
+    DataDir = "data_dir", "TOWPATH_DATA_DIR", "--data-dir", Text, None,
+        "The folder of the node's keys and database. Must be set. In a file, paths are relative to the file's folder.";
+    Genesis = "genesis", "TOWPATH_GENESIS", "--genesis", Text, None,
+        "The ledger's genesis file; `genesis.toml` in the data folder if not set.";
+    PassphraseFile = "passphrase_file", "TOWPATH_PASSPHRASE_FILE", "--passphrase-file", Text, None,
+        "A file whose first line opens the key file; if not set, the node asks on its terminal.";
+    Validator = "validator", "TOWPATH_VALIDATOR", "--validator", Boolean, Some("false"),
+        "Whether the node takes part in deciding blocks; the genesis file must name it.";
+    Workers = "workers", "TOWPATH_WORKERS", "--workers", Integer, None,
+        "Threads that run channels, 1 to 256; one for each processor if not set.";
+    Testnet = "testnet", "TOWPATH_TESTNET", "--testnet", Boolean, Some("false"),
+        "Accept the well-known keys of local test networks; the genesis file must say that it is one.";
+    NetworkListen = "network.listen", "TOWPATH_NETWORK_LISTEN", "--network-listen", List,
+        Some("[\"/ip4/0.0.0.0/tcp/7421\", \"/ip4/0.0.0.0/udp/7421/quic-v1\"]"),
+        "Multiaddresses at which peers can reach the node.";
+    NetworkBootstrap = "network.bootstrap", "TOWPATH_NETWORK_BOOTSTRAP", "--network-bootstrap", List, Some("[]"),
+        "Multiaddresses, with `/p2p/…`, of nodes to connect to first.";
+    NetworkMdns = "network.mdns", "TOWPATH_NETWORK_MDNS", "--network-mdns", Boolean, Some("false"),
+        "Find nodes of the same ledger on the local network.";
+    NetworkMaxPeers = "network.max_peers", "TOWPATH_NETWORK_MAX_PEERS", "--network-max-peers", Integer, Some("128"),
+        "Connected peers, 1 to 4096; past it new ones are refused.";
+    ApiListen = "api.listen", "TOWPATH_API_LISTEN", "--api-listen", Text, Some("\"127.0.0.1:7420\""),
+        "Address and port of the HTTP API; port 0 takes a free one.";
+    ApiAllowRemote = "api.allow_remote", "TOWPATH_API_ALLOW_REMOTE", "--api-allow-remote", Boolean, Some("false"),
+        "Let the API listen beyond this machine. It is plain HTTP: whoever can read the traffic can read the token. Needs `api.token_file`.";
+    ApiTokenFile = "api.token_file", "TOWPATH_API_TOKEN_FILE", "--api-token-file", Text, None,
+        "The file with the API token; `api.token` in the data folder if not set. Made if it is missing.";
+    ApiHosts = "api.hosts", "TOWPATH_API_HOSTS", "--api-hosts", List, Some("[]"),
+        "Names, beside `localhost` and addresses, by which the API may be called.";
+    ApiPublic = "api.public", "TOWPATH_API_PUBLIC", "--api-public", List, Some("[]"),
+        "Routes that need no token, beside `/health` and `/ready`: `metrics`, `openapi`.";
+    RetentionEvents = "retention.events", "TOWPATH_RETENTION_EVENTS", "--retention-events", Text, Some("\"30d\""),
+        "How much of the event logs is kept: `all`, `none`, an age such as `30d` or `12h`, or a size such as `500MB`.";
+    RetentionPayments = "retention.payments", "TOWPATH_RETENTION_PAYMENTS", "--retention-payments", Text, Some("\"30d\""),
+        "How much of the payment history is kept, in the same words. Balances never depend on it.";
+    LogFormat = "log.format", "TOWPATH_LOG_FORMAT", "--log-format", Text, Some("\"text\""),
+        "`text`, or `json` with one object a line; to standard error.";
+    LogLevel = "log.level", "TOWPATH_LOG_LEVEL", "--log-level", Text, Some("\"info\""),
+        "`error`, `warn`, `info`, `debug` or `trace`, or directives such as `info,towpath_node::net=debug`.";
+}

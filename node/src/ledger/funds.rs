@@ -1,0 +1,350 @@
+//! The wallet as the driver keeps it: coins on the ledger, less those that are promised or spent by what waits.
+
+use std::collections::BTreeMap;
+
+use towpath_crypto::seed::Seed;
+use towpath_ledger::rules::Params;
+use towpath_ledger::{
+    Amount, AssetId, ChainId, Lock, OutPoint, Output, Payout, Time, Transaction, TxBody, TxId, Witness,
+};
+use towpath_store::{Batch, Column, StoreError};
+
+use super::host::Chain;
+use crate::limits;
+use crate::wallet::{Coin, Keyring, Rules, Selection, WalletError, payment, select, sign};
+
+/// The row of `Meta` with the number of addresses that were handed out.
+const ADDRESSES_ROW: &[u8] = b"wallet/addresses";
+
+/// Bytes of an input and its witness: an outpoint, a variant, and one key with its signature.
+const INPUT_BYTES: u64 = 36 + 4 + 8 + 32 + 64;
+
+/// Bytes of a transaction with two wallet outputs and no input, a little more than exactly: the fee is a minimum.
+const BASE_BYTES: u64 = 320;
+
+/// Bytes of an output with a channel's terms, and its keys.
+const CHANNEL_OUTPUT_BYTES: u64 = 420;
+
+/// Why the wallet refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FundsError {
+    /// The coins do not suffice, or are not ours.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// The ledger does not take it.
+    #[error("{0}")]
+    Refused(String),
+    /// The amount is below what an output may have.
+    #[error("{amount} is below {least}, the smallest output that the ledger takes")]
+    TooSmall {
+        /// Asked for.
+        amount: Amount,
+        /// The least.
+        least: Amount,
+    },
+    /// All addresses are handed out.
+    #[error("all {limit} addresses of this wallet are handed out")]
+    NoMoreAddresses {
+        /// How many.
+        limit: u32,
+    },
+    /// The database.
+    #[error("the database cannot be read: {0}")]
+    Store(String),
+}
+
+impl From<StoreError> for FundsError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+/// What the wallet holds, in base units.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct WalletView {
+    /// On the ledger.
+    pub confirmed: u64,
+    /// Of that, what can be spent now.
+    pub available: u64,
+    /// Of that, what is set aside for channels that are being opened.
+    pub reserved: u64,
+    /// What waiting transactions will bring.
+    pub pending: u64,
+}
+
+/// Coins that are set aside for a channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reserved {
+    /// The coins; the first names the reservation.
+    pub coins: Vec<Coin>,
+    /// What goes back to the wallet; none if nothing does.
+    pub change: Option<Output>,
+    /// Where this party is paid.
+    pub payout: Payout,
+}
+
+impl Reserved {
+    /// The first coin, by which the reservation is known.
+    #[must_use]
+    pub fn first_input(&self) -> Option<OutPoint> {
+        self.coins.first().map(|coin| coin.outpoint)
+    }
+}
+
+/// The wallet.
+pub(super) struct Funds {
+    chain_id: ChainId,
+    params: Params,
+    seed: Seed,
+    keys: Keyring,
+    /// By the first coin of each reservation.
+    reserved: BTreeMap<OutPoint, Selection>,
+    /// Our transactions that wait, and what they spend.
+    waiting: BTreeMap<TxId, Vec<OutPoint>>,
+}
+
+impl Funds {
+    /// The wallet of `seed`, with as many addresses as were handed out before; at least one.
+    pub(super) fn open(seed: Seed, chain: &Chain, params: Params) -> Result<Self, FundsError> {
+        let row = chain.meta(ADDRESSES_ROW)?;
+        let handed_out = row.and_then(|row| row.try_into().ok()).map_or(1, u32::from_be_bytes);
+        let mut funds = Self {
+            chain_id: chain.chain(),
+            params,
+            seed,
+            keys: Keyring::default(),
+            reserved: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+        };
+        for index in 0..handed_out.clamp(1, limits::ADDRESSES) {
+            funds.keys.push(funds.seed.wallet_key(index));
+        }
+        Ok(funds)
+    }
+
+    /// The first address.
+    pub(super) fn primary(&self) -> Payout {
+        self.keys.primary().expect("a wallet has at least one address")
+    }
+
+    /// The next address, and the row that remembers it: nothing may be paid to it before that is durable.
+    pub(super) fn next_address(&mut self) -> Result<(Payout, Batch), FundsError> {
+        let index = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
+        if index >= limits::ADDRESSES {
+            return Err(FundsError::NoMoreAddresses { limit: limits::ADDRESSES });
+        }
+        let secret = self.seed.wallet_key(index);
+        let payout = Payout::Key(secret.public());
+        self.keys.push(secret);
+        let mut batch = Batch::new();
+        batch.put(Column::Meta, ADDRESSES_ROW, (index + 1).to_be_bytes());
+        Ok((payout, batch))
+    }
+
+    fn coins(&self, chain: &Chain, now: Time) -> Result<Vec<Coin>, FundsError> {
+        let mut coins = Vec::new();
+        for payout in self.keys.payouts() {
+            for (outpoint, entry) in chain.outputs_of(&payout)? {
+                if entry.output.asset == AssetId::NATIVE && entry.time <= now {
+                    coins.push(Coin { outpoint, amount: entry.output.amount, payout: payout.clone() });
+                }
+            }
+        }
+        Ok(coins)
+    }
+
+    fn is_set_aside(&self, outpoint: &OutPoint) -> bool {
+        self.reserved.values().any(|selection| selection.coins.iter().any(|coin| coin.outpoint == *outpoint))
+    }
+
+    fn free_coins(&self, chain: &Chain, now: Time) -> Result<Vec<Coin>, FundsError> {
+        let coins = self.coins(chain, now)?;
+        Ok(coins
+            .into_iter()
+            .filter(|coin| !self.is_spent(&coin.outpoint) && !self.is_set_aside(&coin.outpoint))
+            .collect())
+    }
+
+    pub(super) fn view(&self, chain: &Chain, now: Time) -> Result<WalletView, FundsError> {
+        let mut view = WalletView::default();
+        for coin in self.coins(chain, now)? {
+            let units = coin.amount.units();
+            view.confirmed = view.confirmed.saturating_add(units);
+            if self.is_set_aside(&coin.outpoint) {
+                view.reserved = view.reserved.saturating_add(units);
+            } else if !self.is_spent(&coin.outpoint) {
+                view.available = view.available.saturating_add(units);
+            }
+        }
+        Ok(view)
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { inputs_max: limits::WALLET_INPUTS, output_min: self.params.output_min }
+    }
+
+    fn fee(&self, inputs: usize, more_bytes: u64) -> Amount {
+        let inputs = u64::try_from(inputs).unwrap_or(u64::MAX);
+        self.params
+            .fee_min(BASE_BYTES.saturating_add(more_bytes).saturating_add(INPUT_BYTES.saturating_mul(inputs)))
+    }
+
+    /// A signed payment. Its coins are taken as spent until it is known what became of it.
+    pub(super) fn send(
+        &mut self,
+        chain: &Chain,
+        now: Time,
+        to: Payout,
+        amount: Amount,
+    ) -> Result<(Transaction, Amount), FundsError> {
+        if amount < self.params.output_min {
+            return Err(FundsError::TooSmall { amount, least: self.params.output_min });
+        }
+        let coins = self.free_coins(chain, now)?;
+        let selection = select(coins, amount, self.rules(), |inputs| self.fee(inputs, 0))?;
+        let body = payment(self.chain_id, &selection, to, amount, self.primary());
+        let transaction = self.sign_all(body, &selection)?;
+        Ok((transaction, selection.fee))
+    }
+
+    fn sign_all(&self, body: TxBody, selection: &Selection) -> Result<Transaction, FundsError> {
+        let spent: Vec<Output> = selection
+            .coins
+            .iter()
+            .map(|coin| Output {
+                asset: AssetId::NATIVE,
+                amount: coin.amount,
+                lock: Lock::Wallet(coin.payout.clone()),
+            })
+            .collect();
+        Ok(sign(body, &spent, &self.keys)?)
+    }
+
+    /// Sets coins aside for a channel.
+    pub(super) fn reserve(
+        &mut self,
+        chain: &Chain,
+        now: Time,
+        amount: Amount,
+    ) -> Result<Reserved, FundsError> {
+        let coins = self.free_coins(chain, now)?;
+        let selection = select(coins, amount, self.rules(), |inputs| self.fee(inputs, CHANNEL_OUTPUT_BYTES))?;
+        let change = (!selection.change.is_zero()).then(|| Output {
+            asset: AssetId::NATIVE,
+            amount: selection.change,
+            lock: Lock::Wallet(self.primary()),
+        });
+        let reserved = Reserved { coins: selection.coins.clone(), change, payout: self.primary() };
+        if let Some(first) = reserved.first_input() {
+            self.reserved.insert(first, selection);
+        }
+        Ok(reserved)
+    }
+
+    /// Sets coins free again.
+    pub(super) fn release(&mut self, first_input: &OutPoint) {
+        self.reserved.remove(first_input);
+    }
+
+    /// The funding that this party pays alone: the channel first, then the change. After a restart the reservation is
+    /// made anew around its first input: the channel's id depends on nothing else of the transaction.
+    pub(super) fn fund(
+        &mut self,
+        chain: &Chain,
+        now: Time,
+        first_input: OutPoint,
+        output: Output,
+        expiry: Time,
+    ) -> Result<Transaction, FundsError> {
+        if !self.reserved.contains_key(&first_input) {
+            self.reserve_again(chain, now, first_input, output.amount)?;
+        }
+        let selection =
+            self.reserved.get(&first_input).cloned().ok_or(FundsError::Refused("no such coin".into()))?;
+        let mut outputs = vec![output];
+        if !selection.change.is_zero() {
+            let lock = Lock::Wallet(self.primary());
+            outputs.push(Output { asset: AssetId::NATIVE, amount: selection.change, lock });
+        }
+        let body = TxBody {
+            chain: self.chain_id,
+            inputs: selection.coins.iter().map(|coin| coin.outpoint).collect(),
+            outputs,
+            not_before: None,
+            expiry: Some(expiry),
+            payload: None,
+        };
+        self.sign_all(body, &selection)
+    }
+
+    fn reserve_again(
+        &mut self,
+        chain: &Chain,
+        now: Time,
+        first_input: OutPoint,
+        amount: Amount,
+    ) -> Result<(), FundsError> {
+        let mut coins = self.free_coins(chain, now)?;
+        let Some(place) = coins.iter().position(|coin| coin.outpoint == first_input) else {
+            return Err(FundsError::Refused(
+                "the coin that this channel was to be funded with is spent".into(),
+            ));
+        };
+        let first = coins.swap_remove(place);
+        let fee = |inputs: usize| self.fee(inputs, CHANNEL_OUTPUT_BYTES);
+        let rest = amount.checked_sub(first.amount).unwrap_or(Amount::ZERO);
+        let selection =
+            if rest.is_zero() && first.amount.checked_sub(amount).is_some_and(|left| left >= fee(1)) {
+                select(vec![first], amount, self.rules(), fee)?
+            } else {
+                // The first coin pays what it can, the others the rest and the fee for all.
+                let mut more = select(coins, rest, self.rules(), |inputs| fee(inputs + 1))?;
+                more.coins.insert(0, first);
+                more
+            };
+        self.reserved.insert(first_input, selection);
+        Ok(())
+    }
+
+    /// This party's witnesses for a funding by both.
+    pub(super) fn sign_funding(
+        &self,
+        body: &TxBody,
+        spent: &[Output],
+        range: std::ops::Range<usize>,
+    ) -> Result<Vec<Witness>, FundsError> {
+        let message = towpath_ledger::Spend { transaction: body.id(), spent: spent.to_vec() };
+        let outputs = spent.get(range).ok_or(FundsError::Wallet(WalletError::UnknownKey(spent.len())))?;
+        outputs
+            .iter()
+            .enumerate()
+            .map(|(index, output)| {
+                self.keys
+                    .witness(&self.chain_id, &message, &output.lock)
+                    .ok_or(FundsError::Wallet(WalletError::UnknownKey(index)))
+            })
+            .collect()
+    }
+
+    fn is_spent(&self, outpoint: &OutPoint) -> bool {
+        self.waiting.values().any(|spent| spent.contains(outpoint))
+    }
+
+    /// A transaction waits: its inputs are spent.
+    pub(super) fn waiting(&mut self, id: TxId, transaction: &Transaction) {
+        self.waiting.insert(id, transaction.body.inputs.clone());
+    }
+
+    /// A transaction is final: what it spent is gone.
+    pub(super) fn is_final(&mut self, transaction: &Transaction) {
+        self.waiting.remove(&transaction.id());
+        for input in &transaction.body.inputs {
+            self.reserved.remove(input);
+        }
+    }
+
+    /// Forgets the transactions that wait no more: their coins are free again, or gone.
+    pub(super) fn keep_waiting(&mut self, waits: impl Fn(&TxId) -> bool) {
+        self.waiting.retain(|id, _| waits(id));
+    }
+}

@@ -1,0 +1,249 @@
+//! What the consensus engine asks of the ledger: is this block valid, apply it, what did you decide.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bincode::{Decode, Encode};
+use towpath_api::EventBody;
+use towpath_consensus::{Check, Decided, Host, HostError, Tip as EngineTip, Validity};
+use towpath_crypto::codec;
+use towpath_crypto::ed25519::PublicKey;
+use towpath_ledger::chain::{
+    BlockEffects, ChainParams, Checks, CommitCertificate as Certificate, Proposal, Tip, ValidatorSet,
+    build_block, execute_block, next_time,
+};
+use towpath_ledger::mempool::{Admitted, Mempool, PoolLimits, Refusal, Source};
+use towpath_ledger::rules::{BlockContext, Signatures};
+use towpath_ledger::{AssetId, Block, BlockId, Entry, Header, OutPoint, Time, Transaction};
+use towpath_store::{Batch, ChainStore, Column, Store, StoreError};
+
+use super::notice::{Notice, notice};
+use crate::journal::{Entry as JournalEntry, Journal};
+
+/// The chain on disk.
+pub type Chain = ChainStore<Arc<dyn Store>>;
+
+/// The clock of this node, as ledger time.
+#[must_use]
+pub fn clock() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// See the module. It owns the mempool, which remembers whose signatures were found valid.
+pub(super) struct LedgerHost {
+    pub(super) chain: Arc<Chain>,
+    pub(super) pool: Mempool,
+    journal: Arc<Journal>,
+    params: ChainParams,
+    validators: ValidatorSet,
+    own: PublicKey,
+    /// What the genesis made of the native asset.
+    issued: u64,
+    /// The newest block that was built or examined, and what it does: a block is executed before it is voted for and
+    /// again before it is applied, and the second time costs nothing.
+    known: Option<(BlockId, BlockEffects)>,
+    /// Blocks that were applied since the driver last looked.
+    applied: Vec<Applied>,
+}
+
+/// A block that was applied.
+pub(super) struct Applied {
+    pub block: Arc<Block>,
+    pub notice: Notice,
+}
+
+impl LedgerHost {
+    pub(super) fn new(
+        chain: Arc<Chain>,
+        journal: Arc<Journal>,
+        (params, validators): (ChainParams, ValidatorSet),
+        own: PublicKey,
+        issued: u64,
+    ) -> Self {
+        let pool = Mempool::new(PoolLimits::for_chain(&params));
+        Self { chain, pool, journal, params, validators, own, issued, known: None, applied: Vec::new() }
+    }
+
+    /// Blocks that were applied since the last call.
+    pub(super) fn take_applied(&mut self) -> Vec<Applied> {
+        std::mem::take(&mut self.applied)
+    }
+
+    /// Lets a transaction wait for a block.
+    pub(super) fn admit(&mut self, transaction: Transaction, source: Source) -> Result<Admitted, Refusal> {
+        let tip = self.chain.tip();
+        let time = next_time(tip.header().time, clock(), &self.params.blocks);
+        let context = BlockContext {
+            chain: self.chain.chain(),
+            height: tip.height() + 1,
+            time,
+            params: &self.params.rules,
+        };
+        self.pool.insert(transaction, source, &*self.chain, &context, Signatures::Verify)
+    }
+
+    /// Builds a block on the tip out of what waits.
+    pub(super) fn build(&mut self) -> Result<Block, HostError> {
+        let parent = self.chain.tip();
+        let time = next_time(parent.header().time, clock(), &self.params.blocks);
+        let proposal = Proposal { proposer: self.own, time };
+        let candidates = self.pool.candidates(self.params.blocks.transactions_bytes_max());
+        let built = build_block(self.tip_of(parent.header()), &candidates, proposal, &self.pool)
+            .map_err(|error| HostError(error.to_string()))?;
+        for dropped in built.dropped {
+            tracing::debug!(transaction = %dropped.id, reason = %dropped.error, "dropped from the mempool");
+            self.pool.remove(&dropped.id);
+        }
+        self.known = Some((built.block.id(), built.effects));
+        Ok(built.block)
+    }
+
+    fn tip_of<'a>(&'a self, parent: &'a Header) -> Tip<'a, Chain, Chain> {
+        Tip {
+            chain: self.chain.chain(),
+            params: &self.params,
+            validators: &self.validators,
+            parent,
+            view: &self.chain,
+            nodes: &self.chain,
+        }
+    }
+
+    /// What a block does on top of the tip; the inner error says why it is invalid.
+    fn execute(&self, block: &Block, checks: Checks) -> Result<Result<BlockEffects, String>, HostError> {
+        let parent = self.chain.tip();
+        match execute_block(self.tip_of(parent.header()), block, checks, &self.pool) {
+            Ok(effects) => Ok(Ok(effects)),
+            Err(error) if error.is_local() => Err(HostError(error.to_string())),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+}
+
+impl Host for LedgerHost {
+    fn tip(&self) -> EngineTip {
+        let tip = self.chain.tip();
+        EngineTip { height: tip.height(), block: tip.id() }
+    }
+
+    fn validator_set(&self, _height: u64) -> Result<ValidatorSet, HostError> {
+        // The set of the genesis decides every height: changes of the set are not part of the ledger's rules yet.
+        Ok(self.validators.clone())
+    }
+
+    fn validate(&mut self, block: &Arc<Block>, check: Check) -> Result<Validity, HostError> {
+        let id = block.id();
+        if check == Check::Decided && self.known.as_ref().is_some_and(|(known, _)| *known == id) {
+            return Ok(Validity::Valid);
+        }
+        let checks = match check {
+            Check::Proposal => Checks::Full { now: clock() },
+            Check::Decided => Checks::Replay,
+        };
+        match self.execute(block, checks)? {
+            Ok(effects) => {
+                self.known = Some((id, effects));
+                Ok(Validity::Valid)
+            }
+            Err(reason) => Ok(Validity::Invalid(reason)),
+        }
+    }
+
+    fn commit(&mut self, decided: &Decided) -> Result<(), HostError> {
+        let failed = |error: StoreError| HostError(error.to_string());
+        let block = &decided.block;
+        let id = block.id();
+        let effects = match self.known.take() {
+            Some((known, effects)) if known == id => effects,
+            Some(_) | None => self.execute(block, Checks::Replay)?.map_err(HostError)?,
+        };
+        let mut batch = self.chain.apply(block, &decided.certificate, &effects).map_err(failed)?;
+        for (index, evidence) in decided.evidence.iter().enumerate() {
+            let mut key = b"evidence/".to_vec();
+            key.extend(effects.height.to_be_bytes());
+            key.extend(u32::try_from(index).unwrap_or(u32::MAX).to_be_bytes());
+            batch.put(Column::Audit, key, codec::encode(evidence));
+        }
+        let event = EventBody::Block {
+            block: id.to_string(),
+            height: effects.height,
+            time_ms: effects.time.0,
+            transactions: u64::try_from(block.transactions.len()).unwrap_or(u64::MAX),
+        };
+        self.keep_books(&effects, &mut batch)?;
+        let entry = JournalEntry { batch, events: vec![event] };
+        self.journal.commit(entry, clock().0).map_err(failed)?;
+        self.chain.applied(block, &effects).map_err(failed)?;
+        self.pool.on_block(&effects);
+        self.applied.push(Applied { block: Arc::clone(block), notice: notice(block, &effects) });
+        Ok(())
+    }
+
+    fn decided(&self, height: u64) -> Result<Option<(Arc<Block>, Certificate)>, HostError> {
+        self.chain.decided(height).map_err(|error| HostError(error.to_string()))
+    }
+}
+
+impl LedgerHost {
+    /// The second, simpler count of all money: what is unspent and all fees together are what the genesis made, after
+    /// every block (FAULTS I1). A block that breaks this is not applied, whatever the rules said.
+    fn keep_books(&self, effects: &BlockEffects, batch: &mut Batch) -> Result<(), HostError> {
+        let failed = |error: StoreError| HostError(error.to_string());
+        let sum = |outputs: &[(OutPoint, Entry)]| -> u128 {
+            let native = outputs.iter().filter(|(_, entry)| entry.output.asset == AssetId::NATIVE);
+            native.map(|(_, entry)| u128::from(entry.output.amount.units())).sum()
+        };
+        let before = read_books(&self.chain).map_err(failed)?;
+        let Books { unspent, fees } = before.unwrap_or(Books { unspent: self.issued, fees: 0 });
+        let books = Books {
+            unspent: u64::try_from(
+                (u128::from(unspent) + sum(&effects.created)).saturating_sub(sum(&effects.spent)),
+            )
+            .map_err(|_| HostError("more money than there can be".to_owned()))?,
+            fees: fees.saturating_add(effects.fees.units()),
+        };
+        if books.unspent.checked_add(books.fees) != Some(self.issued) {
+            let Books { unspent, fees } = books;
+            let issued = self.issued;
+            return Err(HostError(format!(
+                "block {} does not conserve the supply: {unspent} unspent and {fees} fees are not {issued}",
+                effects.height
+            )));
+        }
+        batch.put(Column::Meta, BOOKS_ROW, codec::encode(&books));
+        Ok(())
+    }
+}
+
+/// All native money, by where it is.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+struct Books {
+    unspent: u64,
+    fees: u64,
+}
+
+/// The row of `Meta` that holds them.
+const BOOKS_ROW: &[u8] = b"ledger/books";
+
+fn read_books(chain: &Chain) -> Result<Option<Books>, StoreError> {
+    let Some(row) = chain.meta(BOOKS_ROW)? else { return Ok(None) };
+    let books = codec::decode(&row, 64).map_err(|error| StoreError::Corrupt { what: error.to_string() })?;
+    Ok(Some(books))
+}
+
+/// What the genesis made, and the fees of all blocks so far.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn read_fees(chain: &Chain) -> Result<u64, StoreError> {
+    Ok(read_books(chain)?.map_or(0, |books| books.fees))
+}
+
+/// All native money, counted after the newest block; `issued` is what the genesis made.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn supply(chain: &Chain, issued: u64) -> Result<u64, StoreError> {
+    Ok(read_books(chain)?.map_or(issued, |books| books.unspent.saturating_add(books.fees)))
+}

@@ -1,0 +1,366 @@
+//! Connections: who is connected, who is dialled again, who is on another chain, and where peers say they are.
+
+use std::sync::PoisonError;
+
+use libp2p::core::ConnectedPoint;
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{DialError, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, identify, kad, mdns, ping};
+use tokio::time::Instant;
+
+use super::core::Driver;
+use crate::net::behaviour::TowpathEvent;
+use crate::net::dialer::Purpose;
+use crate::net::error::NetError;
+use crate::net::event::NetEvent;
+use crate::net::handle::PeerInfo;
+use crate::net::identity::{NodeId, node_of, peer_of};
+use crate::net::limits::{
+    ADDRESSES_PER_PEER_MAX, BAN_OTHER_CHAIN, DIALS_AT_ONCE_MAX, LOOKUPS_MAX, WANTED_MAX,
+};
+use crate::net::text::shown;
+
+/// A peer with at least one connection.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    /// Its end of the first connection.
+    address: Multiaddr,
+    /// Whether it has been told who we are.
+    is_told: bool,
+    /// Whether it is of another chain; then it is sent away as soon as it can know why.
+    is_foreign: bool,
+}
+
+impl Driver {
+    pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<TowpathEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. } => {
+                if num_established.get() == 1 {
+                    self.on_connected(&peer_id, &endpoint);
+                }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                self.on_disconnected(&peer_id)
+            }
+            SwarmEvent::IncomingConnectionError { error, send_back_addr, .. } => {
+                self.counters.connections_refused.add(1);
+                tracing::debug!(from = %send_back_addr, error = %shown(&error.to_string()), "refused a connection");
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+                self.on_dial_failed(peer_id, &error)
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::info!(%address, "listening");
+                self.shared.listening.write().unwrap_or_else(PoisonError::into_inner).push(address.clone());
+                self.notify(NetEvent::Listening { address });
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                let mut listening = self.shared.listening.write().unwrap_or_else(PoisonError::into_inner);
+                listening.retain(|other| *other != address);
+            }
+            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
+                tracing::error!(?addresses, %error, "no longer listening");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_behaviour_event(&mut self, event: TowpathEvent) {
+        match event {
+            TowpathEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.on_identified(peer_id, info);
+            }
+            TowpathEvent::Identify(identify::Event::Sent { peer_id, .. }) => self.on_told(peer_id),
+            TowpathEvent::Identify(_) => {}
+            TowpathEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => match error {
+                ping::Failure::Unsupported => {}
+                ping::Failure::Timeout | ping::Failure::Other { .. } => {
+                    tracing::debug!(%peer, "no answer to pings: closing the connection");
+                    self.swarm.close_connection(connection);
+                }
+            },
+            TowpathEvent::Ping(_) => {}
+            TowpathEvent::Kademlia(event) => self.on_kademlia(event),
+            TowpathEvent::Mdns(mdns::Event::Discovered(found)) => {
+                for (peer, address) in found {
+                    self.dial_found(peer, address);
+                }
+            }
+            TowpathEvent::Mdns(mdns::Event::Expired(_)) => {}
+            TowpathEvent::Gossip(event) => self.on_gossip(event),
+            TowpathEvent::Sync(event) => self.on_sync(event),
+            TowpathEvent::Streams(event) => self.on_stream(event),
+        }
+    }
+
+    /// Tells the node, unless it has fallen far behind; then the state can still be read from the handle.
+    pub(super) fn notify(&self, event: NetEvent) {
+        // A full lane: the node reads `peers()` when it catches up. A closed one: it no longer listens.
+        let _ = self.events.notices.try_send(event);
+    }
+
+    pub(super) fn want(&mut self, node: NodeId, addresses: Vec<Multiaddr>) -> Result<(), NetError> {
+        let peer = peer_of(&node)?;
+        if node == self.local {
+            return Err(NetError::NotANode(node));
+        }
+        let now = Instant::now();
+        let addresses = addresses.into_iter().map(|address| without_peer(address, &peer)).collect();
+        self.dialer
+            .add(peer, Purpose::Wanted, addresses, now)
+            .map_err(|_| NetError::TooManyWanted { limit: WANTED_MAX })?;
+        self.swarm.behaviour_mut().admission.want(peer);
+        if self.swarm.is_connected(&peer) {
+            self.dialer.on_connected(&peer, now);
+            self.open_session(node);
+        } else {
+            self.dial_due(now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unwant(&mut self, node: &NodeId) {
+        if let Ok(peer) = peer_of(node) {
+            self.dialer.unwant(&peer);
+            self.swarm.behaviour_mut().admission.unwant(&peer);
+            self.slots.close(node);
+        }
+    }
+
+    pub(super) fn dial_due(&mut self, now: Instant) {
+        let room = self.swarm.behaviour().admission.dial_room().min(DIALS_AT_ONCE_MAX);
+        for (peer, addresses) in self.dialer.due(room, now) {
+            if self.swarm.is_connected(&peer) {
+                self.dialer.on_connected(&peer, now);
+                continue;
+            }
+            let options = DialOpts::peer_id(peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(addresses)
+                .extend_addresses_through_behaviour()
+                .build();
+            match self.swarm.dial(options) {
+                // A dial by another behaviour is under way: its outcome is reported like ours.
+                Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
+                Err(error) => self.on_dial_failed(Some(peer), &error),
+            }
+        }
+    }
+
+    fn dial_found(&mut self, peer: PeerId, address: Multiaddr) {
+        if self.swarm.is_connected(&peer) || self.swarm.behaviour().admission.dial_room() == 0 {
+            return;
+        }
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(vec![address])
+            .build();
+        // What cannot be dialled is found again.
+        let _ = self.swarm.dial(options);
+    }
+
+    fn on_dial_failed(&mut self, peer: Option<PeerId>, error: &DialError) {
+        self.counters.dials_failed.add(1);
+        let Some(peer) = peer else { return };
+        tracing::debug!(%peer, error = %shown(&error.to_string()), "cannot reach a node");
+        self.dialer.on_dial_failed(&peer, Instant::now());
+        if matches!(error, DialError::NoAddresses | DialError::Transport(_) | DialError::WrongPeerId { .. })
+            && self.is_wanted(&peer)
+            && self.lookups < LOOKUPS_MAX
+        {
+            // Others may know where it is now.
+            self.swarm.behaviour_mut().kademlia.get_closest_peers(peer);
+            self.lookups += 1;
+        }
+    }
+
+    fn on_connected(&mut self, peer: &PeerId, endpoint: &ConnectedPoint) {
+        self.dialer.on_connected(peer, Instant::now());
+        let address = without_peer(endpoint.get_remote_address().clone(), peer);
+        tracing::debug!(%peer, %address, "connected");
+        self.connected.insert(*peer, Connected { address, is_told: false, is_foreign: false });
+        if let Some(node) = node_of(peer)
+            && self.is_wanted(peer)
+        {
+            self.open_session(node);
+        }
+    }
+
+    fn on_disconnected(&mut self, peer: &PeerId) {
+        let now = Instant::now();
+        self.dialer.on_disconnected(peer, now);
+        self.connected.remove(peer);
+        let Some(node) = node_of(peer) else { return };
+        let known = {
+            let mut peers = self.shared.peers.write().unwrap_or_else(PoisonError::into_inner);
+            let known = peers.remove(&node).is_some();
+            self.counters.peers.set(peers.len());
+            known
+        };
+        if known {
+            self.notify(NetEvent::PeerDown { node });
+        }
+        self.slots.tidy(&node);
+    }
+
+    fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
+        let (Some(node), Some(connected)) = (node_of(&peer), self.connected.get(&peer)) else { return };
+        let address = connected.address.clone();
+        if info.protocol_version != self.version {
+            self.refuse_other_chain(peer, node, &info.protocol_version);
+            return;
+        }
+        for address in usable(&peer, &address, info.listen_addrs) {
+            self.swarm.behaviour_mut().kademlia.add_address(&peer, address.clone());
+            self.dialer.learn(&peer, vec![address]);
+        }
+        let agent = shown(&info.agent_version);
+        let is_new = {
+            let mut peers = self.shared.peers.write().unwrap_or_else(PoisonError::into_inner);
+            let known = peers.insert(node, PeerInfo { agent: agent.clone(), address }).is_some();
+            self.counters.peers.set(peers.len());
+            !known
+        };
+        if is_new {
+            self.notify(NetEvent::PeerUp { node, agent });
+        }
+    }
+
+    fn refuse_other_chain(&mut self, peer: PeerId, node: NodeId, version: &str) {
+        let theirs = shown(version);
+        let Some(connected) = self.connected.get_mut(&peer).filter(|connected| !connected.is_foreign) else {
+            return;
+        };
+        connected.is_foreign = true;
+        tracing::warn!(%peer, %theirs, ours = %self.version, "refused a peer of another chain: compare the genesis files");
+        self.counters.other_chain.add(1);
+        self.swarm.behaviour_mut().kademlia.remove_peer(&peer);
+        self.notify(NetEvent::OtherChain { node, theirs });
+        self.part_with_foreign(peer);
+    }
+
+    fn on_told(&mut self, peer: PeerId) {
+        if let Some(connected) = self.connected.get_mut(&peer) {
+            connected.is_told = true;
+            self.part_with_foreign(peer);
+        }
+    }
+
+    /// Sends a peer of another chain away once it can know why too. One that never asks has nothing to talk about here
+    /// and is closed as idle.
+    fn part_with_foreign(&mut self, peer: PeerId) {
+        if self.connected.get(&peer).is_some_and(|connected| connected.is_foreign && connected.is_told) {
+            self.swarm.behaviour_mut().admission.ban(peer, Instant::now() + BAN_OTHER_CHAIN);
+            // It was connected a moment ago; if it is not any more, so much the better.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+    }
+
+    fn on_kademlia(&mut self, event: kad::Event) {
+        let kad::Event::OutboundQueryProgressed {
+            result: kad::QueryResult::GetClosestPeers(result),
+            step,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if step.last {
+            self.lookups = self.lookups.saturating_sub(1);
+        }
+        let peers = match result {
+            Ok(found) => found.peers,
+            Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
+        };
+        for info in peers {
+            self.dialer.learn(&info.peer_id, info.addrs.into_iter().filter(is_dialable).collect());
+        }
+    }
+}
+
+/// What of a peer's claims about its addresses is worth remembering: a few, of kinds that can be dialled, and loopback
+/// only if it is on this machine, as the address shows that it is connected at.
+fn usable(peer: &PeerId, at: &Multiaddr, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    let is_here = is_loopback(at);
+    addresses
+        .into_iter()
+        .map(|address| without_peer(address, peer))
+        .filter(|address| is_dialable(address) && (is_here || !is_loopback(address)))
+        .take(ADDRESSES_PER_PEER_MAX)
+        .collect()
+}
+
+/// An address without the `/p2p/..` of `peer` at its end.
+fn without_peer(mut address: Multiaddr, peer: &PeerId) -> Multiaddr {
+    if let Some(Protocol::P2p(named)) = address.iter().last()
+        && named == *peer
+    {
+        address.pop();
+    }
+    address
+}
+
+/// An IP address with a port, by TCP or QUIC, and nothing else.
+fn is_dialable(address: &Multiaddr) -> bool {
+    let parts: Vec<Protocol<'_>> = address.iter().collect();
+    let ip = match parts.first() {
+        Some(Protocol::Ip4(ip)) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
+        Some(Protocol::Ip6(ip)) => !ip.is_unspecified() && !ip.is_multicast(),
+        _ => false,
+    };
+    let transport = match parts.get(1..) {
+        Some([Protocol::Tcp(port)] | [Protocol::Udp(port), Protocol::QuicV1]) => *port != 0,
+        _ => false,
+    };
+    ip && transport
+}
+
+fn is_loopback(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+        Some(Protocol::Ip6(ip)) => ip.to_canonical().is_loopback(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n7_only_plain_ip_addresses_are_dialled() {
+        let check = |text: &str| is_dialable(&text.parse().unwrap());
+        assert!(check("/ip4/1.2.3.4/tcp/1"));
+        assert!(check("/ip6/2001:db8::1/udp/1/quic-v1"));
+        assert!(!check("/ip4/0.0.0.0/tcp/1"));
+        assert!(!check("/ip4/224.0.0.1/tcp/1"));
+        assert!(!check("/ip4/1.2.3.4/tcp/0"));
+        assert!(!check("/ip4/1.2.3.4/udp/1"));
+        assert!(!check("/ip4/1.2.3.4/tcp/1/ws"));
+        assert!(!check("/dns4/evil.example/tcp/1"));
+        assert!(!check("/memory/1"));
+    }
+
+    #[test]
+    fn n7_a_peers_claims_about_its_addresses_are_cut_and_loopback_is_its_own_only() {
+        let peer = crate::net::identity::keypair(&[1; 32]).unwrap().public().to_peer_id();
+        let claims =
+            |count: u8| (1..=count).map(|last| format!("/ip4/1.1.1.{last}/tcp/1").parse().unwrap()).collect();
+        let (here, there) = ("/ip4/127.0.0.1/tcp/9".parse().unwrap(), "/ip4/8.8.8.8/tcp/9".parse().unwrap());
+        assert_eq!(usable(&peer, &there, claims(100)).len(), ADDRESSES_PER_PEER_MAX);
+        let loopback: Vec<Multiaddr> = vec![format!("/ip4/127.0.0.1/tcp/1/p2p/{peer}").parse().unwrap()];
+        assert!(usable(&peer, &there, loopback.clone()).is_empty());
+        assert_eq!(usable(&peer, &here, loopback), ["/ip4/127.0.0.1/tcp/1".parse().unwrap()]);
+    }
+
+    #[test]
+    fn loopback_is_recognised_in_both_families() {
+        let check = |text: &str| is_loopback(&text.parse().unwrap());
+        assert!(check("/ip4/127.9.0.1/tcp/1"));
+        assert!(check("/ip6/::1/tcp/1"));
+        assert!(check("/ip6/::ffff:127.0.0.1/tcp/1"));
+        assert!(!check("/ip4/10.0.0.1/tcp/1"));
+    }
+}

@@ -1,0 +1,253 @@
+//! The node's end of the network: commands in, answers back.
+//!
+//! Channel messages go from here straight into the queue of their session, past the driver, so that payments do not wait
+//! behind gossip. Everything else is a command to the driver, in a bounded queue.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use libp2p::{Multiaddr, PeerId, request_response};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::channel::outbox::{Batch, Outbox, OutboxError};
+use super::error::NetError;
+use super::event::{GossipId, Verdict};
+use super::gossip::Topic;
+use super::identity::NodeId;
+use super::limits::{MESSAGE_BYTES_MAX, SYNC_REQUEST_BYTES_MAX, SYNC_RESPONSE_BYTES_MAX};
+use super::metrics::{Counters, NetMetrics};
+use super::sync::Response;
+
+/// What the driver is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Want { node: NodeId, addresses: Vec<Multiaddr>, done: oneshot::Sender<Result<(), NetError>> },
+    Unwant { node: NodeId },
+    Publish { topic: Topic, bytes: Vec<u8> },
+    Report { id: GossipId, verdict: Verdict },
+    Request { node: NodeId, bytes: Vec<u8>, done: oneshot::Sender<Result<Vec<u8>, NetError>> },
+    Respond { to: PeerId, channel: request_response::ResponseChannel<Response>, response: Response },
+    Score { node: NodeId, done: oneshot::Sender<Option<f64>> },
+    Shutdown,
+}
+
+/// A connected node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// What it calls its software, cut and escaped.
+    pub agent: String,
+    /// Where it is connected from or to.
+    pub address: Multiaddr,
+}
+
+/// What the driver and the handles share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) outboxes: RwLock<BTreeMap<NodeId, Outbox>>,
+    pub(crate) peers: RwLock<BTreeMap<NodeId, PeerInfo>>,
+    pub(crate) listening: RwLock<Vec<Multiaddr>>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// Commands the network; cheap to clone. The network stops when the last handle is dropped, or on
+/// [`NetHandle::shutdown`].
+#[derive(Clone, Debug)]
+pub struct NetHandle {
+    local: NodeId,
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl NetHandle {
+    pub(crate) fn new(
+        local: NodeId,
+        commands: mpsc::Sender<Command>,
+        shared: Arc<Shared>,
+        task: JoinHandle<()>,
+    ) -> Self {
+        Self { local, commands, shared, task: Arc::new(Mutex::new(Some(task))) }
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn local(&self) -> NodeId {
+        self.local
+    }
+
+    fn command(&self, command: Command) -> Result<(), NetError> {
+        self.commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NetError::Busy,
+            mpsc::error::TrySendError::Closed(_) => NetError::Closed,
+        })
+    }
+
+    async fn ask<T>(&self, command: Command, answer: oneshot::Receiver<T>) -> Result<T, NetError> {
+        self.commands.send(command).await.map_err(|_| NetError::Closed)?;
+        answer.await.map_err(|_| NetError::Closed)
+    }
+
+    /// Keeps `node` connected, with a channel session, from now on; more addresses may be added by calling it again.
+    ///
+    /// # Errors
+    /// [`NetError::NotANode`], [`NetError::TooManyWanted`], [`NetError::Closed`].
+    pub async fn want(&self, node: NodeId, addresses: Vec<Multiaddr>) -> Result<(), NetError> {
+        let (done, answer) = oneshot::channel();
+        self.ask(Command::Want { node, addresses, done }, answer).await?
+    }
+
+    /// Ends the session with `node` and stops dialling it.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`].
+    pub async fn unwant(&self, node: NodeId) -> Result<(), NetError> {
+        self.commands.send(Command::Unwant { node }).await.map_err(|_| NetError::Closed)
+    }
+
+    /// Sends channel messages to `node`, together and in order. They are sent in the session that is up now, or not at
+    /// all; [`super::NetEvent::SessionDown`] says that some may be lost.
+    ///
+    /// # Errors
+    /// [`NetError::NoSession`]; [`NetError::QueueFull`], which also ends the session; [`NetError::MessageLength`], which
+    /// sends none of them.
+    pub fn send(&self, node: NodeId, messages: Batch) -> Result<(), NetError> {
+        if let Some(wrong) = messages.iter().find(|message| !(1..=MESSAGE_BYTES_MAX).contains(&message.len()))
+        {
+            return Err(NetError::MessageLength { length: wrong.len(), limit: MESSAGE_BYTES_MAX });
+        }
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let outboxes = self.shared.outboxes.read().unwrap_or_else(PoisonError::into_inner);
+        let outbox = outboxes.get(&node).ok_or(NetError::NoSession(node))?;
+        outbox.push(messages).map_err(|error| match error {
+            OutboxError::Full => NetError::QueueFull(node),
+            OutboxError::Closed => NetError::NoSession(node),
+        })
+    }
+
+    /// Ends the session with `node`, which broke the channel protocol; it may begin a new one.
+    pub fn end_session(&self, node: NodeId) {
+        let outboxes = self.shared.outboxes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outbox) = outboxes.get(&node) {
+            outbox.end();
+        }
+    }
+
+    /// Publishes a gossip message to all peers that listen. That nobody does is no error: gossip promises nothing.
+    ///
+    /// # Errors
+    /// [`NetError::MessageLength`], [`NetError::Busy`], [`NetError::Closed`].
+    pub fn publish(&self, topic: Topic, bytes: Vec<u8>) -> Result<(), NetError> {
+        if !(1..=topic.bytes_max()).contains(&bytes.len()) {
+            return Err(NetError::MessageLength { length: bytes.len(), limit: topic.bytes_max() });
+        }
+        self.command(Command::Publish { topic, bytes })
+    }
+
+    /// The verdict over a gossip message, once, within a few seconds of its arrival.
+    ///
+    /// # Errors
+    /// [`NetError::Busy`], [`NetError::Closed`].
+    pub fn report(&self, id: GossipId, verdict: Verdict) -> Result<(), NetError> {
+        self.command(Command::Report { id, verdict })
+    }
+
+    /// Asks `node`, which must be connected, for blocks.
+    ///
+    /// # Errors
+    /// [`NetError::NotConnected`], [`NetError::Timeout`], [`NetError::PeerBusy`], [`NetError::Request`],
+    /// [`NetError::MessageLength`], [`NetError::Closed`].
+    pub async fn request(&self, node: NodeId, bytes: Vec<u8>) -> Result<Vec<u8>, NetError> {
+        if bytes.len() > SYNC_REQUEST_BYTES_MAX {
+            return Err(NetError::MessageLength { length: bytes.len(), limit: SYNC_REQUEST_BYTES_MAX });
+        }
+        let (done, answer) = oneshot::channel();
+        self.ask(Command::Request { node, bytes, done }, answer).await?
+    }
+
+    /// The gossip score of a connected node: what it gained or lost by its messages.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`].
+    pub async fn score(&self, node: NodeId) -> Result<Option<f64>, NetError> {
+        let (done, answer) = oneshot::channel();
+        self.ask(Command::Score { node, done }, answer).await
+    }
+
+    /// The connected nodes of this chain.
+    #[must_use]
+    pub fn peers(&self) -> BTreeMap<NodeId, PeerInfo> {
+        self.shared.peers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The nodes with which a channel session is up.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<NodeId> {
+        self.shared.outboxes.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// The addresses that this node listens on.
+    #[must_use]
+    pub fn listening(&self) -> Vec<Multiaddr> {
+        self.shared.listening.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> NetMetrics {
+        self.shared.counters.snapshot()
+    }
+
+    /// Stops the network and waits until all its tasks have ended.
+    pub async fn shutdown(&self) {
+        // A closed queue means that it has stopped already.
+        let _ = self.commands.send(Command::Shutdown).await;
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+}
+
+/// Where the answer to a sync request goes. Dropping it refuses the request.
+#[derive(Debug)]
+pub struct SyncReply {
+    pub(crate) to: PeerId,
+    pub(crate) channel: request_response::ResponseChannel<Response>,
+    pub(crate) commands: mpsc::WeakSender<Command>,
+}
+
+impl SyncReply {
+    /// Answers.
+    ///
+    /// # Errors
+    /// [`NetError::MessageLength`], [`NetError::Busy`], [`NetError::Closed`]; the peer then gets no answer.
+    pub fn send(self, bytes: Vec<u8>) -> Result<(), NetError> {
+        if bytes.len() > SYNC_RESPONSE_BYTES_MAX {
+            return Err(NetError::MessageLength { length: bytes.len(), limit: SYNC_RESPONSE_BYTES_MAX });
+        }
+        self.respond(Response::Answer(bytes))
+    }
+
+    /// Says that this node has no time; the peer asks another.
+    ///
+    /// # Errors
+    /// [`NetError::Busy`], [`NetError::Closed`]; the peer then gets no answer.
+    pub fn busy(self) -> Result<(), NetError> {
+        self.respond(Response::Busy)
+    }
+
+    fn respond(self, response: Response) -> Result<(), NetError> {
+        let commands = self.commands.upgrade().ok_or(NetError::Closed)?;
+        let command = Command::Respond { to: self.to, channel: self.channel, response };
+        commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NetError::Busy,
+            mpsc::error::TrySendError::Closed(_) => NetError::Closed,
+        })
+    }
+}

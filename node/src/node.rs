@@ -1,0 +1,424 @@
+//! A node from start to end: open what is stored, start the parts in the order in which they need each other, wait for
+//! the signal, stop them in the other order.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+use towpath_consensus::Config as EngineConfig;
+use towpath_crypto::keyfile::{self, KeyFileError};
+use towpath_crypto::seed::Seed;
+use towpath_ledger::Amount;
+use towpath_ledger::genesis::{Genesis, GenesisError};
+use towpath_store::{Behind, Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
+
+use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_create};
+use crate::backend::{Node, NodeBackend, issued};
+use crate::config::{Config, Retention};
+use crate::journal::Journal;
+use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle, clock};
+use crate::logging::LoggingError;
+use crate::metrics::Metrics;
+use crate::net::{self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle};
+use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, WorkerStats, Workers};
+
+/// The key file in the data folder.
+pub const KEY_FILE: &str = "keys";
+
+/// The database's folder in the data folder.
+const STORE_FOLDER: &str = "store";
+
+/// Events that are kept unless the configuration says more or less: about 30 MB.
+const EVENTS_KEPT: u64 = 100_000;
+
+/// Payments of each direction, and log entries, that are kept for each channel.
+const HISTORY_KEPT: u32 = 256;
+
+/// Why a node does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The log.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// A file that cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The genesis file is not one.
+    #[error("{}: {source}", path.display())]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: GenesisError,
+    },
+    /// The key file.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// A key that everybody knows, outside of a local test network.
+    #[error(
+        "these keys are those of local test networks, which everybody knows; make your own with `towpath init`"
+    )]
+    PublicKeys,
+    /// A validator that is none.
+    #[error(
+        "this node is configured as a validator, but the genesis does not list {0}; set validator = false"
+    )]
+    NotAValidator(String),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The API.
+    #[error(transparent)]
+    Api(#[from] ServerError),
+    /// The API's token.
+    #[error(transparent)]
+    Token(#[from] SecretFileError),
+    /// The ledger's driver.
+    #[error("the ledger cannot start: {0}")]
+    Ledger(String),
+    /// The workers.
+    #[error(transparent)]
+    Workers(#[from] worker::StartError),
+    /// The runtime.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(std::io::Error),
+    /// Something after which the node must not go on.
+    #[error("the node stopped: {0}")]
+    Fatal(String),
+}
+
+/// Runs a node until it is told to stop, with the passphrase of its key file.
+///
+/// # Errors
+/// [`NodeError`]: what kept it from starting, or why it stopped.
+pub fn run(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
+    crate::logging::start(&config.log)?;
+    abort_on_panic();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(NodeError::Runtime)?;
+    let ended = runtime.block_on(run_parts(config, passphrase));
+    runtime.shutdown_timeout(crate::limits::SHUTDOWN);
+    ended
+}
+
+/// A panic in any thread ends the process: no part may go on behind the back of one that is gone (FAULTS N14).
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}
+
+/// What is read before anything starts.
+struct Loaded {
+    genesis: Genesis,
+    seed: Seed,
+    store: Arc<dyn Store>,
+    behind: Option<Behind>,
+}
+
+fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
+    let path = config.genesis.clone();
+    let text =
+        std::fs::read_to_string(&path).map_err(|source| NodeError::Read { path: path.clone(), source })?;
+    let genesis = Genesis::parse(&text).map_err(|source| NodeError::Genesis { path, source })?;
+    let seed = keyfile::open(&config.data_dir.join(KEY_FILE), passphrase)?;
+    let node = seed.node_key().public();
+    if config.validator && genesis.validators.power(&node).is_none() {
+        return Err(NodeError::NotAValidator(worker::node_text(&node)));
+    }
+    if !config.testnet && crate::devnet::is_known(&seed) {
+        return Err(NodeError::PublicKeys);
+    }
+    let Opened { store, condition } =
+        RocksStore::open(&RocksOptions::new(config.data_dir.join(STORE_FOLDER)))?;
+    let behind = match condition {
+        Condition::Healthy => None,
+        Condition::Behind(behind) => Some(behind),
+    };
+    Ok(Loaded { genesis, seed, store: Arc::new(store), behind })
+}
+
+/// The first reason to stop: a signal, or something fatal.
+#[derive(Clone)]
+struct Stop {
+    token: CancellationToken,
+    reason: Arc<Mutex<Option<String>>>,
+}
+
+impl Stop {
+    fn new() -> Self {
+        Self { token: CancellationToken::new(), reason: Arc::default() }
+    }
+
+    fn fatal(&self, reason: String) {
+        tracing::error!(%reason, "the node stops");
+        if let Ok(mut first) = self.reason.lock() {
+            first.get_or_insert(reason);
+        }
+        self.token.cancel();
+    }
+}
+
+async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
+    let stop = Stop::new();
+    let loaded = load(&config, passphrase)?;
+    let identity = loaded.seed.node_key();
+    tracing::info!(node = %worker::node_text(&identity.public()), chain = %loaded.genesis.chain_id(), "the node starts");
+    if let Some(behind) = &loaded.behind {
+        tracing::error!(%behind, "the database misses what was acknowledged: the node is in recovery, signs nothing and closes nothing");
+    }
+    let fatal = stop.clone();
+    let writer = GroupWriter::start(Arc::clone(&loaded.store), move |error| fatal.fatal(error.to_string()))?;
+    let journal =
+        Arc::new(Journal::open(Arc::clone(&loaded.store), writer, events_kept(config.retention.events))?);
+    let chain = Arc::new(Chain::open(
+        Arc::clone(&loaded.store),
+        &loaded.genesis,
+        towpath_store::ChainRetention::default(),
+    )?);
+    let (net, events) = start_net(&config, &loaded, &chain)?;
+
+    let (ledger, ledger_inbox) = LedgerHandle::inbox();
+    let (workers, inboxes) = Workers::inboxes(config.workers);
+    let parts = Parts {
+        chain_id: chain.chain(),
+        chain: Arc::clone(&chain),
+        journal: Arc::clone(&journal),
+        net: net.clone(),
+        ledger: ledger.clone(),
+        workers: workers.clone(),
+        board: Arc::new(Board::default()),
+        stats: Arc::new(WorkerStats::default()),
+        keys: Arc::new(ChannelKeys::open(
+            loaded.seed.clone(),
+            &*loaded.store,
+            loaded.genesis.params.rules.clone(),
+        )?),
+        policy: Policy { contribute_max: Amount::MAX, capacity_min: loaded.genesis.params.rules.output_min },
+        retention: worker::Retention {
+            payments: payments_kept(config.retention.payments),
+            log: HISTORY_KEPT,
+        },
+        runtime: tokio::runtime::Handle::current(),
+    };
+
+    let driver = driver_config(&loaded, identity);
+    let (fatal, blocks) = (stop.clone(), workers.clone());
+    let (driver_thread, pool) = ledger::spawn(
+        driver,
+        (Arc::clone(&chain), Arc::clone(&journal), net.clone()),
+        (ledger.clone(), ledger_inbox),
+        Box::new(move |notice| blocks.push_block(&notice)),
+        move |reason| fatal.fatal(reason),
+    )
+    .map_err(NodeError::Ledger)?;
+
+    // A node that has lost data restores no channel: it cannot sign or close what it does not hold.
+    let started = if loaded.behind.is_some() { None } else { Some(worker::start(&parts, inboxes)?) };
+    for (channel, why) in started.iter().flat_map(|started| &started.damaged) {
+        tracing::error!(%channel, %why, "a channel cannot be restored; nothing is signed or closed for it");
+    }
+    for peer in started.iter().flat_map(|started| &started.peers) {
+        net.want(*peer, Vec::new()).await?;
+    }
+    let router = tokio::spawn(route(events, net.clone(), workers.clone(), ledger.clone()));
+
+    let node = Arc::new(Node {
+        name: config.name.clone(),
+        validator: config.validator,
+        genesis: loaded.genesis.clone(),
+        database: config.data_dir.join(STORE_FOLDER).join("database"),
+        chain,
+        journal,
+        net: net.clone(),
+        ledger: ledger.clone(),
+        pool,
+        workers: workers.clone(),
+        board: Arc::clone(&parts.board),
+        worker_stats: Arc::clone(&parts.stats),
+        metrics: Metrics::new(),
+        seed: loaded.seed.clone(),
+        recovering: loaded.behind.is_some(),
+        ready: AtomicBool::new(true),
+        runtime: tokio::runtime::Handle::current(),
+    });
+    let server = start_api(&config, Arc::clone(&node), &stop).await?;
+
+    wait_for_stop(&stop).await;
+    node.ready.store(false, Ordering::Release);
+    // In the order in which messages flow: nobody hands anything to a part that has ended.
+    let _ended = server.await;
+    net.shutdown().await;
+    let _ended = router.await;
+    workers.stop().await;
+    let threads = started.map(|started| started.threads).unwrap_or_default();
+    let joined = tokio::task::spawn_blocking(move || {
+        ledger.push(LedgerInput::Stop);
+        threads.into_iter().chain([driver_thread]).for_each(|thread| drop(thread.join()));
+    });
+    let _in_time = tokio::time::timeout(crate::limits::SHUTDOWN, joined).await;
+    tracing::info!("the node has stopped");
+    let reason = stop.reason.lock().ok().and_then(|mut reason| reason.take());
+    reason.map_or(Ok(()), |reason| Err(NodeError::Fatal(reason)))
+}
+
+fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) -> DriverConfig {
+    let genesis = &loaded.genesis;
+    let mut engine = EngineConfig::lan(genesis.chain_id());
+    engine.heartbeat = std::time::Duration::from_millis(genesis.params.blocks.block_step_ms_max / 2);
+    engine.session = clock().0;
+    DriverConfig {
+        params: genesis.params.clone(),
+        validators: genesis.validators.clone(),
+        identity,
+        seed: loaded.seed.clone(),
+        issued: issued(genesis),
+        engine,
+    }
+}
+
+fn start_net(config: &Config, loaded: &Loaded, chain: &Chain) -> Result<(NetHandle, NetEvents), NodeError> {
+    let most = config.network.max_peers;
+    let limits =
+        ConnectionLimits { incoming: most.saturating_mul(2), outgoing: most, ..ConnectionLimits::default() };
+    let net_config = NetConfig {
+        identity: *loaded.seed.node_secret(),
+        session_key: *loaded.seed.session_key(),
+        chain: chain.chain(),
+        listen: config.network.listen.clone(),
+        bootstrap: config.network.bootstrap.clone(),
+        mdns: if config.network.mdns { Mdns::On } else { Mdns::Off },
+        limits,
+        seed: rand::random(),
+    };
+    Ok(net::spawn(net_config)?)
+}
+
+async fn start_api(
+    config: &Config,
+    node: Arc<Node>,
+    stop: &Stop,
+) -> Result<tokio::task::JoinHandle<()>, NodeError> {
+    let token = load_or_create(&config.api.token_file)?;
+    let access = Access {
+        token,
+        hosts: config.api.hosts.clone(),
+        reach: if config.api.allow_remote { Reach::Remote } else { Reach::Loopback },
+        public: config.api.public.clone(),
+    };
+    let address: SocketAddr = config.api.listen;
+    let server = Server::bind(address, access, Arc::new(NodeBackend(node)), stop.token.clone()).await?;
+    server.announce(&config.data_dir)?;
+    tracing::info!(url = %server.url(), "the API listens");
+    Ok(tokio::spawn(server.run()))
+}
+
+async fn wait_for_stop(stop: &Stop) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return stop.fatal(format!("cannot listen for signals: {error}")),
+    };
+    tokio::select! {
+        () = stop.token.cancelled() => {}
+        _ = terminate.recv() => tracing::info!("asked to stop"),
+        _ = tokio::signal::ctrl_c() => tracing::info!("asked to stop"),
+    }
+    stop.token.cancel();
+}
+
+/// Hands what comes from the network to who it is for.
+async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ledger: LedgerHandle) {
+    while let Some(event) = events.recv().await {
+        match event {
+            NetEvent::Listening { address } => tracing::info!(%address, "listens for peers"),
+            NetEvent::PeerUp { node, agent } => {
+                tracing::info!(peer = %worker::node_text(&node), %agent, "connected");
+                offer(&ledger, LedgerInput::PeerUp(node));
+                // Nodes with which there may be channels keep a session.
+                if let Err(error) = net.want(node, Vec::new()).await {
+                    tracing::debug!(%error, "no session is kept with a peer");
+                }
+            }
+            NetEvent::PeerDown { node } => {
+                tracing::info!(peer = %worker::node_text(&node), "disconnected");
+                offer(&ledger, LedgerInput::PeerDown(node));
+            }
+            NetEvent::OtherChain { node, theirs } => {
+                tracing::warn!(peer = %worker::node_text(&node), %theirs, "a node of another chain was turned away");
+            }
+            NetEvent::Gossip { topic, from, id, bytes } => {
+                offer(&ledger, LedgerInput::Gossip { topic, from, id, bytes })
+            }
+            NetEvent::SyncRequest { from: _, bytes, reply } => {
+                offer(&ledger, LedgerInput::SyncRequest { bytes, reply })
+            }
+            NetEvent::SessionUp { node } => workers.push(&node, Input::SessionUp(node)).await,
+            NetEvent::SessionDown { node, reason } => {
+                tracing::debug!(peer = %worker::node_text(&node), %reason, "a channel session ended");
+                workers.push(&node, Input::SessionDown(node)).await;
+            }
+            NetEvent::Messages { node, messages, credit } => {
+                let decoded: Result<Vec<_>, _> =
+                    messages.iter().map(|bytes| towpath_protocol::Message::decode(bytes)).collect();
+                match decoded {
+                    Ok(messages) => {
+                        workers.push(&node, Input::Messages { peer: node, messages, credit }).await
+                    }
+                    Err(error) => {
+                        tracing::warn!(peer = %worker::node_text(&node), %error, "a malformed message; its session ends");
+                        net.end_session(node);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the ledger driver is too busy for is lost; all of it is sent again by whoever needs it.
+fn offer(ledger: &LedgerHandle, input: LedgerInput) {
+    if ledger.offer(input).is_err() {
+        tracing::debug!("the ledger is busy; something from the network was dropped");
+    }
+}
+
+const fn events_kept(retention: Retention) -> u64 {
+    match retention {
+        Retention::All => u64::MAX,
+        Retention::None => 0,
+        // An event is some 300 bytes.
+        Retention::Bytes(bytes) => bytes / 300,
+        Retention::Age(_) => EVENTS_KEPT,
+    }
+}
+
+fn payments_kept(retention: Retention) -> u32 {
+    match retention {
+        Retention::All => u32::MAX,
+        Retention::None => 0,
+        // A payment is some 100 bytes.
+        Retention::Bytes(bytes) => u32::try_from(bytes / 100).unwrap_or(u32::MAX),
+        Retention::Age(_) => HISTORY_KEPT,
+    }
+}
+
+/// Where the key file of a data folder is.
+#[must_use]
+pub fn key_file(data_dir: &Path) -> PathBuf {
+    data_dir.join(KEY_FILE)
+}

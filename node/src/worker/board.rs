@@ -1,0 +1,88 @@
+//! What readers see of the channels: immutable views, put up only once they are durable. A worker is never asked.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use towpath_api::ChannelTotals;
+use towpath_crypto::ed25519::PublicKey;
+use towpath_ledger::ChannelId;
+
+use super::view::ChannelView;
+
+/// The views of all channels of a node.
+#[derive(Default)]
+pub struct Board {
+    views: RwLock<BTreeMap<ChannelId, Arc<ChannelView>>>,
+}
+
+impl Board {
+    /// Puts up newer views.
+    pub(super) fn publish(&self, views: impl IntoIterator<Item = Arc<ChannelView>>) {
+        let mut board = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        for view in views {
+            board.insert(view.id, view);
+        }
+    }
+
+    /// Takes down the views of channels that are forgotten.
+    pub(super) fn forget(&self, channels: impl IntoIterator<Item = ChannelId>) {
+        let mut board = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        for channel in channels {
+            board.remove(&channel);
+        }
+    }
+
+    /// One channel.
+    #[must_use]
+    pub fn get(&self, channel: &ChannelId) -> Option<Arc<ChannelView>> {
+        self.views.read().unwrap_or_else(PoisonError::into_inner).get(channel).cloned()
+    }
+
+    /// All channels after `after`, ascending by id, that `wanted` wants, at most `limit`.
+    #[must_use]
+    pub fn page(
+        &self,
+        after: Option<ChannelId>,
+        limit: usize,
+        wanted: impl Fn(&ChannelView) -> bool,
+    ) -> Vec<Arc<ChannelView>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        let from = after.map_or(Unbounded, Excluded);
+        board
+            .range((from, Unbounded))
+            .map(|(_, view)| view)
+            .filter(|view| wanted(view))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    /// How many channels are in each state.
+    #[must_use]
+    pub fn totals(&self) -> ChannelTotals {
+        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        let mut totals = ChannelTotals::default();
+        for view in board.values() {
+            view.count_into(&mut totals);
+        }
+        totals
+    }
+
+    /// How many channels there are with `peer` that are not settled.
+    #[must_use]
+    pub fn open_with(&self, peer: &PublicKey) -> usize {
+        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        board.values().filter(|view| view.peer == *peer && !view.is_settled()).count()
+    }
+
+    /// What this node owns in channels that are not settled, in base units.
+    #[must_use]
+    pub fn balance(&self) -> u64 {
+        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        board
+            .values()
+            .filter(|view| !view.is_settled())
+            .fold(0, |sum, view| sum.saturating_add(view.balance.units()))
+    }
+}

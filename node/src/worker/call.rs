@@ -1,0 +1,185 @@
+//! What callers ask of a worker, and what they are told.
+
+use tokio::sync::oneshot;
+use towpath_api::Stream;
+use towpath_crypto::ed25519::PublicKey;
+use towpath_ledger::{Amount, ChannelId, Time};
+use towpath_protocol::{Failure, Reject};
+
+use super::streams::Plan;
+use crate::ledger::{FundsError, Reserved};
+
+/// Where an answer goes.
+pub type Reply<T> = oneshot::Sender<Result<T, CallError>>;
+
+/// A call.
+#[derive(Debug)]
+pub enum Call {
+    /// Open a channel with coins that are set aside.
+    Open {
+        /// The terms.
+        request: OpenRequest,
+        /// The channel.
+        reply: Reply<Opened>,
+    },
+    /// Pay through a channel.
+    Pay {
+        /// Which, and how much.
+        request: PayRequest,
+        /// The payment.
+        reply: Reply<Paid>,
+    },
+    /// Make many payments.
+    StartStream {
+        /// The channel.
+        channel: ChannelId,
+        /// Which.
+        plan: Plan,
+        /// Makes a repeated call the same stream.
+        key: Option<[u8; 32]>,
+        /// The stream.
+        reply: Reply<Stream>,
+    },
+    /// How far a stream is.
+    Stream {
+        /// Its number.
+        id: u64,
+        /// The stream.
+        reply: Reply<Stream>,
+    },
+    /// Make no further payment.
+    StopStream {
+        /// Its number.
+        id: u64,
+        /// The stream.
+        reply: Reply<Stream>,
+    },
+    /// Close together with the peer.
+    Close {
+        /// The channel.
+        channel: ChannelId,
+        /// When it has begun.
+        reply: Reply<()>,
+    },
+    /// Close alone.
+    ForceClose {
+        /// The channel.
+        channel: ChannelId,
+        /// When it is posted.
+        reply: Reply<()>,
+    },
+}
+
+/// What an opener decides.
+#[derive(Clone, Debug)]
+pub struct OpenRequest {
+    /// With whom.
+    pub peer: PublicKey,
+    /// What this party brings.
+    pub amount: Amount,
+    /// What the other is asked to bring.
+    pub peer_amount: Amount,
+    /// How long a close can be answered.
+    pub dispute_window_ms: u64,
+    /// What each keeps.
+    pub reserve: Amount,
+    /// The coins.
+    pub coins: Reserved,
+    /// The last ledger time at which the funding is valid.
+    pub deadline: Time,
+}
+
+/// An opening that both agreed on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// The channel.
+    pub channel: ChannelId,
+}
+
+/// Until when a payer waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Until the payment is durable and on its way.
+    Sent,
+    /// Until the payee has acknowledged it.
+    Settled,
+}
+
+/// A payment.
+#[derive(Clone, Debug)]
+pub struct PayRequest {
+    /// Through which channel.
+    pub channel: ChannelId,
+    /// How much.
+    pub amount: Amount,
+    /// For the payee.
+    pub memo: Option<[u8; 32]>,
+    /// Makes a repeated call the same payment: the digest of the caller's word.
+    pub key: Option<[u8; 32]>,
+    /// Until when to wait.
+    pub wait: Wait,
+}
+
+/// A payment that was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Paid {
+    /// Its number in this node's direction.
+    pub number: u64,
+    /// Which party this node is: part of the payment's name.
+    pub payer: towpath_ledger::Party,
+    /// How much.
+    pub amount: Amount,
+    /// Whether the payee has acknowledged it.
+    pub is_settled: bool,
+    /// When it became durable here.
+    pub time_ms: u64,
+    /// From the call to the answer.
+    pub latency_us: u64,
+}
+
+/// Why a call fails.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No such channel.
+    #[error("there is no such channel")]
+    NoChannel,
+    /// No such stream.
+    #[error("there is no such stream; streams are forgotten when the node restarts")]
+    NoStream,
+    /// The channel says no.
+    #[error(transparent)]
+    Rejected(#[from] Reject),
+    /// The payment could not be made.
+    #[error("the payment was not made: {}", failure(*.0))]
+    Failed(Failure),
+    /// The same word was used for another payment.
+    #[error("this idempotency key was used for another payment")]
+    KeyReused,
+    /// The peer is not there.
+    #[error("there is no channel session with the peer; connect to it first")]
+    NoSession,
+    /// Too much is under way.
+    #[error("too many openings are under way with this peer; wait until they are funded")]
+    TooManyOpenings,
+    /// The peer said no.
+    #[error("the peer declined: {0}")]
+    Declined(String),
+    /// The wallet said no.
+    #[error(transparent)]
+    Funds(#[from] FundsError),
+    /// The node recovers.
+    #[error("the node is in recovery and signs nothing; see its log")]
+    Recovering,
+    /// The node is stopping, or its queues are full.
+    #[error("the node is busy or stopping; try again")]
+    Busy,
+}
+
+/// A failure in words.
+pub fn failure(failure: Failure) -> String {
+    match failure {
+        Failure::Refused(reason) => format!("the peer refused it ({reason:?})"),
+        Failure::Skipped => "the peer went past it".to_owned(),
+        Failure::Closed => "the channel was closed without it".to_owned(),
+    }
+}

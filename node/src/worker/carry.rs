@@ -1,0 +1,394 @@
+//! Carrying out what the machines ask for, and telling them what the ledger did.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use towpath_api::EventBody;
+use towpath_ledger::{
+    Amount, AssetId, Block, ChannelId, Deadline, Lock, OutPoint, Time, Transaction, Witness,
+};
+use towpath_protocol::{Alarm, Effect, Event, LedgerEvent, Life, Online, Settlement};
+use towpath_store::Column;
+
+use super::Input;
+use super::history::keep_log;
+use super::open::WalletAnswer;
+use super::run::Worker;
+use super::turn::Turn;
+use super::view::{node_text, outcome_of, state_of};
+use crate::ledger::{Change, ChannelChange, FundsCall, Input as LedgerInput, Notice, channel_of};
+use crate::wallet::settle::{self, Place, Posting};
+
+/// Rows of `Meta`: this prefix ‖ worker, with the height of the last block that it saw.
+pub(super) const HEIGHT_PREFIX: &[u8] = b"channels-height/";
+
+impl Worker {
+    /// Carries out the effects of one channel's turn, in order. What leaves the node is kept for the release.
+    pub(super) fn carry_out(&mut self, id: ChannelId, effects: Vec<Effect>, turn: &mut Turn) {
+        for effect in effects {
+            self.carry_out_one(id, effect, turn);
+        }
+        if let Some(held) = self.channels.get(&id) {
+            held.write_row(&mut turn.entry.batch);
+            turn.release.views.push(Arc::new(held.view()));
+        }
+    }
+
+    fn carry_out_one(&mut self, id: ChannelId, effect: Effect, turn: &mut Turn) {
+        match effect {
+            Effect::Send(message) => {
+                if let Some(held) = self.channels.get(&id) {
+                    turn.send(*held.channel.peer(), &message);
+                }
+            }
+            Effect::Sent { token, number } => self.sent(id, token, number, turn),
+            Effect::Done { token } => self.done(token, turn),
+            Effect::Declined { token, reason } => self.declined(id, token, reason, turn),
+            Effect::Settled { upto } => self.settled(id, upto, turn),
+            Effect::Failed { number, reason } => self.failed(id, number, reason, turn),
+            Effect::Received { number, amount, memo } => self.received(id, (number, amount, memo), turn),
+            Effect::Fund { first_input, output, expiry, .. } => {
+                let call = FundsCall::Fund { first_input, output: Box::new(output), expiry };
+                turn.release.ledger.push(LedgerInput::Funds(call));
+            }
+            Effect::SignFunding { body, spent, from, to } => {
+                self.sign_funding(id, (body, spent), from..to, turn)
+            }
+            Effect::Broadcast(transaction) => submit(Some(transaction), turn),
+            Effect::FundingReleased => self.funding_released(id, turn),
+            Effect::Life(life) => self.on_life(id, life, turn),
+            Effect::Online(Online::Yes) => tracing::debug!(channel = %id, "payments can be sent"),
+            Effect::Online(Online::No) => tracing::debug!(channel = %id, "no payments can be sent now"),
+            Effect::Alarm(alarm) => Self::alarm(id, &alarm),
+            Effect::Event(event) => keep_log(&mut turn.entry.batch, &id, &event, self.parts.retention),
+            Effect::SubmitClose { .. }
+            | Effect::PostClose { .. }
+            | Effect::Answer { .. }
+            | Effect::Supersede { .. }
+            | Effect::Finalize { .. } => self.close(id, effect, turn),
+        }
+    }
+
+    /// What closes a channel on the ledger.
+    fn close(&mut self, id: ChannelId, effect: Effect, turn: &mut Turn) {
+        let Some(held) = self.channels.get(&id) else { return };
+        let params = self.parts.keys.params().clone();
+        let place = Place { chain: self.parts.chain_id, params: &params, asset: AssetId::NATIVE };
+        match effect {
+            Effect::SubmitClose { funding, state } => {
+                submit(settle::cooperative(&place, funding, held.channel.terms(), &state), turn);
+            }
+            Effect::PostClose { funding, state, author, fee, signature } => {
+                let (capacity, terms, state) = (held.channel.capacity(), held.channel.terms(), &state);
+                let posting = Posting { funding, capacity, terms, state, author, fee, signature };
+                submit(settle::unilateral(&place, &posting), turn);
+            }
+            Effect::Answer { closing, state, proof, fee, signature, settles: _ } => {
+                let answer = settle::Answer { state, proof, fee, signature };
+                let transaction = self
+                    .closing_at(&closing)
+                    .and_then(|(_, _, posted)| settle::answer(&place, closing, &posted, &answer));
+                submit(transaction, turn);
+            }
+            Effect::Supersede { closing, state } => {
+                let transaction = self.closing_at(&closing).and_then(|(created, amount, posted)| {
+                    settle::supersede(&place, closing, (created, amount), &posted, &state)
+                });
+                submit(transaction, turn);
+            }
+            Effect::Finalize { closing, deadline } => self.finalize_after(id, closing, deadline),
+            _ => {}
+        }
+    }
+
+    /// A closing output as this node's own replica has it.
+    fn closing_at(&self, outpoint: &OutPoint) -> Option<(Time, Amount, towpath_ledger::Closing)> {
+        let entry = self.parts.chain.output(outpoint).ok().flatten()?;
+        match entry.output.lock {
+            Lock::Closing(closing) => Some((entry.time, entry.output.amount, *closing)),
+            Lock::Channel(_) | Lock::Wallet(_) | Lock::Conditional(_) => None,
+        }
+    }
+
+    /// Remembers a closing that is paid out once ledger time is past its deadline.
+    fn finalize_after(&mut self, id: ChannelId, closing: OutPoint, deadline: Time) {
+        if let Some(held) = self.channels.get_mut(&id) {
+            held.row.deadline_ms = Some(deadline.0);
+            held.finalize = Some((closing, deadline));
+        }
+    }
+
+    fn sign_funding(
+        &self,
+        id: ChannelId,
+        (body, spent): (towpath_ledger::TxBody, Vec<towpath_ledger::Output>),
+        range: std::ops::Range<usize>,
+        turn: &mut Turn,
+    ) {
+        let Some(held) = self.channels.get(&id) else { return };
+        let peer = *held.channel.peer();
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        let (from, to) = (range.start, range.end);
+        let call = FundsCall::SignFunding { body: Box::new(body), spent, from, to, reply };
+        turn.release.ledger.push(LedgerInput::Funds(call));
+        let workers = self.parts.workers.clone();
+        self.parts.runtime.spawn(async move {
+            if let Ok(Ok(witnesses)) = answer.await {
+                workers
+                    .push(&peer, Input::Wallet(Box::new(WalletAnswer::Signed { channel: id, witnesses })))
+                    .await;
+            }
+        });
+    }
+
+    fn on_life(&mut self, id: ChannelId, life: Life, turn: &mut Turn) {
+        let Some(held) = self.channels.get_mut(&id) else { return };
+        let event = EventBody::Channel {
+            channel: held.text.clone(),
+            peer: node_text(held.channel.peer()),
+            state: state_of(life),
+            outcome: outcome_of(life),
+            tx: held.row.settlement.clone(),
+        };
+        tracing::info!(channel = %id, state = ?life, "a channel moved on");
+        turn.tell(event);
+        self.note_life(id, life, turn);
+    }
+
+    fn alarm(id: ChannelId, alarm: &Alarm) {
+        match alarm {
+            Alarm::DataLost { mine, proven } => tracing::error!(
+                channel = %id, mine, proven,
+                "the peer proves that this node has lost data of the channel: it signs nothing and closes nothing"
+            ),
+            Alarm::Signer(error) => {
+                tracing::error!(channel = %id, %error, "the signer refused; please report this")
+            }
+            Alarm::Loss { version, held, outcome } => tracing::error!(
+                channel = %id, version, held, ?outcome, "the channel settled by an older version than this node held"
+            ),
+            Alarm::ForeignClosing(_) => {
+                tracing::error!(channel = %id, "the ledger shows a closing that does not fit the channel's terms");
+            }
+        }
+    }
+
+    /// A block is applied: what it did to our channels, and what its time makes possible.
+    pub(super) fn on_block(&mut self, notice: &Notice, turn: &mut Turn) {
+        self.ledger_time = notice.time;
+        self.note_height(notice.height, turn);
+        turn.now.ledger = notice.time;
+        for change in &notice.channels {
+            if self.channels.contains_key(&change.channel) {
+                self.on_change(change, turn);
+            }
+        }
+        let due: Vec<_> = self
+            .channels
+            .iter()
+            .filter_map(|(id, held)| held.finalize.map(|(closing, deadline)| (*id, closing, deadline)))
+            .filter(|(_, _, deadline)| notice.time > *deadline)
+            .collect();
+        let params = self.parts.keys.params().clone();
+        let place = Place { chain: self.parts.chain_id, params: &params, asset: AssetId::NATIVE };
+        for (_, outpoint, _) in due {
+            let closing = self.closing_at(&outpoint);
+            submit(closing.and_then(|(_, _, closing)| settle::finalize(&place, outpoint, &closing)), turn);
+        }
+    }
+
+    fn on_change(&mut self, change: &ChannelChange, turn: &mut Turn) {
+        let event = match &change.what {
+            Change::Funded { outpoint, entry } => {
+                LedgerEvent::Funded { outpoint: *outpoint, entry: Box::new(entry.clone()) }
+            }
+            Change::Closing { outpoint, entry, closing } => {
+                self.closing_event(*outpoint, entry.time, closing)
+            }
+            Change::Gone { was, by } => {
+                if let Some(held) = self.channels.get_mut(&change.channel) {
+                    held.row.settlement = Some(change.transaction.to_string());
+                    held.finalize = None;
+                }
+                gone(was, by)
+            }
+        };
+        if let Err(reject) = self.step(change.channel, Event::Ledger(event), turn) {
+            tracing::warn!(channel = %change.channel, %reject, "the channel does not take what the ledger shows");
+        }
+    }
+
+    fn closing_event(
+        &mut self,
+        outpoint: OutPoint,
+        created: Time,
+        closing: &towpath_ledger::Closing,
+    ) -> LedgerEvent {
+        let deadline = match closing.deadline {
+            Deadline::FromCreation => created.plus_ms(closing.terms.dispute_window_ms),
+            Deadline::At(deadline) => deadline,
+        };
+        if let Some(held) = self.channels.get_mut(&closing.terms.id) {
+            held.row.deadline_ms = Some(deadline.0);
+            held.row.closing = Some((outpoint, Box::new(closing.clone())));
+        }
+        let params = self.parts.keys.params();
+        // What an answer costs at most: a state with both signatures, a proof, two outputs.
+        let fee = params.fee_min(settle::ANSWER_BYTES).min(closing.terms.close_fee_max);
+        LedgerEvent::Closing { outpoint, created, closing: Box::new(closing.clone()), fee }
+    }
+
+    /// At the start: what the ledger did since this worker last looked, block by block, and what it shows now.
+    pub(super) fn reconcile(&mut self) {
+        let mut turn = Turn::new(self.now(), std::time::Instant::now());
+        self.replay_blocks(&mut turn);
+        self.report_outputs(&mut turn);
+        for id in self.channels.keys().copied().collect::<Vec<_>>() {
+            self.touch(id, &mut turn);
+        }
+        self.end(&mut turn);
+        let Turn { entry, release, .. } = turn;
+        self.hand_over(entry, release);
+    }
+
+    /// The blocks between the one that this worker saw last and the tip: they tell how a channel's output was spent.
+    fn replay_blocks(&mut self, turn: &mut Turn) {
+        let mut known: BTreeMap<OutPoint, Lock> = BTreeMap::new();
+        for held in self.channels.values().filter(|held| !matches!(held.channel.life(), Life::Settled(_))) {
+            if let Some(funding) = held.channel.funding() {
+                known.insert(funding, Lock::Channel(Box::new(held.channel.terms().clone())));
+            }
+            if let Some((outpoint, closing)) = &held.row.closing {
+                known.insert(*outpoint, Lock::Closing(closing.clone()));
+            }
+        }
+        let tip = self.parts.chain.tip().height();
+        for height in self.seen_height.saturating_add(1)..=tip {
+            match self.parts.chain.block(height) {
+                Ok(Some(block)) => {
+                    for change in changes_in(&block, &mut known) {
+                        if self.channels.contains_key(&change.channel) {
+                            self.on_change(&change, turn);
+                        }
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(height, %error, "a block cannot be read"),
+            }
+        }
+        self.note_height(tip, turn);
+    }
+
+    /// Remembers the last block that this worker saw, in the batch of the turn that deals with it.
+    fn note_height(&mut self, height: u64, turn: &mut Turn) {
+        self.seen_height = height;
+        let mut key = HEIGHT_PREFIX.to_vec();
+        key.push(self.place);
+        turn.entry.batch.put(Column::Meta, key, height.to_be_bytes());
+    }
+
+    fn report_outputs(&mut self, turn: &mut Turn) {
+        for id in self.channels.keys().copied().collect::<Vec<_>>() {
+            let Some(held) = self.channels.get(&id) else { continue };
+            if matches!(held.channel.life(), Life::Settled(_)) {
+                continue;
+            }
+            match self.parts.chain.channel_output(&id) {
+                Ok(Some((outpoint, entry))) => {
+                    let event = match &entry.output.lock {
+                        Lock::Closing(closing) => {
+                            let closing = closing.clone();
+                            self.closing_event(outpoint, entry.time, &closing)
+                        }
+                        Lock::Channel(_) | Lock::Wallet(_) | Lock::Conditional(_) => {
+                            LedgerEvent::Funded { outpoint, entry: Box::new(entry) }
+                        }
+                    };
+                    // Reporting again what is known already does no harm.
+                    self.step(id, Event::Ledger(event), turn).ok();
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(channel = %id, %error, "the ledger cannot be read"),
+            }
+        }
+    }
+}
+
+/// What a block did to the outputs in `known`, which follows along.
+fn changes_in(block: &Block, known: &mut BTreeMap<OutPoint, Lock>) -> Vec<ChannelChange> {
+    let mut changes = Vec::new();
+    for transaction in &block.transactions {
+        let id = transaction.id();
+        for (input, witness) in transaction.body.inputs.iter().zip(&transaction.witnesses) {
+            let Some(was) = known.remove(input) else { continue };
+            let Some(channel) = channel_of(&was) else { continue };
+            let next = (0_u32..)
+                .zip(&transaction.body.outputs)
+                .find(|(_, output)| channel_of(&output.lock) == Some(channel));
+            let what = match next {
+                None => Change::Gone { was, by: witness.clone() },
+                Some((index, output)) => {
+                    let outpoint = OutPoint { tx: id, index };
+                    known.insert(outpoint, output.lock.clone());
+                    let (height, time) = (block.header.height, block.header.time);
+                    let entry = towpath_ledger::Entry { output: output.clone(), height, time };
+                    match &output.lock {
+                        Lock::Closing(closing) => {
+                            Change::Closing { outpoint, closing: closing.clone(), entry }
+                        }
+                        Lock::Channel(_) | Lock::Wallet(_) | Lock::Conditional(_) => {
+                            Change::Funded { outpoint, entry }
+                        }
+                    }
+                }
+            };
+            changes.push(ChannelChange { channel, transaction: id, what });
+        }
+    }
+    changes
+}
+
+fn submit(transaction: Option<Transaction>, turn: &mut Turn) {
+    match transaction {
+        Some(transaction) => {
+            let transaction = Box::new(transaction);
+            turn.release.ledger.push(LedgerInput::Submit { transaction, reply: None });
+        }
+        None => tracing::warn!("a closing transaction cannot be made: its balances do not cover the fee"),
+    }
+}
+
+/// How a channel ended, by what spent its output.
+fn gone(was: &Lock, by: &Witness) -> LedgerEvent {
+    let posted = match was {
+        Lock::Closing(closing) => Some(closing),
+        Lock::Channel(_) | Lock::Wallet(_) | Lock::Conditional(_) => None,
+    };
+    let held = posted.map_or(0, |closing| closing.state.version);
+    let resolved = posted.is_some_and(|closing| closing.state.version > closing.posted_version);
+    let honest = if resolved { Settlement::Resolved } else { Settlement::Unilateral };
+    let (version, outcome) = match by {
+        Witness::Cooperative { state, .. } => (state.state.version, Settlement::Cooperative),
+        Witness::Answer { state, proof, .. } => {
+            let version = state.as_ref().map_or(held, |state| state.state.version);
+            let newer = version > posted.map_or(0, |closing| closing.posted_version);
+            let penalized = proof.is_some() || posted.is_some_and(|closing| closing.penalized);
+            match (penalized, newer) {
+                (true, _) => (version, Settlement::Penalized),
+                (false, true) => (version, Settlement::Resolved),
+                (false, false) => (version, Settlement::Unilateral),
+            }
+        }
+        Witness::Finalize { .. } if posted.is_some_and(|closing| closing.penalized) => {
+            (held, Settlement::Penalized)
+        }
+        Witness::Finalize { .. }
+        | Witness::Wallet(_)
+        | Witness::Unilateral { .. }
+        | Witness::Supersede { .. }
+        | Witness::Penalize { .. }
+        | Witness::Resize { .. }
+        | Witness::Resolve { .. } => (held, honest),
+    };
+    LedgerEvent::Settled { version, outcome }
+}

@@ -1,0 +1,163 @@
+//! The workers: threads that own the channels. All channels with one peer belong to one worker, so that their messages
+//! share frames, and an opening finds its channel (`docs/decisions/workers.md`).
+//!
+//! A turn: take what waits, step the machines in memory with signatures collected; check all signatures of the turn
+//! as one batch; then let each machine sign, and write everything as one batch; release messages and answers when it
+//! is durable. The next turn is computed while the last one is being synced.
+
+mod board;
+mod call;
+mod calls;
+mod carry;
+mod held;
+mod history;
+mod open;
+mod pay;
+mod release;
+mod run;
+mod start;
+mod stream_calls;
+mod streams;
+mod turn;
+mod view;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use towpath_crypto::ed25519::PublicKey;
+use towpath_protocol::Message;
+
+pub use board::Board;
+pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Wait};
+pub use history::{PaymentRow, Retention, log as channel_log, payment_id, payments, view as payment_view};
+pub use open::{ChannelKeys, Policy, WalletAnswer};
+pub use run::{Parts, WorkerStats, clock_ms};
+pub use start::{StartError, Started, start};
+pub use streams::{Plan, stream_id};
+pub use view::{ChannelView, node_text, state_of};
+
+use crate::ledger::Notice;
+use crate::limits;
+use crate::net::Credit;
+
+/// Something for a worker.
+#[derive(Debug)]
+pub enum Input {
+    /// Channel messages of one peer, in order.
+    Messages {
+        /// From whom; proven.
+        peer: PublicKey,
+        /// What it said.
+        messages: Vec<Message>,
+        /// Dropped when the worker is done with them: until then little more is read from that peer.
+        credit: Credit,
+    },
+    /// A session with a peer began.
+    SessionUp(PublicKey),
+    /// It ended.
+    SessionDown(PublicKey),
+    /// A block is applied.
+    Block(Arc<Notice>),
+    /// A caller wants something.
+    Call(Box<Call>),
+    /// The wallet's answer for an opening or a funding by both.
+    Wallet(Box<WalletAnswer>),
+    /// End, after this turn.
+    Stop,
+}
+
+/// The bounded sending ends of all workers' inboxes.
+#[derive(Clone, Debug)]
+pub struct Workers(Arc<[mpsc::Sender<Input>]>);
+
+/// The worker's inbox is full, or it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node is busy; try again")]
+pub struct Busy;
+
+impl Workers {
+    /// Inboxes for so many workers.
+    #[must_use]
+    pub fn inboxes(count: usize) -> (Self, Vec<mpsc::Receiver<Input>>) {
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..count.max(1)).map(|_| mpsc::channel(limits::INBOX)).unzip();
+        (Self(senders.into()), receivers)
+    }
+
+    /// Which worker owns the channels with `peer`, of so many.
+    #[must_use]
+    pub fn place(peer: &PublicKey, count: usize) -> usize {
+        let mut start = [0; 8];
+        start.copy_from_slice(&peer.0[..8]);
+        let count = u64::try_from(count.max(1)).unwrap_or(u64::MAX);
+        usize::try_from(u64::from_le_bytes(start) % count).unwrap_or(0)
+    }
+
+    /// How many workers there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn count_u64(&self) -> u64 {
+        u64::try_from(self.0.len()).unwrap_or(u64::MAX)
+    }
+
+    fn of(&self, peer: &PublicKey) -> &mpsc::Sender<Input> {
+        &self.0[Self::place(peer, self.0.len())]
+    }
+
+    /// Hands over, waiting while the inbox is full.
+    pub async fn push(&self, peer: &PublicKey, input: Input) {
+        // A worker ends only with the node.
+        let _ = self.of(peer).send(input).await;
+    }
+
+    /// Hands a block to every worker, from a thread that may wait.
+    pub fn push_block(&self, notice: &Arc<Notice>) {
+        for worker in self.0.iter() {
+            let _ = worker.blocking_send(Input::Block(Arc::clone(notice)));
+        }
+    }
+
+    /// Hands over without waiting.
+    ///
+    /// # Errors
+    /// [`Busy`]; the input is lost.
+    pub fn offer(&self, peer: &PublicKey, input: Input) -> Result<(), Busy> {
+        self.of(peer).try_send(input).map_err(|_| Busy)
+    }
+
+    /// Asks the worker of `peer`, and waits for the answer.
+    ///
+    /// # Errors
+    /// [`Busy`] when the inbox is full or the node is stopping.
+    pub async fn ask<T>(
+        &self,
+        peer: &PublicKey,
+        make: impl FnOnce(oneshot::Sender<T>) -> Call,
+    ) -> Result<T, Busy> {
+        let (sender, receiver) = oneshot::channel();
+        self.offer(peer, Input::Call(Box::new(make(sender))))?;
+        receiver.await.map_err(|_| Busy)
+    }
+
+    /// Asks the worker that numbered stream `id`.
+    ///
+    /// # Errors
+    /// [`Busy`] when the inbox is full or the node is stopping.
+    pub async fn ask_of<T>(&self, id: u64, make: impl FnOnce(oneshot::Sender<T>) -> Call) -> Result<T, Busy> {
+        let place = usize::try_from(id % self.count_u64()).unwrap_or(0);
+        let worker = self.0.get(place).ok_or(Busy)?;
+        let (sender, receiver) = oneshot::channel();
+        worker.try_send(Input::Call(Box::new(make(sender)))).map_err(|_| Busy)?;
+        receiver.await.map_err(|_| Busy)
+    }
+
+    /// Asks all workers to end.
+    pub async fn stop(&self) {
+        for worker in self.0.iter() {
+            let _ = worker.send(Input::Stop).await;
+        }
+    }
+}

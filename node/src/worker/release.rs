@@ -1,0 +1,65 @@
+//! What a turn says, kept back until what it wrote is durable.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use towpath_crypto::ed25519::PublicKey;
+use towpath_ledger::ChannelId;
+
+use super::board::Board;
+use super::view::ChannelView;
+use crate::ledger::{Input as LedgerInput, LedgerHandle};
+use crate::net::NetHandle;
+
+/// A closure that answers a caller.
+type Answer = Box<dyn FnOnce() + Send>;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Release {
+    /// Messages for peers, in order; all of one peer's share frames.
+    pub messages: BTreeMap<PublicKey, Vec<Vec<u8>>>,
+    /// Answers to callers.
+    pub answers: Vec<Answer>,
+    /// For the ledger driver.
+    pub ledger: Vec<LedgerInput>,
+    /// Newer views.
+    pub views: Vec<Arc<ChannelView>>,
+    /// Channels that are no longer listed.
+    pub forgotten: Vec<ChannelId>,
+}
+
+impl Release {
+    /// Says it all. Runs on the writer's thread, so nothing here waits: a peer that does not read loses its session,
+    /// and is told again after the next reconnect.
+    pub(super) fn run(self, net: &NetHandle, ledger: &LedgerHandle, board: &Board) {
+        for (peer, messages) in self.messages {
+            if let Err(error) = net.send(peer, messages) {
+                tracing::debug!(?peer, %error, "messages were not sent; the channels resume after a reconnect");
+            }
+        }
+        if !self.views.is_empty() {
+            board.publish(self.views);
+        }
+        if !self.forgotten.is_empty() {
+            board.forget(self.forgotten);
+        }
+        for answer in self.answers {
+            answer();
+        }
+        for input in self.ledger {
+            if ledger.offer(input).is_err() {
+                tracing::warn!("the ledger is busy; a channel's transaction is emitted again later");
+            }
+        }
+    }
+
+    /// Whether there is nothing to say.
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+            && self.answers.is_empty()
+            && self.ledger.is_empty()
+            && self.views.is_empty()
+            && self.forgotten.is_empty()
+    }
+}

@@ -1,0 +1,237 @@
+//! One turn: what comes in is stepped with its signatures collected, checked as one batch, and ended as one write.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use towpath_api::EventBody;
+use towpath_crypto::ed25519::{PublicKey, verify_batch};
+use towpath_ledger::ChannelId;
+use towpath_protocol::{
+    Channel, ChannelMessage, Deferred, Event, Immediate, Message, Now, Reject, Severity, Verifier,
+};
+use towpath_store::Column;
+
+use super::Input;
+use super::held::row_key;
+use super::release::Release;
+use super::run::Worker;
+use crate::journal::Entry;
+use crate::net::Credit;
+
+/// A turn under way.
+pub(super) struct Turn {
+    pub now: Now,
+    pub instant: Instant,
+    pub entry: Entry,
+    pub release: Release,
+    /// The channels that were stepped.
+    pub touched: BTreeMap<ChannelId, Touched>,
+}
+
+/// A channel that was stepped in this turn.
+pub(super) struct Touched {
+    /// As it was before, and what it was stepped with: only kept when a signature waits to be verified.
+    before: Channel,
+    events: Vec<Event>,
+    checks: Deferred,
+}
+
+impl Turn {
+    pub(super) fn new(now: Now, instant: Instant) -> Self {
+        Self { now, instant, entry: Entry::default(), release: Release::default(), touched: BTreeMap::new() }
+    }
+
+    /// Sends a message at the end of the turn.
+    pub(super) fn send(&mut self, peer: PublicKey, message: &Message) {
+        self.release.messages.entry(peer).or_default().push(message.encode());
+    }
+
+    /// Tells the listeners.
+    pub(super) fn tell(&mut self, event: EventBody) {
+        self.entry.events.push(event);
+    }
+}
+
+impl Worker {
+    /// Takes one input into the turn.
+    pub(super) fn take(&mut self, input: Input, turn: &mut Turn, credits: &mut Vec<Credit>) {
+        match input {
+            Input::Messages { peer, messages, credit } => {
+                let count = u64::try_from(messages.len()).unwrap_or(u64::MAX);
+                self.parts.stats.messages_received.fetch_add(count, Ordering::Relaxed);
+                for message in messages {
+                    self.hear(peer, message, turn);
+                }
+                credits.push(credit);
+            }
+            Input::SessionUp(peer) => {
+                self.sessions.insert(peer);
+                for channel in self.channels_of(&peer) {
+                    self.step(channel, Event::Connected, turn).ok();
+                }
+            }
+            Input::SessionDown(peer) => {
+                self.sessions.remove(&peer);
+                self.abandon_openings(&peer, turn);
+                for channel in self.channels_of(&peer) {
+                    self.step(channel, Event::Disconnected, turn).ok();
+                }
+            }
+            Input::Block(notice) => self.on_block(&notice, turn),
+            Input::Call(call) => self.on_call(*call, turn),
+            Input::Wallet(answer) => self.on_wallet(*answer, turn),
+            Input::Stop => {}
+        }
+    }
+
+    pub(super) fn channels_of(&self, peer: &PublicKey) -> Vec<ChannelId> {
+        self.by_peer.get(peer).map(|channels| channels.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// A message of a peer, whose session proves who it is.
+    fn hear(&mut self, peer: PublicKey, message: Message, turn: &mut Turn) {
+        match message {
+            Message::Channel(channel, message) => self.hear_channel(peer, channel, message, turn),
+            Message::Open(open) => self.on_open(peer, *open, turn),
+            Message::Accept(accept) => self.on_accept(peer, *accept, turn),
+            Message::Decline(decline) => self.on_decline(peer, &decline, turn),
+        }
+    }
+
+    fn hear_channel(
+        &mut self,
+        peer: PublicKey,
+        channel: ChannelId,
+        message: ChannelMessage,
+        turn: &mut Turn,
+    ) {
+        let known = self.channels.get(&channel).is_some_and(|held| *held.channel.peer() == peer);
+        if !known {
+            return self.hear_opening(peer, channel, message, turn);
+        }
+        if let Err(reject) = self.step(channel, Event::Message(message), turn) {
+            self.blame(peer, channel, &reject);
+        }
+    }
+
+    /// Steps a channel within the turn. The first step of a turn keeps the channel as it was.
+    pub(super) fn step(&mut self, channel: ChannelId, event: Event, turn: &mut Turn) -> Result<(), Reject> {
+        let Some(held) = self.channels.get_mut(&channel) else { return Err(Reject::WrongChannel) };
+        let touched = turn.touched.entry(channel).or_insert_with(|| Touched {
+            before: held.channel.clone(),
+            events: Vec::new(),
+            checks: Deferred::default(),
+        });
+        touched.events.push(event.clone());
+        let outcome = held.channel.step(event, turn.now, &mut touched.checks);
+        if outcome.is_err() {
+            // It changed nothing, so it need not be stepped again.
+            touched.events.pop();
+        }
+        outcome.map(|_empty| ())
+    }
+
+    /// What a peer did wrong ends its session; what an honest one does in a race is let go.
+    fn blame(&self, peer: PublicKey, channel: ChannelId, reject: &Reject) {
+        match reject.severity() {
+            Severity::Disconnect => {
+                tracing::warn!(?peer, %channel, %reject, "a peer broke the channel protocol; its session ends");
+                self.parts.net.end_session(peer);
+            }
+            Severity::Caller | Severity::Ignore => {
+                tracing::debug!(?peer, %channel, %reject, "a message was not taken")
+            }
+        }
+    }
+
+    /// Verifies all signatures of the turn as one batch. If it fails, the channels with a bad one are put back and
+    /// stepped again, each signature on its own: one liar spoils nothing for others.
+    pub(super) fn verify(&mut self, turn: &mut Turn) {
+        let checks: Vec<_> =
+            turn.touched.iter_mut().map(|(id, touched)| (*id, touched.checks.take())).collect();
+        let all: Vec<_> = checks.iter().flat_map(|(_, checks)| checks.iter().copied()).collect();
+        if all.is_empty() {
+            return;
+        }
+        let stats = &self.parts.stats;
+        let count = u64::try_from(all.len()).unwrap_or(u64::MAX);
+        stats.batches.fetch_add(1, Ordering::Relaxed);
+        stats.signatures.fetch_add(count, Ordering::Relaxed);
+        stats.signatures_max.fetch_max(count, Ordering::Relaxed);
+        if verify_batch(&all) {
+            return;
+        }
+        for (id, checks) in checks {
+            if !checks.is_empty() && !verify_batch(&checks) {
+                self.replay(id, turn);
+            }
+        }
+    }
+
+    fn replay(&mut self, id: ChannelId, turn: &mut Turn) {
+        let Some(touched) = turn.touched.get_mut(&id) else { return };
+        let Some(held) = self.channels.get_mut(&id) else { return };
+        held.channel = touched.before.clone();
+        let peer = *held.channel.peer();
+        let mut refused = None;
+        for event in std::mem::take(&mut touched.events) {
+            let verifier: &mut dyn Verifier = &mut Immediate;
+            if let Err(reject) = held.channel.step(event, turn.now, verifier) {
+                refused = refused.or(Some(reject));
+            }
+        }
+        if let Some(reject) = refused {
+            self.blame(peer, id, &reject);
+        }
+    }
+
+    /// Gives a channel a turn although nothing happened to it.
+    pub(super) fn touch(&mut self, channel: ChannelId, turn: &mut Turn) {
+        let Some(held) = self.channels.get(&channel) else { return };
+        turn.touched.entry(channel).or_insert_with(|| Touched {
+            before: held.channel.clone(),
+            events: Vec::new(),
+            checks: Deferred::default(),
+        });
+    }
+
+    /// Channels that asked for a turn by now.
+    pub(super) fn due(&mut self, turn: &mut Turn) {
+        while let Some((due, channel)) = self.deadlines.first().copied()
+            && due <= turn.now.local_ms
+        {
+            self.deadlines.pop_first();
+            self.touch(channel, turn);
+        }
+    }
+
+    /// Ends the turn of every channel that was stepped: now they sign, write and speak.
+    pub(super) fn end(&mut self, turn: &mut Turn) {
+        for id in std::mem::take(&mut turn.touched).into_keys() {
+            let Some(held) = self.channels.get_mut(&id) else { continue };
+            let outcome = match held.channel.step(Event::TurnEnd, turn.now, &mut Immediate) {
+                Ok(outcome) => outcome,
+                Err(reject) => {
+                    tracing::error!(channel = %id, %reject, "the end of a turn was refused");
+                    continue;
+                }
+            };
+            #[cfg(debug_assertions)]
+            if let Err(broken) = held.channel.check() {
+                panic!("channel {id}: {broken:?}");
+            }
+            for (suffix, value) in outcome.write {
+                let key = row_key(&id, &suffix);
+                match value {
+                    Some(value) => turn.entry.batch.put(Column::Channels, key, value),
+                    None => turn.entry.batch.delete(Column::Channels, key),
+                }
+            }
+            if let Some(deadline) = held.channel.next_deadline_ms() {
+                self.deadlines.insert((deadline, id));
+            }
+            self.carry_out(id, outcome.effects, turn);
+        }
+    }
+}
