@@ -1,1 +1,28 @@
-//! towpath-testnet
+//! Local networks of real node processes, on one machine: for developers, for tests, for the benchmark.
+
+mod bench;
+mod channels;
+mod crash;
+mod error;
+mod names;
+mod network;
+mod ports;
+mod process;
+mod setup;
+mod state;
+mod topology;
+mod traffic;
+mod watch;
+
+pub use bench::{BenchPlan, BenchReport, BenchRun, Machine, Ways, run as bench};
+pub use channels::{Edge, open_all};
+pub use crash::{CrashPlan, CrashReport, Kills, Recovery, run as crash};
+pub use error::TestnetError;
+pub use names::{NODES_MAX, names};
+pub use network::{Found, Network, client, is_running};
+pub use process::Ended;
+pub use setup::{Plan, set_up};
+pub use state::{NetworkState, NodeState, ProcessId, STATE_FILE};
+pub use topology::{Topology, UnknownTopology};
+pub use traffic::Traffic;
+pub use watch::{ChannelView, NodeView, Said, Snapshot, Watch};

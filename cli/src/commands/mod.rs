@@ -1,0 +1,24 @@
+//! What the commands do, a file for each group.
+
+mod bench;
+mod channel;
+mod crash;
+mod events;
+mod info;
+mod init;
+mod ledger;
+mod node;
+mod peer;
+mod testnet;
+mod wallet;
+
+pub use bench::bench;
+pub use channel::channel;
+pub use events::events;
+pub use info::info;
+pub use init::init;
+pub use ledger::ledger;
+pub use node::node;
+pub use peer::peer;
+pub use testnet::testnet;
+pub use wallet::wallet;
