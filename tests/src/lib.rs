@@ -1,1 +1,3 @@
-//! towpath-tests
+//! End-to-end tests over real processes. They stand in `tests/`; `kit` is what they share.
+
+pub mod kit;

@@ -1,0 +1,150 @@
+//! Networks for tests: each in a folder of its own, on free ports, and gone when the test ends, however it ends.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use towpath_api::{Channel, Client, ClientError, Stream, StreamState, Units};
+use towpath_testnet::{Edge, Network, Plan, open_all};
+
+/// How long anything may take that a test waits for.
+pub const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// How often a test looks whether it has happened.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The program under test.
+///
+/// # Panics
+/// When nothing says where it is.
+#[must_use]
+pub fn program() -> PathBuf {
+    let path = std::env::var_os("TOWPATH_BIN");
+    path.map(PathBuf::from)
+        .expect("TOWPATH_BIN must name the `towpath` program; `./x test` builds it and sets this")
+}
+
+/// A running network.
+pub struct Net {
+    /// Its nodes.
+    pub network: Network,
+    /// Its folder.
+    pub dir: TempDir,
+}
+
+impl Net {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn up(plan: &Plan) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (network, _) = Network::prepare(dir.path(), program(), plan).expect("a network is set up");
+        // From here on the nodes are stopped whatever fails.
+        let mut net = Self { network, dir };
+        net.network.up().await.expect("all nodes serve");
+        net
+    }
+
+    /// Opens the channels of its topology.
+    ///
+    /// # Panics
+    /// When a node refuses.
+    pub async fn open(&self, amount: u64) -> Vec<Edge> {
+        open_all(self.network.state(), Units(amount)).await.expect("all channels open")
+    }
+
+    /// A client of a node.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn client(&self, name: &str) -> Client {
+        self.network.client(name).expect("a node of the network")
+    }
+
+    /// Runs the program with these arguments on this network.
+    #[must_use]
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        run(Command::new(program()).arg("--testnet-dir").arg(self.dir.path()).args(arguments))
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        self.network.abandon();
+    }
+}
+
+/// Runs a command to its end, without a terminal and without settings from outside.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn run(command: &mut Command) -> Output {
+    command
+        .stdin(Stdio::null())
+        .env_remove("TOWPATH_NODE")
+        .env_remove("TOWPATH_DATA_DIR")
+        .env_remove("TOWPATH_TESTNET_DIR");
+    command.output().expect("the program starts")
+}
+
+/// Asks until the answer is as wanted.
+///
+/// # Panics
+/// When that takes too long.
+pub async fn until<T: std::fmt::Debug>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + WAIT_MAX;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "gave up waiting: {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Waits for the end of a stream.
+///
+/// # Panics
+/// When the node does not answer, or it takes too long.
+pub async fn ended(client: &Client, stream: Stream) -> Stream {
+    until("the stream ends", async || {
+        let now = client.stream(&stream.id).await.expect("the node answers");
+        (now.state != StreamState::Running).then_some(now)
+    })
+    .await
+}
+
+/// Waits until both sides of a channel agree that nothing is under way.
+///
+/// # Panics
+/// When it takes too long.
+pub async fn quiet(first: &Client, second: &Client, channel: &str) -> (Channel, Channel) {
+    until("both sides agree", async || {
+        let sides: Result<_, ClientError> =
+            async { Ok((first.channel(channel).await?, second.channel(channel).await?)) }.await;
+        let (a, b) = sides.ok()?;
+        let agree =
+            a.version == b.version && a.balance == b.peer_balance && a.payments_sent == b.payments_received;
+        (agree && b.payments_sent == a.payments_received).then_some((a, b))
+    })
+    .await
+}
+
+/// What an error document says: its exit code and its message.
+///
+/// # Panics
+/// When the program printed none.
+#[must_use]
+pub fn refusal(output: &Output) -> (i32, String) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text.lines().rev().find(|line| line.starts_with('{'));
+    let line = line.unwrap_or_else(|| {
+        panic!("no error document in {text}; stdout: {}", String::from_utf8_lossy(&output.stdout))
+    });
+    let document: serde_json::Value = serde_json::from_str(line).expect("an error document");
+    let message = document["error"]["message"].as_str().expect("a message").to_owned();
+    (output.status.code().expect("an exit code"), message)
+}
