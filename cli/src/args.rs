@@ -363,6 +363,9 @@ pub struct Bench {
     /// Payments in each run.
     #[arg(long, default_value_t = 200_000)]
     pub payments: u64,
+    /// Payments on each channel before each run, not measured.
+    #[arg(long, default_value_t = 200)]
+    pub warm_up: u64,
     /// Unacknowledged payments on each channel.
     #[arg(long, default_value_t = 64)]
     pub in_flight: u32,

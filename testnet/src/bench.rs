@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use towpath_api::{
-    ChannelState, Client, Latency, OpenChannel, OpenWait, StartStream, Stats, Stream, StreamState, Units,
+    ChannelState, Client, Latency, OpenChannel, OpenWait, StartStream, Stats, StoredBytes, Stream,
+    StreamState, Units,
 };
 
 use crate::channels::open_once;
@@ -24,9 +25,6 @@ const OPENINGS: usize = 4;
 /// How often a stream is asked whether it is done: seldom, so that asking costs nothing.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
-/// Before each measured run, so many payments on each channel that are not measured.
-const WARM_UP: u64 = 200;
-
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct BenchPlan {
@@ -34,6 +32,8 @@ pub struct BenchPlan {
     pub channels: Vec<u32>,
     /// Payments of each run, over all its channels.
     pub payments: u64,
+    /// Before each run, so many payments on each channel that are not measured.
+    pub warm_up: u64,
     /// Unacknowledged payments on each channel.
     pub in_flight: u32,
     /// Who pays.
@@ -86,7 +86,11 @@ pub struct BenchRun {
     pub payments_per_sync: f64,
     /// Bytes handed to both databases for one payment.
     pub bytes_written_per_payment: u64,
-    /// Size of the first node's database before the payments.
+    /// What both nodes keep of one channel before the payments: the largest of all channels.
+    pub channel_bytes_before: StoredBytes,
+    /// And after.
+    pub channel_bytes_after: StoredBytes,
+    /// Size of the first node's database files before the payments.
     pub database_bytes_before: u64,
     /// And after.
     pub database_bytes_after: u64,
@@ -153,7 +157,7 @@ async fn measure(
             open.extend(opened);
         }
         progress(&format!("{} payments over {count} channels", plan.payments));
-        pair.pay(&open, WARM_UP * u64::from(count), plan).await?;
+        pair.pay(&open, plan.warm_up.saturating_mul(u64::from(count)), plan).await?;
         runs.push(pair.measured(&open, count, plan).await?);
     }
     Ok(runs)
@@ -195,11 +199,13 @@ impl Pair {
         count: u32,
         plan: &BenchPlan,
     ) -> Result<BenchRun, TestnetError> {
+        let channel_bytes_before = self.largest(open).await?;
         let before = self.stats().await?;
         let began = Instant::now();
         let streams = self.pay(open, plan.payments, plan).await?;
         let wall_us = micros(began.elapsed());
         let after = self.stats().await?;
+        let channel_bytes_after = self.largest(open).await?;
         let payments: u64 = streams.iter().map(|stream| stream.settled).sum();
         // The nodes' own clocks know when the last stream ended better than the one who asks now and then.
         let elapsed_us = streams.iter().map(|stream| stream.elapsed_us).max().unwrap_or(wall_us).max(1);
@@ -218,6 +224,8 @@ impl Pair {
             syncs_per_second: a_second(syncs, wall_us.max(1)),
             payments_per_sync: ratio(payments, syncs),
             bytes_written_per_payment: a_payment(delta(|stats| stats.bytes_written)),
+            channel_bytes_before,
+            channel_bytes_after,
             database_bytes_before: before[0].database_bytes,
             database_bytes_after: after[0].database_bytes,
         })
@@ -263,6 +271,23 @@ impl Pair {
         Err(TestnetError::Broken(format!(
             "the stream on {channel} did not settle all its payments: {stream:?}"
         )))
+    }
+
+    /// What both nodes together keep of a channel: the most that any of them takes.
+    async fn largest(&self, open: &[String]) -> Result<StoredBytes, TestnetError> {
+        let mut most = StoredBytes::default();
+        for channel in open {
+            let mut both = StoredBytes::default();
+            for client in [&self.payer, &self.payee] {
+                let seen = client.channel(channel).await.map_err(|source| self.call(source))?;
+                let stored = seen.stored.unwrap_or_default();
+                both.state = both.state.saturating_add(stored.state);
+                both.history = both.history.saturating_add(stored.history);
+            }
+            most.state = most.state.max(both.state);
+            most.history = most.history.max(both.history);
+        }
+        Ok(most)
     }
 
     async fn stats(&self) -> Result<[Stats; 2], TestnetError> {

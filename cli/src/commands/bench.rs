@@ -18,6 +18,7 @@ pub async fn bench(common: &Common, args: Bench) -> Result<(), CliError> {
     let plan = BenchPlan {
         channels: args.channels.clone(),
         payments: args.payments,
+        warm_up: args.warm_up,
         in_flight: args.in_flight,
         ways: if args.both_ways { Ways::Both } else { Ways::One },
         dir: dir.clone(),
@@ -75,5 +76,22 @@ fn described(report: &BenchReport, command: &str) -> String {
         ("in flight", format!("{} on each channel", report.in_flight)),
         ("command", command.to_owned()),
     ]);
-    format!("{}\n\n{facts}", table(&headings, rows.collect()))
+    format!("{}\n\n{}\n\n{facts}", table(&headings, rows.collect()), kept(report))
+}
+
+/// What the payments left behind: nothing, but for as much history as is kept.
+fn kept(report: &BenchReport) -> String {
+    let from_to = |before: u64, after: u64| format!("{} → {}", grouped(before), grouped(after));
+    let rows = report.runs.iter().map(|run| {
+        let (before, after) = (run.channel_bytes_before, run.channel_bytes_after);
+        vec![
+            run.channels.to_string(),
+            from_to(before.state, after.state),
+            from_to(before.history, after.history),
+            from_to(run.database_bytes_before, run.database_bytes_after),
+        ]
+    });
+    let headings =
+        [">channels", ">a channel's state, bytes", ">its history, bytes", ">database files, bytes"];
+    table(&headings, rows.collect())
 }

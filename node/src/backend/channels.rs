@@ -22,7 +22,7 @@ use crate::ledger::{FundsCall, Input};
 use crate::net::{node_of, peer_of};
 use crate::worker::{
     Call, CallError, ChannelView, OpenRequest, PayRequest, Plan, Wait, channel_log, node_text, payment_id,
-    payment_view, payments,
+    payment_view, payments, stored_bytes,
 };
 
 /// Channels, payments or log entries of one page.
@@ -114,6 +114,13 @@ impl Node {
         let next = (found.len() > limit).then(|| found[limit - 1].id.to_string());
         let channels = found.iter().take(limit).map(|view| view.to_api()).collect();
         Ok(ChannelPage { channels, totals: self.board.totals(), next })
+    }
+
+    /// One channel, with what this node keeps of it on disk.
+    pub(super) fn one_channel(&self, text: &str) -> Result<Channel, ApiError> {
+        let view = self.find(text)?;
+        let stored = stored_bytes(&**self.journal.store(), &view.id).map_err(|error| store_error(&error))?;
+        Ok(Channel { stored: Some(stored), ..view.to_api() })
     }
 
     pub(super) async fn open_channel(&self, request: OpenChannel) -> Result<Channel, ApiError> {

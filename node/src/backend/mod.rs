@@ -277,7 +277,7 @@ impl Backend for NodeBackend {
     }
 
     fn channel(&self, id: String) -> Reply<'_, Channel> {
-        async move { Ok(self.0.find(&id)?.to_api()) }.boxed()
+        async move { self.0.one_channel(&id) }.boxed()
     }
 
     fn pay(&self, channel: String, request: Pay) -> Reply<'_, Payment> {

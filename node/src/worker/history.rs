@@ -5,7 +5,7 @@
 //! around; a reader sorts by what the rows themselves say.
 
 use bincode::{Decode, Encode};
-use towpath_api::{Direction, Payment, PaymentState, Units};
+use towpath_api::{Direction, Payment, PaymentState, StoredBytes, Units};
 use towpath_crypto::{Amount, codec};
 use towpath_ledger::{ChannelId, Party};
 use towpath_protocol::ChannelEvent;
@@ -145,6 +145,19 @@ pub fn log(store: &dyn Store, channel: &ChannelId) -> Result<Vec<ChannelEvent>, 
         .collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.sequence));
     Ok(entries)
+}
+
+/// What is on disk of a channel.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn stored_bytes(store: &dyn Store, channel: &ChannelId) -> Result<StoredBytes, StoreError> {
+    let sum = |column| -> Result<u64, StoreError> {
+        let rows = store.scan(column, &Scan::prefix(&channel.0.0))?;
+        let bytes: usize = rows.iter().map(|(key, value)| key.len() + value.len()).sum();
+        Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+    };
+    Ok(StoredBytes { state: sum(Column::Channels)?, history: sum(Column::ChannelEvents)? })
 }
 
 /// The name of a payment, the same on both sides: its channel, which party pays, and its number.

@@ -29,7 +29,9 @@ use towpath_protocol::Message;
 
 pub use board::Board;
 pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Wait};
-pub use history::{PaymentRow, Retention, log as channel_log, payment_id, payments, view as payment_view};
+pub use history::{
+    PaymentRow, Retention, log as channel_log, payment_id, payments, stored_bytes, view as payment_view,
+};
 pub use open::{ChannelKeys, Policy, WalletAnswer};
 pub use run::{Parts, WorkerStats, clock_ms};
 pub use start::{StartError, Started, start};

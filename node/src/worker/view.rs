@@ -151,6 +151,7 @@ impl ChannelView {
             payments_received: self.received.payments,
             sent_total: Units(self.sent.total),
             received_total: Units(self.received.total),
+            stored: None,
         }
     }
 }

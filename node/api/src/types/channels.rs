@@ -112,6 +112,18 @@ pub struct Channel {
     pub sent_total: Units,
     /// Their sum.
     pub received_total: Units,
+    /// What this node keeps of it on disk; only where one channel is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<StoredBytes>,
+}
+
+/// What a node keeps of one channel: keys and values, before the database compresses them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct StoredBytes {
+    /// What the channel's safety needs: terms, newest state, what is on its way.
+    pub state: u64,
+    /// Payments and log entries for people, as many as the retention allows.
+    pub history: u64,
 }
 
 /// How many channels are in each state.

@@ -96,6 +96,7 @@ impl Fake {
             payments_received: 0,
             sent_total: Units(0),
             received_total: Units(0),
+            stored: None,
         })
     }
 
