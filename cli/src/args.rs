@@ -310,8 +310,43 @@ pub enum Testnet {
     },
     /// Shell variables for the running network.
     Env,
+    /// Ledger time; `testnet time advance 24h` moves it, and the nodes' clocks, forward.
+    Time {
+        /// Without it, the time is shown.
+        #[command(subcommand)]
+        command: Option<TestnetTime>,
+    },
     /// Kill nodes at random moments under traffic, and audit that nothing is lost.
     Crash(Crash),
+}
+
+/// `towpath testnet time …`
+#[derive(Subcommand, Debug)]
+pub enum TestnetTime {
+    /// Go forward, so that what waits for a time comes to its end; no way leads back.
+    Advance {
+        /// By how much: `90s`, `30m`, `24h`, `7d`.
+        #[arg(value_parser = duration)]
+        by: std::time::Duration,
+    },
+}
+
+/// A number and its unit.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let ms_each: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("a number and a unit (ms, s, m, h, d), such as `24h`".to_owned()),
+    };
+    let ms = number.parse::<u64>().ok().and_then(|number| number.checked_mul(ms_each));
+    ms.filter(|ms| *ms > 0)
+        .map(std::time::Duration::from_millis)
+        .ok_or_else(|| "a number above zero, and not beyond all bounds".to_owned())
 }
 
 /// `towpath testnet up`
@@ -380,6 +415,16 @@ pub struct Bench {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        let ms = |text| super::duration(text).map(|time| time.as_millis());
+        assert_eq!([ms("90s"), ms("24h"), ms("250ms")], [Ok(90_000), Ok(86_400_000), Ok(250)]);
+        for wrong in ["", "5", "h", "0s", "-1s", "1.5h", "99999999999999999999d", "9999999999999999d", "1 h"]
+        {
+            assert!(ms(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_commands_are_well_formed() {

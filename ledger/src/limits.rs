@@ -44,6 +44,9 @@ pub const BLOCK_TRANSACTIONS_MAX: usize = 16_384;
 /// at half of it.
 pub const BLOCK_STEP_MS_MAX: u64 = 10 * 60_000;
 
+/// How far the time of a network for tests may jump from one block to the next: past every window and expiry.
+pub const TIME_TRAVEL_MS_MAX: u64 = 400 * 24 * 60 * 60_000;
+
 /// How far ahead of a validator's clock a genesis may let a block's time be: clocks that are set by the network agree to
 /// far better than this.
 pub const CLOCK_DRIFT_MS_MAX: u64 = 60_000;

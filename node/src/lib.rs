@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod backend;
+pub mod clock;
 pub mod config;
 pub mod devnet;
 pub mod journal;

@@ -16,9 +16,10 @@ use towpath_store::{Behind, Condition, GroupWriter, Opened, RocksOptions, RocksS
 
 use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_create};
 use crate::backend::{Node, NodeBackend, issued};
+use crate::clock;
 use crate::config::{Config, Retention};
 use crate::journal::Journal;
-use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle, clock};
+use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle};
 use crate::logging::LoggingError;
 use crate::metrics::Metrics;
 use crate::net::{self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle};
@@ -217,6 +218,10 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         runtime: tokio::runtime::Handle::current(),
     };
 
+    if loaded.genesis.params.blocks.time_travel {
+        // Where this network for tests has travelled to, its nodes' clocks have been before.
+        clock::travel_to(chain.tip().header().time);
+    }
     let driver = driver_config(&loaded, identity);
     let (fatal, blocks) = (stop.clone(), workers.clone());
     let (driver_thread, pool) = ledger::spawn(
@@ -281,7 +286,7 @@ fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) 
     let genesis = &loaded.genesis;
     let mut engine = EngineConfig::lan(genesis.chain_id());
     engine.heartbeat = std::time::Duration::from_millis(genesis.params.blocks.block_step_ms_max / 2);
-    engine.session = clock().0;
+    engine.session = clock::now_ms();
     DriverConfig {
         params: genesis.params.clone(),
         validators: genesis.validators.clone(),

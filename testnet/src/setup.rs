@@ -128,6 +128,7 @@ fn genesis(plan: &Plan, seeds: &[(&str, Seed)]) -> Result<Genesis, TestnetError>
         validators.map(|(_, seed)| Validator { key: seed.node_key().public(), power: 1 }).collect();
     let mut params = ChainParams::default();
     params.blocks.block_step_ms_max = BLOCK_STEP_MS_MAX;
+    params.blocks.time_travel = true;
     // The shortest that the rules allow: three times as long as faulty proposers can keep a transaction out.
     let faulty = u64::try_from((plan.validators.saturating_sub(1)) / 3).unwrap_or(u64::MAX);
     params.rules.dispute_window_ms_min = 3 * (faulty + 2) * BLOCK_STEP_MS_MAX;

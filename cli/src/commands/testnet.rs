@@ -9,10 +9,10 @@ use towpath_testnet::{
     open_all,
 };
 
-use crate::args::{Common, Testnet, TestnetUp};
+use crate::args::{Common, Testnet, TestnetTime, TestnetUp};
 use crate::commands::crash;
 use crate::errors::CliError;
-use crate::output::{Live, Style, amount, answer, grouped, note, short, table};
+use crate::output::{Live, Style, amount, answer, grouped, note, short, table, time};
 
 /// How often the live table is drawn anew on a terminal.
 const REDRAW_EVERY: Duration = Duration::from_millis(500);
@@ -61,8 +61,25 @@ pub async fn testnet(common: &Common, command: Testnet) -> Result<(), CliError> 
             let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
             answer(style, &network, |network| environment(network, &absolute))
         }
+        Testnet::Time { command } => travel(style, dir, command).await,
         Testnet::Crash(args) => crash::crash(style, args).await,
     }
+}
+
+async fn travel(style: Style, dir: &Path, command: Option<TestnetTime>) -> Result<(), CliError> {
+    let network = NetworkState::load(dir)?;
+    let by = match command {
+        Some(TestnetTime::Advance { by }) => by,
+        None => Duration::ZERO,
+    };
+    let journey = towpath_testnet::advance(&network, by).await?;
+    answer(style, &journey, |journey| {
+        let at = time(journey.to_ms);
+        match by {
+            Duration::ZERO => format!("ledger time is {at}"),
+            _ => format!("ledger time is {at}, at height {}", grouped(journey.height)),
+        }
+    })
 }
 
 /// This program: the nodes run it, too.

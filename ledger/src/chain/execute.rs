@@ -77,7 +77,7 @@ fn check_header<V, S>(tip: &Tip<'_, V, S>, header: &Header) -> Result<(), BlockE
 /// being ahead of it. A time that lags cannot be refused: a proposal that was locked in an earlier round must stay
 /// valid, and after a halt the ledger's time is behind until it has caught up.
 fn check_time(parent: Time, found: Time, params: &BlockParams, checks: Checks) -> Result<(), BlockError> {
-    let step_ms_max = params.block_step_ms_max;
+    let step_ms_max = params.rise_ms_max();
     if found <= parent || found.ms_since(parent) > step_ms_max {
         return Err(BlockError::Time { found, parent, step_ms_max });
     }

@@ -25,6 +25,9 @@ pub struct BlockParams {
     pub block_step_ms_max: u64,
     /// How far a block's time may be ahead of a validator's own clock, in milliseconds.
     pub clock_drift_ms_max: u64,
+    /// Whether a block's time may jump past `block_step_ms_max`: for local test networks, where somebody wants to see
+    /// the end of a dispute window of a day (B-7a). A ledger with money on it never has this.
+    pub time_travel: bool,
 }
 
 impl Default for BlockParams {
@@ -35,6 +38,7 @@ impl Default for BlockParams {
             reserved_basis_points: 3_000,
             block_step_ms_max: 10_000,
             clock_drift_ms_max: 1_000,
+            time_travel: false,
         }
     }
 }
@@ -43,6 +47,12 @@ impl Default for BlockParams {
 pub(super) const BLOCK_OVERHEAD_BYTES: u64 = 32 + 8 + 32 + 8 + 32 + 32 + 32 + 32 + 8;
 
 impl BlockParams {
+    /// By how much a block's time may really rise: the step, or any jump on a network for tests.
+    #[must_use]
+    pub const fn rise_ms_max(&self) -> u64 {
+        if self.time_travel { limits::TIME_TRAVEL_MS_MAX } else { self.block_step_ms_max }
+    }
+
     /// The bytes of a block that all transactions together may use.
     #[must_use]
     pub fn transactions_bytes_max(&self) -> u64 {

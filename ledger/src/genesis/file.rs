@@ -60,6 +60,8 @@ struct FileParams {
     reserved_basis_points: u16,
     block_step_ms_max: u64,
     clock_drift_ms_max: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    time_travel: bool,
     dispute_window_ms_min: u64,
     dispute_window_ms_max: u64,
     penalty_basis_points_max: u16,
@@ -175,6 +177,7 @@ impl From<FileParams> for ChainParams {
             reserved_basis_points: file.reserved_basis_points,
             block_step_ms_max: file.block_step_ms_max,
             clock_drift_ms_max: file.clock_drift_ms_max,
+            time_travel: file.time_travel,
         };
         Self { rules, blocks }
     }
@@ -191,6 +194,7 @@ impl From<&ChainParams> for FileParams {
             reserved_basis_points: blocks.reserved_basis_points,
             block_step_ms_max: blocks.block_step_ms_max,
             clock_drift_ms_max: blocks.clock_drift_ms_max,
+            time_travel: blocks.time_travel,
             dispute_window_ms_min: rules.dispute_window_ms_min,
             dispute_window_ms_max: rules.dispute_window_ms_max,
             penalty_basis_points_max: rules.penalty_basis_points_max,

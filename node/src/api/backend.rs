@@ -3,9 +3,9 @@
 use futures::future::BoxFuture;
 use towpath_api::{
     ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
-    EventItem, HistoryPage, HistoryQuery, Info, LedgerInfo, NewAddress, OpenChannel, OutputInfo, OutputQuery,
-    PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats, Stream, Submitted,
-    Transaction, Wallet, WalletSend, WalletSent,
+    EventItem, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OutputInfo,
+    OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats, Stream,
+    Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 /// An answer that is on its way.
@@ -23,6 +23,8 @@ pub trait Backend: Send + Sync + 'static {
     fn ready(&self) -> Reply<'_, Ready>;
     /// Counters since its start.
     fn stats(&self) -> Reply<'_, Stats>;
+    /// Moves the time of a network for tests forward; any other ledger refuses.
+    fn travel(&self, to: Travel) -> Reply<'_, LedgerTip>;
     /// All metrics in Prometheus' text format.
     fn metrics(&self) -> Reply<'_, String>;
 

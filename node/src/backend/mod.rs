@@ -17,14 +17,15 @@ use towpath_api::{
     ApiError, BatchStats, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
     Code, ConnectPeer, HistoryPage, HistoryQuery, Info, Latency, LedgerInfo, LedgerTip, Mode, NewAddress,
     OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
-    StartStream, Stats, Stream, Submitted, Transaction, Wallet, WalletSend, WalletSent,
+    StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::genesis::Genesis;
 use towpath_store::StoreError;
 
 use crate::api::{Backend, EventFeed, Reply};
+use crate::clock;
 use crate::journal::Journal;
-use crate::ledger::{Chain, LedgerBusy, LedgerHandle, clock, read_fees};
+use crate::ledger::{Chain, Input, LedgerBusy, LedgerHandle, read_fees};
 use crate::metrics::{Metrics, Snapshot, usage};
 use crate::net::NetHandle;
 use crate::worker::{Board, Busy, WorkerStats, Workers, node_text};
@@ -98,7 +99,6 @@ fn ledger_busy(_: LedgerBusy) -> ApiError {
 
 impl Node {
     async fn info(&self) -> Result<Info, ApiError> {
-        let tip = self.chain.tip();
         let wallet = self.wallet().await?;
         Ok(Info {
             node: node_text(&self.net.local()),
@@ -112,13 +112,38 @@ impl Node {
             listen: self.net.listening().iter().map(ToString::to_string).collect(),
             peers: u32::try_from(self.net.peers().len()).unwrap_or(u32::MAX),
             channels: self.board.totals(),
-            ledger: LedgerTip {
-                height: tip.height(),
-                time_ms: tip.header().time.0,
-                tip_age_ms: clock().ms_since(tip.header().time),
-            },
+            ledger: self.tip(),
             wallet,
         })
+    }
+
+    /// Moves this node's clock, and asks the ledger to follow (SPEC B-7a).
+    async fn travel(&self, to: Travel) -> Result<LedgerTip, ApiError> {
+        let blocks = &self.genesis.params.blocks;
+        let tip = self.tip();
+        if !blocks.time_travel {
+            let detail = "this ledger does not travel in time";
+            return Err(
+                ApiError::new(Code::InvalidRequest, detail).with_hint("only a local test network does")
+            );
+        }
+        let target = Time(to.time_ms);
+        if target.ms_since(Time(tip.time_ms)) > blocks.rise_ms_max() {
+            let most = blocks.rise_ms_max() / 86_400_000;
+            return Err(ApiError::new(Code::InvalidRequest, format!("at most {most} days at once")));
+        }
+        clock::travel_to(target);
+        self.ledger.offer(Input::Travel(target)).map_err(ledger_busy)?;
+        Ok(tip)
+    }
+
+    fn tip(&self) -> LedgerTip {
+        let tip = self.chain.tip();
+        LedgerTip {
+            height: tip.height(),
+            time_ms: tip.header().time.0,
+            tip_age_ms: clock::now().ms_since(tip.header().time),
+        }
     }
 
     fn stats(&self) -> Stats {
@@ -171,7 +196,7 @@ impl Node {
             channels: self.board.totals(),
             peers: u64::try_from(self.net.peers().len()).unwrap_or(u64::MAX),
             height: tip.height(),
-            tip_age_ms: clock().ms_since(tip.header().time),
+            tip_age_ms: clock::now().ms_since(tip.header().time),
             mempool_transactions,
             mempool_bytes,
             database_bytes: folder_bytes(&self.database),
@@ -254,6 +279,10 @@ impl Backend for NodeBackend {
 
     fn history(&self, query: HistoryQuery) -> Reply<'_, HistoryPage> {
         self.run(|node| async move { node.history(&query) })
+    }
+
+    fn travel(&self, to: Travel) -> Reply<'_, LedgerTip> {
+        self.run(|node| async move { node.travel(to).await })
     }
 
     fn peers(&self) -> Reply<'_, Peers> {

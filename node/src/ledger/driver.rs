@@ -16,11 +16,12 @@ use towpath_ledger::mempool::{Queue, Refusal, Source};
 use towpath_ledger::{Amount, Payout, Transaction, TxId, limits as ledger_limits};
 
 use super::funds::{Funds, FundsError};
-use super::host::{Chain, LedgerHost, clock};
+use super::host::{Chain, LedgerHost};
 use super::log::EngineLog;
 use super::notice::Notice;
 use super::timers::Timers;
 use super::{FundsCall, Input, LedgerHandle, SubmitError};
+use crate::clock;
 use crate::journal::{Entry, Journal};
 use crate::net::{GossipId, NetHandle, Topic, Verdict};
 
@@ -170,6 +171,10 @@ impl Driver {
                 self.funds_call(call);
                 self.wake()
             }
+            Input::Travel(target) => {
+                self.engine.host_mut().travel_to(target);
+                Ok(())
+            }
             Input::Stop => Ok(()),
         }
     }
@@ -317,7 +322,7 @@ impl Driver {
                 if let Some(row) = row {
                     let mut batch = towpath_store::Batch::new();
                     batch.put(towpath_store::Column::Meta, row, codec::encode(&made));
-                    self.journal.commit(Entry { batch, events: Vec::new() }, clock().0)?;
+                    self.journal.commit(Entry { batch, events: Vec::new() }, clock::now_ms())?;
                 }
                 made
             }
@@ -348,7 +353,7 @@ impl Driver {
     fn new_address(&mut self) -> Result<towpath_ledger::Payout, FundsError> {
         let (payout, batch) = self.funds.next_address()?;
         self.journal
-            .commit(Entry { batch, events: Vec::new() }, clock().0)
+            .commit(Entry { batch, events: Vec::new() }, clock::now_ms())
             .map_err(|error| FundsError::Store(error.to_string()))?;
         Ok(payout)
     }

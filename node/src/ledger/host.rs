@@ -1,7 +1,6 @@
 //! What the consensus engine asks of the ledger: is this block valid, apply it, what did you decide.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bincode::{Decode, Encode};
 use towpath_api::EventBody;
@@ -10,7 +9,7 @@ use towpath_crypto::codec;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::chain::{
     BlockEffects, ChainParams, Checks, CommitCertificate as Certificate, Proposal, Tip, ValidatorSet,
-    build_block, execute_block, next_time,
+    build_block, execute_block, next_time, travel_time,
 };
 use towpath_ledger::mempool::{Admitted, Mempool, PoolLimits, Refusal, Source};
 use towpath_ledger::rules::{BlockContext, Signatures};
@@ -18,17 +17,11 @@ use towpath_ledger::{AssetId, Block, BlockId, Entry, Header, OutPoint, Time, Tra
 use towpath_store::{Batch, ChainStore, Column, Store, StoreError};
 
 use super::notice::{Notice, notice};
+use crate::clock;
 use crate::journal::{Entry as JournalEntry, Journal};
 
 /// The chain on disk.
 pub type Chain = ChainStore<Arc<dyn Store>>;
-
-/// The clock of this node, as ledger time.
-#[must_use]
-pub fn clock() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
 
 /// See the module. It owns the mempool, which remembers whose signatures were found valid.
 pub(super) struct LedgerHost {
@@ -45,6 +38,8 @@ pub(super) struct LedgerHost {
     known: Option<(BlockId, BlockEffects)>,
     /// Blocks that were applied since the driver last looked.
     applied: Vec<Applied>,
+    /// Where ledger time is to go, on a network for tests.
+    travel: Option<Time>,
 }
 
 /// A block that was applied.
@@ -62,7 +57,18 @@ impl LedgerHost {
         issued: u64,
     ) -> Self {
         let pool = Mempool::new(PoolLimits::for_chain(&params));
-        Self { chain, pool, journal, params, validators, own, issued, known: None, applied: Vec::new() }
+        Self {
+            chain,
+            pool,
+            journal,
+            params,
+            validators,
+            own,
+            issued,
+            known: None,
+            applied: Vec::new(),
+            travel: None,
+        }
     }
 
     /// Blocks that were applied since the last call.
@@ -70,10 +76,15 @@ impl LedgerHost {
         std::mem::take(&mut self.applied)
     }
 
+    /// The next block that this node builds takes ledger time to `target`, if it is not there by then.
+    pub(super) fn travel_to(&mut self, target: Time) {
+        self.travel = self.travel.max(Some(target));
+    }
+
     /// Lets a transaction wait for a block.
     pub(super) fn admit(&mut self, transaction: Transaction, source: Source) -> Result<Admitted, Refusal> {
         let tip = self.chain.tip();
-        let time = next_time(tip.header().time, clock(), &self.params.blocks);
+        let time = next_time(tip.header().time, clock::now(), &self.params.blocks);
         let context = BlockContext {
             chain: self.chain.chain(),
             height: tip.height() + 1,
@@ -86,7 +97,9 @@ impl LedgerHost {
     /// Builds a block on the tip out of what waits.
     pub(super) fn build(&mut self) -> Result<Block, HostError> {
         let parent = self.chain.tip();
-        let time = next_time(parent.header().time, clock(), &self.params.blocks);
+        let (before, params) = (parent.header().time, &self.params.blocks);
+        let travelled = self.travel.and_then(|target| travel_time(before, target, params));
+        let time = travelled.unwrap_or_else(|| next_time(before, clock::now(), params));
         let proposal = Proposal { proposer: self.own, time };
         let candidates = self.pool.candidates(self.params.blocks.transactions_bytes_max());
         let built = build_block(self.tip_of(parent.header()), &candidates, proposal, &self.pool)
@@ -138,7 +151,7 @@ impl Host for LedgerHost {
             return Ok(Validity::Valid);
         }
         let checks = match check {
-            Check::Proposal => Checks::Full { now: clock() },
+            Check::Proposal => Checks::Full { now: clock::now() },
             Check::Decided => Checks::Replay,
         };
         match self.execute(block, checks)? {
@@ -173,7 +186,7 @@ impl Host for LedgerHost {
         };
         self.keep_books(&effects, &mut batch)?;
         let entry = JournalEntry { batch, events: vec![event] };
-        self.journal.commit(entry, clock().0).map_err(failed)?;
+        self.journal.commit(entry, clock::now_ms()).map_err(failed)?;
         self.chain.applied(block, &effects).map_err(failed)?;
         self.pool.on_block(&effects);
         self.applied.push(Applied { block: Arc::clone(block), notice: notice(block, &effects) });

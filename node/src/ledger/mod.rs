@@ -15,7 +15,7 @@ use towpath_ledger::{Amount, OutPoint, Output, Payout, Time, Transaction, TxBody
 
 pub use driver::{Driver, DriverConfig, spawn};
 pub use funds::{FundsError, Reserved, WalletView};
-pub use host::{Chain, clock, read_fees, supply};
+pub use host::{Chain, read_fees, supply};
 pub use notice::{Change, ChannelChange, Notice, channel_of};
 
 use crate::limits;
@@ -62,6 +62,8 @@ pub enum Input {
     },
     /// Something of the wallet.
     Funds(FundsCall),
+    /// The next block that this node proposes takes ledger time there, if the ledger allows it (SPEC B-7a).
+    Travel(Time),
     /// End.
     Stop,
 }

@@ -33,7 +33,7 @@ pub use history::{
     PaymentRow, Retention, log as channel_log, payment_id, payments, stored_bytes, view as payment_view,
 };
 pub use open::{ChannelKeys, Policy, WalletAnswer};
-pub use run::{Parts, WorkerStats, clock_ms};
+pub use run::{Parts, WorkerStats};
 pub use start::{StartError, Started, start};
 pub use streams::{Plan, stream_id};
 pub use view::{ChannelView, node_text, state_of};

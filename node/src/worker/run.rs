@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver as Tokens, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use super::open::{Awaited, Policy};
 use super::streams::Running;
 use super::turn::Turn;
 use super::{Input, Workers};
+use crate::clock;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
@@ -150,13 +151,6 @@ pub struct Worker {
     give_back: SyncSender<()>,
 }
 
-/// The node's clock, in milliseconds.
-#[must_use]
-pub fn clock_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 impl Worker {
     /// A worker with the channels that it owns.
     #[must_use]
@@ -238,7 +232,7 @@ impl Worker {
 
     /// Until the next thing is due.
     fn wait(&self) -> Duration {
-        let now = clock_ms();
+        let now = clock::now_ms();
         self.deadlines
             .first()
             .map_or(IDLE, |(due, _)| Duration::from_millis(due.saturating_sub(now)))
@@ -246,7 +240,7 @@ impl Worker {
     }
 
     pub(super) fn now(&self) -> Now {
-        Now { local_ms: clock_ms(), ledger: self.ledger_time }
+        Now { local_ms: clock::now_ms(), ledger: self.ledger_time }
     }
 
     /// One turn: everything that came in, then one batch.
@@ -292,7 +286,7 @@ impl Worker {
         }
         let (give_back, began) = (self.give_back.clone(), Instant::now());
         let Parts { net, ledger, board, stats, .. } = self.parts.clone();
-        self.parts.journal.submit(entry, clock_ms(), move || {
+        self.parts.journal.submit(entry, clock::now_ms(), move || {
             let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             stats.durable_us.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(us);
             let messages: usize = release.messages.values().map(Vec::len).sum();

@@ -11,7 +11,7 @@ use towpath_store::{Column, Store, StoreError};
 use super::carry::HEIGHT_PREFIX;
 use super::open::find;
 use super::pay::Idempotency;
-use super::run::{Parts, Start, Worker, clock_ms};
+use super::run::{Parts, Start, Worker};
 use super::{Input, Workers};
 
 /// Why the workers cannot start.
@@ -41,7 +41,7 @@ pub struct Started {
 /// [`StartError`].
 pub fn start(parts: &Parts, inboxes: Vec<mpsc::Receiver<Input>>) -> Result<Started, StartError> {
     let store: &dyn Store = &**parts.journal.store();
-    let now = Now { local_ms: clock_ms(), ledger: parts.chain.tip().header().time };
+    let now = Now { local_ms: clock::now_ms(), ledger: parts.chain.tip().header().time };
     let found = find(store, &parts.keys, now)?;
     let count = inboxes.len();
     let mut starts = Vec::with_capacity(count);

@@ -10,9 +10,9 @@ use super::http::{Client, Request};
 use crate::limits;
 use crate::types::{
     Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
-    EventQuery, Health, HistoryPage, HistoryQuery, Info, LedgerInfo, NewAddress, OpenChannel, OutputInfo,
-    OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats, Stream,
-    SubmitTransaction, Submitted, Transaction, Wallet, WalletSend, WalletSent,
+    EventQuery, Health, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel,
+    OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats,
+    Stream, SubmitTransaction, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 fn get<'a>(path: &'a [&'a str]) -> Request<'a> {
@@ -173,6 +173,11 @@ impl Client {
     /// `GET /v1/events`: opens the stream, so that nothing that happens after this is missed.
     pub async fn events(&self, query: EventQuery) -> Result<EventReader, ClientError> {
         EventReader::open(self.clone(), query).await
+    }
+
+    /// `POST /v1/testnet/time`: answers with the tip as it is before the block that goes there.
+    pub async fn travel(&self, request: &Travel) -> Result<LedgerTip, ClientError> {
+        self.call_with(post(&["v1", "testnet", "time"]), request).await
     }
 
     /// `GET /metrics`, in Prometheus' text format.

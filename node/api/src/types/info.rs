@@ -27,6 +27,14 @@ pub struct LedgerTip {
     pub tip_age_ms: u64,
 }
 
+/// `POST /v1/testnet/time`: moves a local test network's time forward.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Travel {
+    /// Where ledger time is to be.
+    pub time_ms: u64,
+}
+
 /// `GET /v1/info`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Info {

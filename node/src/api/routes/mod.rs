@@ -82,6 +82,7 @@ pub fn all() -> OpenApiRouter<App> {
         .routes(routes!(node::info))
         .routes(routes!(node::stats))
         .routes(routes!(node::metrics))
+        .routes(routes!(node::travel))
         .routes(routes!(node::peers, node::connect))
         .routes(routes!(node::disconnect))
         .routes(routes!(wallet::wallet))

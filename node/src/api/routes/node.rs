@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use towpath_api::limits::WAIT_MS_DEFAULT;
-use towpath_api::{Code, ConnectPeer, Health, Info, Peer, Peers, Ready, Stats};
+use towpath_api::{Code, ConnectPeer, Health, Info, LedgerTip, Peer, Peers, Ready, Stats, Travel};
 
 use super::super::body::{Answer, Json, PathId};
 use super::super::problem::Problem;
@@ -78,6 +78,20 @@ pub async fn metrics(State(app): State<App>) -> std::result::Result<Response, Pr
     let Answer(text) = app.now(app.backend.metrics()).await?;
     let content_type = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(CONTENT_TYPE, content_type)], text).into_response())
+}
+
+/// Moves the time of a local test network forward: the node's clock at once, ledger time with the next block that it
+/// proposes. Ask every node of the network. Any other ledger refuses.
+#[utoipa::path(
+    post,
+    path = "/v1/testnet/time",
+    operation_id = "travel",
+    tag = "node",
+    request_body = Travel,
+    responses((status = 200, description = "The tip before that block", body = LedgerTip))
+)]
+pub async fn travel(State(app): State<App>, Json(request): Json<Travel>) -> Result<LedgerTip> {
+    app.now(app.backend.travel(request)).await
 }
 
 /// The known peers.

@@ -172,6 +172,10 @@ impl Backend for Fake {
         answer(Ok(Stats::default()))
     }
 
+    fn travel(&self, _to: Travel) -> Reply<'_, LedgerTip> {
+        ready(Err(ApiError::new(Code::InvalidRequest, "this ledger does not travel in time"))).boxed()
+    }
+
     fn metrics(&self) -> Reply<'_, String> {
         answer(Ok("# EOF\n".to_owned()))
     }
