@@ -173,7 +173,7 @@ impl Backend for Fake {
     }
 
     fn travel(&self, _to: Travel) -> Reply<'_, LedgerTip> {
-        ready(Err(ApiError::new(Code::InvalidRequest, "this ledger does not travel in time"))).boxed()
+        async { Err(ApiError::new(Code::InvalidRequest, "this ledger does not travel in time")) }.boxed()
     }
 
     fn metrics(&self) -> Reply<'_, String> {
