@@ -355,10 +355,6 @@ async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ledger: 
             NetEvent::PeerUp { node, agent } => {
                 tracing::info!(peer = %worker::node_text(&node), %agent, "connected");
                 offer(&ledger, LedgerInput::PeerUp(node));
-                // Nodes with which there may be channels keep a session.
-                if let Err(error) = net.want(node, Vec::new()).await {
-                    tracing::debug!(%error, "no session is kept with a peer");
-                }
             }
             NetEvent::PeerDown { node } => {
                 tracing::info!(peer = %worker::node_text(&node), "disconnected");

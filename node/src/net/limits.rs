@@ -130,6 +130,10 @@ pub const BANS_MAX: usize = 4096;
 /// How long a peer of another chain is kept out.
 pub const BAN_OTHER_CHAIN: Duration = Duration::from_secs(60);
 
+/// How long a peer of another chain stays connected after it was found out: closing at once can throw away the message
+/// from which it would learn the same, and its operator would see nothing but a connection that ends.
+pub const FOREIGN_GRACE: Duration = Duration::from_secs(5);
+
 /// How long a peer is kept out whose gossip was rejected until it fell below the graylist threshold.
 pub const BAN_MISBEHAVED: Duration = Duration::from_secs(600);
 

@@ -143,6 +143,16 @@ impl Worker {
 
     fn on_life(&mut self, id: ChannelId, life: Life, turn: &mut Turn) {
         let Some(held) = self.channels.get_mut(&id) else { return };
+        if life == Life::Active {
+            // From now on this node keeps a session with the peer. Not before: whoever can make it want strangers for
+            // nothing can fill its places and aim its dialling.
+            let (net, peer) = (self.parts.net.clone(), *held.channel.peer());
+            self.parts.runtime.spawn(async move {
+                if let Err(error) = net.want(peer, Vec::new()).await {
+                    tracing::warn!(peer = %node_text(&peer), %error, "no session is kept with a channel's peer");
+                }
+            });
+        }
         let event = EventBody::Channel {
             channel: held.text.clone(),
             peer: node_text(held.channel.peer()),

@@ -24,6 +24,7 @@ use crate::net::handle::{Command, Shared};
 use crate::net::identity::NodeId;
 use crate::net::limits::GOODBYE_TIMEOUT;
 use crate::net::metrics::Counters;
+use crate::net::schedule::Schedule;
 
 /// The driver.
 pub(crate) struct Driver {
@@ -44,6 +45,8 @@ pub(crate) struct Driver {
     pub(super) attempts: Budgets,
     pub(super) exchanges: Exchanges,
     pub(super) connected: BTreeMap<PeerId, Connected>,
+    /// When peers of other chains are sent away.
+    pub(super) partings: Schedule<PeerId>,
     /// Lookups of wanted nodes under way.
     pub(super) lookups: usize,
     pub(super) tasks: JoinSet<Done>,
@@ -89,11 +92,15 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.dialer.next_deadline(), self.slots.next_deadline()].into_iter().flatten().min()
+        [self.dialer.next_deadline(), self.slots.next_deadline(), self.partings.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn on_deadline(&mut self, now: Instant) {
         self.dial_due(now);
+        self.part_with_foreign(now);
         while let Some(node) = self.slots.pop_due(now) {
             self.open_session(node);
         }

@@ -17,7 +17,7 @@ use crate::net::event::NetEvent;
 use crate::net::handle::PeerInfo;
 use crate::net::identity::{NodeId, node_of, peer_of};
 use crate::net::limits::{
-    ADDRESSES_PER_PEER_MAX, BAN_OTHER_CHAIN, DIALS_AT_ONCE_MAX, LOOKUPS_MAX, WANTED_MAX,
+    ADDRESSES_PER_PEER_MAX, BAN_OTHER_CHAIN, DIALS_AT_ONCE_MAX, FOREIGN_GRACE, LOOKUPS_MAX, WANTED_MAX,
 };
 use crate::net::text::shown;
 
@@ -26,9 +26,7 @@ use crate::net::text::shown;
 pub(crate) struct Connected {
     /// Its end of the first connection.
     address: Multiaddr,
-    /// Whether it has been told who we are.
-    is_told: bool,
-    /// Whether it is of another chain; then it is sent away as soon as it can know why.
+    /// Whether it is of another chain; then it is sent away once it has had time to learn why.
     is_foreign: bool,
 }
 
@@ -72,7 +70,6 @@ impl Driver {
             TowpathEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.on_identified(peer_id, info);
             }
-            TowpathEvent::Identify(identify::Event::Sent { peer_id, .. }) => self.on_told(peer_id),
             TowpathEvent::Identify(_) => {}
             TowpathEvent::Ping(ping::Event { peer, connection, result: Err(error) }) => match error {
                 ping::Failure::Unsupported => {}
@@ -180,7 +177,7 @@ impl Driver {
         self.dialer.on_connected(peer, Instant::now());
         let address = without_peer(endpoint.get_remote_address().clone(), peer);
         tracing::debug!(%peer, %address, "connected");
-        self.connected.insert(*peer, Connected { address, is_told: false, is_foreign: false });
+        self.connected.insert(*peer, Connected { address, is_foreign: false });
         if let Some(node) = node_of(peer)
             && self.is_wanted(peer)
         {
@@ -192,6 +189,7 @@ impl Driver {
         let now = Instant::now();
         self.dialer.on_disconnected(peer, now);
         self.connected.remove(peer);
+        self.partings.clear(peer);
         let Some(node) = node_of(peer) else { return };
         let known = {
             let mut peers = self.shared.peers.write().unwrap_or_else(PoisonError::into_inner);
@@ -238,23 +236,19 @@ impl Driver {
         self.counters.other_chain.add(1);
         self.swarm.behaviour_mut().kademlia.remove_peer(&peer);
         self.notify(NetEvent::OtherChain { node, theirs });
-        self.part_with_foreign(peer);
+        // It comes back no sooner than this, but is not cut off yet: what it is told may still be on its way to it.
+        let now = Instant::now();
+        self.swarm.behaviour_mut().admission.ban(peer, now + BAN_OTHER_CHAIN);
+        self.partings.set(peer, now + FOREIGN_GRACE);
     }
 
-    fn on_told(&mut self, peer: PeerId) {
-        if let Some(connected) = self.connected.get_mut(&peer) {
-            connected.is_told = true;
-            self.part_with_foreign(peer);
-        }
-    }
-
-    /// Sends a peer of another chain away once it can know why too. One that never asks has nothing to talk about here
-    /// and is closed as idle.
-    fn part_with_foreign(&mut self, peer: PeerId) {
-        if self.connected.get(&peer).is_some_and(|connected| connected.is_foreign && connected.is_told) {
-            self.swarm.behaviour_mut().admission.ban(peer, Instant::now() + BAN_OTHER_CHAIN);
-            // It was connected a moment ago; if it is not any more, so much the better.
-            let _ = self.swarm.disconnect_peer_id(peer);
+    /// Sends the peers of other chains away that have had their time.
+    pub(super) fn part_with_foreign(&mut self, now: Instant) {
+        while let Some(peer) = self.partings.pop_due(now) {
+            if self.connected.get(&peer).is_some_and(|connected| connected.is_foreign) {
+                // It was connected a moment ago; if it is not any more, so much the better.
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
         }
     }
 

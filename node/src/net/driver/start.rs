@@ -30,6 +30,7 @@ use crate::net::limits::{
     ATTEMPTS_BURST, ATTEMPTS_PER_SECOND, BUDGETS_MAX, CHANNEL_EVENTS_MAX, COMMANDS_MAX, EVENTS_MAX,
     WANTED_MAX,
 };
+use crate::net::schedule::Schedule;
 
 /// Starts the network in the current tokio runtime: commands go into the handle, events come out of the receiver.
 ///
@@ -77,6 +78,7 @@ pub fn spawn(config: NetConfig) -> Result<(NetHandle, NetEvents), NetError> {
         slots: Slots::new(local, config.seed),
         opening: BTreeMap::new(),
         connected: BTreeMap::new(),
+        partings: Schedule::new(),
         lookups: 0,
         attempts: Budgets::new(ATTEMPTS_BURST, ATTEMPTS_PER_SECOND, BUDGETS_MAX),
         exchanges: Exchanges::new(),
