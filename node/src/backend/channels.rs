@@ -12,7 +12,6 @@ use towpath_api::{
 };
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::hash::sha256;
-use towpath_crypto::id::{self, Kind};
 use towpath_ledger::{Amount, ChannelId};
 use towpath_protocol::{Life, Reject};
 
@@ -69,42 +68,19 @@ fn limit_of(limit: Option<u32>) -> usize {
     usize::try_from(limit.unwrap_or(100).clamp(1, PAGE_MAX)).unwrap_or(usize::MAX)
 }
 
-fn node_id(text: &str) -> Result<PublicKey, ApiError> {
-    id::decode_array(Kind::Node, text)
-        .map(PublicKey)
-        .map_err(|error| ApiError::new(Code::InvalidId, error.to_string()))
-}
-
 fn word(key: Option<String>) -> Option<[u8; 32]> {
     key.map(|word| sha256(word.as_bytes()).0)
 }
 
 impl Node {
-    /// The channel with this id, or the only one whose id starts so.
-    pub(super) fn find(&self, text: &str) -> Result<Arc<ChannelView>, ApiError> {
-        if let Ok(id) = text.parse::<ChannelId>() {
-            let found = self.board.get(&id);
-            return found.ok_or_else(|| ApiError::new(Code::ChannelNotFound, format!("no channel {text}")));
-        }
-        let found = self.board.page(None, 4, |view| id::matches_prefix(&view.id.to_string(), text));
-        match found.as_slice() {
-            [] => Err(ApiError::new(Code::ChannelNotFound, format!("no channel begins with {text}"))),
-            [one] => Ok(Arc::clone(one)),
-            several => {
-                let ids: Vec<String> = several.iter().map(|view| view.id.to_string()).collect();
-                Err(ApiError::new(Code::AmbiguousId, format!("{text} could be {}", ids.join(", "))))
-            }
-        }
-    }
-
     pub(super) fn channel_page(&self, query: &ChannelQuery) -> Result<ChannelPage, ApiError> {
-        let after = query
-            .after
-            .as_deref()
-            .map(str::parse::<ChannelId>)
-            .transpose()
-            .map_err(|error| ApiError::new(Code::InvalidId, error.to_string()))?;
-        let peer = query.peer.as_deref().map(node_id).transpose()?;
+        // A page may end with a channel that is forgotten by now: a whole id need not exist.
+        let after = query.after.as_deref().map(|text| match text.parse::<ChannelId>() {
+            Ok(id) => Ok(id),
+            Err(_beginning) => self.find(text).map(|view| view.id),
+        });
+        let after = after.transpose()?;
+        let peer = query.peer.as_deref().map(|text| self.find_node(text)).transpose()?;
         let limit = limit_of(query.limit);
         let wanted = |view: &ChannelView| {
             query.state.is_none_or(|state| crate::worker::state_of(view.life) == state)
@@ -125,7 +101,7 @@ impl Node {
 
     pub(super) async fn open_channel(&self, request: OpenChannel) -> Result<Channel, ApiError> {
         self.check_signing()?;
-        let peer = node_id(&request.peer)?;
+        let peer = self.find_node(&request.peer)?;
         if peer == self.net.local() {
             return Err(ApiError::new(Code::InvalidRequest, "a channel with oneself"));
         }
@@ -379,7 +355,7 @@ impl Node {
     }
 
     pub(super) async fn disconnect(&self, text: &str) -> Result<(), ApiError> {
-        let node = node_id(text)?;
+        let node = self.find_node(text)?;
         peer_of(&node).map_err(|error| ApiError::new(Code::InvalidId, error.to_string()))?;
         if !self.net.peers().contains_key(&node) {
             return Err(ApiError::new(Code::PeerNotFound, format!("not connected to {text}")));
