@@ -20,7 +20,7 @@ pub use channels::{Edge, open_all};
 pub use crash::{CrashPlan, CrashReport, Kills, Recovery, run as crash};
 pub use error::TestnetError;
 pub use names::{NODES_MAX, names};
-pub use network::{Found, Network, client, is_running};
+pub use network::{Found, Network, client, has_traffic, is_running};
 pub use process::Ended;
 pub use setup::{Plan, set_up};
 pub use state::{NetworkState, NodeState, ProcessId, STATE_FILE};

@@ -133,7 +133,7 @@ pub async fn quiet(first: &Client, second: &Client, channel: &str) -> (Channel, 
     .await
 }
 
-/// What an error document says: its exit code and its message.
+/// What an error document says: its exit code, and its code, message and hint in one text.
 ///
 /// # Panics
 /// When the program printed none.
@@ -145,6 +145,8 @@ pub fn refusal(output: &Output) -> (i32, String) {
         panic!("no error document in {text}; stdout: {}", String::from_utf8_lossy(&output.stdout))
     });
     let document: serde_json::Value = serde_json::from_str(line).expect("an error document");
-    let message = document["error"]["message"].as_str().expect("a message").to_owned();
-    (output.status.code().expect("an exit code"), message)
+    let part = |name: &str| document["error"][name].as_str().unwrap_or_default().to_owned();
+    let exit = output.status.code().expect("an exit code");
+    assert_eq!(document["error"]["exit"], exit, "the document names the exit code");
+    (exit, format!("{}: {}; {}", part("code"), part("message"), part("hint")))
 }
