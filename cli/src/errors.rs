@@ -200,7 +200,9 @@ impl CliError {
 fn api_hint(error: &ApiError) -> Option<String> {
     let command = match error.code {
         Code::ChannelNotFound => "`towpath channel list` shows the channels",
-        Code::PeerNotFound => "`towpath peer list` shows the peers; `towpath peer connect ADDRESS` finds a new one",
+        Code::PeerNotFound => {
+            "`towpath peer list` shows the peers; `towpath peer connect ADDRESS` finds a new one"
+        }
         Code::TransactionNotFound => {
             "a transaction that was just sent is final with the next block; `towpath wallet history` lists this node's own"
         }
@@ -208,13 +210,19 @@ fn api_hint(error: &ApiError) -> Option<String> {
         Code::OutputNotFound => "it may be spent: `towpath ledger tx` of its transaction shows what it was",
         Code::AmbiguousId => "give more letters of it",
         Code::InvalidId => "ids can be cut at the end, but not changed; copy it again",
-        Code::InsufficientBalance => "`towpath channel show` says what can be spent; the reserve always stays",
+        Code::InsufficientBalance => {
+            "`towpath channel show` says what can be spent; the reserve always stays"
+        }
         Code::InsufficientFunds => {
             "`towpath wallet balance` shows what there is; `towpath wallet address` makes an address to be paid at"
         }
-        Code::PeerOffline => "`towpath peer list` shows who is connected; `towpath peer connect ADDRESS` connects",
+        Code::PeerOffline => {
+            "`towpath peer list` shows who is connected; `towpath peer connect ADDRESS` connects"
+        }
         Code::ChannelNotActive => "`towpath channel show` says where the channel is in its life",
-        Code::Unauthorized => "give the node's own --data-dir, or its token (the file api.token) in TOWPATH_TOKEN",
+        Code::Unauthorized => {
+            "give the node's own --data-dir, or its token (the file api.token) in TOWPATH_TOKEN"
+        }
         Code::WaitTimeout => {
             "it goes on: look at its state, or repeat the call with the same --idempotency-key"
         }
@@ -274,7 +282,8 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_next_command() {
-        let error = CliError::from(ClientError::Api(Box::new(ApiError::new(Code::ChannelNotFound, "no channel"))));
+        let error =
+            CliError::from(ClientError::Api(Box::new(ApiError::new(Code::ChannelNotFound, "no channel"))));
         assert_eq!((error.to_string().as_str(), error.exit()), ("no channel", Exit::NotFound));
         assert!(error.hint().is_some_and(|hint| hint.contains("towpath channel list")));
         // What only the node knows is passed on.

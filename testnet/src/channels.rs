@@ -86,6 +86,7 @@ fn request(acceptor: &NodeState, amount: Units, peer_amount: Option<Units>) -> O
         peer_amount,
         dispute_window_ms: Some(DISPUTE_WINDOW_MS),
         reserve: None,
+        expires_ms: None,
         wait: OpenWait::Active,
         timeout_ms: u64::try_from(OPEN_MAX.as_millis()).ok(),
         idempotency_key: None,

@@ -199,8 +199,7 @@ impl Network {
         if self.state.traffic.is_some_and(process::is_running) {
             return Ok(());
         }
-        let (child, id) =
-            process::start_traffic(&self.program, &self.dir, &self.dir.join(TRAFFIC_LOG))?;
+        let (child, id) = process::start_traffic(&self.program, &self.dir, &self.dir.join(TRAFFIC_LOG))?;
         self.state.traffic = Some(id);
         self.children.insert(TRAFFIC_LOG.to_owned(), child);
         self.state.save(&self.dir)

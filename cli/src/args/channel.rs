@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use towpath_api::Units;
 
-use super::span::Span;
+use super::span::{Patience, Span};
 
 /// `towpath channel …`
 #[derive(Subcommand, Debug)]
@@ -25,16 +25,17 @@ pub enum Channel {
     /// Answers when the peer has acknowledged the payment. With --count the node makes many payments of AMOUNT by
     /// itself, and the answer tells their rate and latency.
     Pay(Pay),
-    /// Close a channel.
-    Close {
-        /// `chan1…`, or as much of it as is unique.
+    /// Close channels: together with the peer, or alone if it does not answer.
+    ///
+    /// Together is cheapest and pays out at once. If the peer has not signed final balances after --force-after, the
+    /// node closes alone: then the peer can answer during the channel's dispute window, which pays out at once, and
+    /// without an answer the channel is paid out when the window is over. The node does all of this by itself, across
+    /// restarts; this command only looks on.
+    Close(Close),
+    /// Why a channel is closed, how far that is, and the evidence.
+    Why {
+        /// The channel: `chan1…`, or as much of its id as is unique.
         channel: String,
-        /// Alone, without the peer: pays out after the dispute window.
-        #[arg(long)]
-        force: bool,
-        /// Do not wait until it is paid out.
-        #[arg(long)]
-        no_wait: bool,
     },
 }
 
@@ -57,6 +58,9 @@ pub struct Open {
     /// What each side always keeps in the channel, so that it has something to lose; nothing if not given.
     #[arg(long, value_name = "AMOUNT")]
     pub reserve: Option<Units>,
+    /// How long the channel may live, such as 30d: both nodes close it then. For ever if not given.
+    #[arg(long, value_name = "TIME")]
+    pub expires_in: Option<Span>,
     /// Answer as soon as the peer has agreed, before payments can flow.
     #[arg(long)]
     pub no_wait: bool,
@@ -107,6 +111,29 @@ pub struct Pay {
     /// Give up after so long without an acknowledgement. What is on its way then may still arrive.
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub timeout: Span,
+}
+
+/// `towpath channel close`
+#[derive(Args, Debug)]
+pub struct Close {
+    /// The channels: `chan1…`, or as much of each id as is unique.
+    #[arg(value_name = "CHANNEL", required_unless_present = "all", conflicts_with = "all")]
+    pub channels: Vec<String>,
+    /// All channels of the node.
+    #[arg(long)]
+    pub all: bool,
+    /// Close alone, at once, without asking the peer.
+    #[arg(long)]
+    pub force: bool,
+    /// How long the peer has to close together before the node closes alone; `never` leaves it at asking.
+    #[arg(long, value_name = "TIME", default_value = "30s", conflicts_with = "force")]
+    pub force_after: Patience,
+    /// Answer as soon as the node has begun.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Look on for so long at most; the node goes on after it.
+    #[arg(long, value_name = "TIME", default_value = "never", conflicts_with = "no_wait")]
+    pub timeout: Patience,
 }
 
 /// The states of a channel, as a filter.

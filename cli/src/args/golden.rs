@@ -18,8 +18,11 @@ fn folder() -> PathBuf {
 /// Each command with the name of its file: `channel-pay.txt`.
 fn pages(command: &mut Command, name: &str, pages: &mut Vec<(String, String)>) {
     pages.push((format!("{name}.txt"), command.render_long_help().to_string()));
-    let subcommands: Vec<String> =
-        command.get_subcommands().map(|command| command.get_name().to_owned()).filter(|name| name != "help").collect();
+    let subcommands: Vec<String> = command
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .filter(|name| name != "help")
+        .collect();
     for subcommand in subcommands {
         if let Some(command) = command.find_subcommand_mut(&subcommand) {
             self::pages(command, &format!("{name}-{subcommand}"), pages);

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use towpath_api::Units;
 
-pub use channel::{Channel, ChannelState, List, Open, Pay};
+pub use channel::{Channel, ChannelState, Close, List, Open, Pay};
 pub use settings::Settings;
-pub use span::Span;
+pub use span::{Patience, Span};
 pub use testnet::{Crash, Testnet, TestnetTime, Up};
 
 /// A payment-channel node and everything to use it.
@@ -44,7 +44,14 @@ Answers are tables on a terminal, and one JSON document when piped or with --jso
 #[command(next_help_heading = "Options of every command")]
 pub struct Common {
     /// The node to talk to: a name in the local network, or the URL of a node's API.
-    #[arg(long, short, global = true, env = "TOWPATH_NODE", hide_env_values = true, value_name = "NAME_OR_URL")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "TOWPATH_NODE",
+        hide_env_values = true,
+        value_name = "NAME_OR_URL"
+    )]
     pub node: Option<String>,
     /// The data folder of the node [env: TOWPATH_DATA_DIR].
     // Not read by the parser: a node's configuration tells a flag from a variable.

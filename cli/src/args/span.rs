@@ -96,9 +96,14 @@ mod tests {
 
     #[test]
     fn spans_read_what_they_write() {
-        for (text, ms) in
-            [("1ms", 1), ("1500ms", 1_500), ("30s", 30_000), ("5m", 300_000), ("2h", 7_200_000), ("1d", 86_400_000)]
-        {
+        for (text, ms) in [
+            ("1ms", 1),
+            ("1500ms", 1_500),
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("1d", 86_400_000),
+        ] {
             let span: Span = text.parse().expect("a span");
             assert_eq!((span.ms(), span.to_string().as_str()), (ms, text));
         }
@@ -107,7 +112,9 @@ mod tests {
 
     #[test]
     fn what_is_no_span_is_refused() {
-        for text in ["", "30", "s", "-1s", "1.5s", "30 s", "0s", "1w", "366d", "18446744073709551615d", "٣s", "Never"] {
+        for text in
+            ["", "30", "s", "-1s", "1.5s", "30 s", "0s", "1w", "366d", "18446744073709551615d", "٣s", "Never"]
+        {
             assert!(text.parse::<Span>().is_err() && text.parse::<Patience>().is_err(), "{text:?}");
         }
         assert_eq!("never".parse(), Ok(Patience::Never));

@@ -166,7 +166,8 @@ async fn traffic(dir: &Path, style: Style, (detach, stop): (bool, bool)) -> Resu
     if stop {
         let were = network.stop_traffic().await?;
         return answer(style, &serde_json::json!({ "stopped": were }), |_| {
-            if were { "no more payments are made" } else { "no payments were made in the background" }.to_owned()
+            if were { "no more payments are made" } else { "no payments were made in the background" }
+                .to_owned()
         });
     }
     if !network.state().nodes.iter().any(is_running) {
@@ -196,7 +197,11 @@ async fn traffic(dir: &Path, style: Style, (detach, stop): (bool, bool)) -> Resu
 
 /// How the network in `dir` is named on a command line: not at all where it is looked for anyway.
 fn at(dir: &Path) -> String {
-    if dir.ends_with(".towpath/testnet") { String::new() } else { format!(" --testnet-dir {}", dir.display()) }
+    if dir.ends_with(".towpath/testnet") {
+        String::new()
+    } else {
+        format!(" --testnet-dir {}", dir.display())
+    }
 }
 
 /// Shows the network until it is interrupted.

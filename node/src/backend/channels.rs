@@ -12,7 +12,7 @@ use towpath_api::{
 };
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::hash::sha256;
-use towpath_ledger::{Amount, ChannelId};
+use towpath_ledger::{Amount, ChannelId, Time};
 use towpath_protocol::{Life, Reject};
 
 use super::wallet::funds_error;
@@ -73,6 +73,10 @@ fn word(key: Option<String>) -> Option<[u8; 32]> {
 }
 
 impl Node {
+    fn ledger_time(&self) -> Time {
+        self.chain.tip().header().time
+    }
+
     pub(super) fn channel_page(&self, query: &ChannelQuery) -> Result<ChannelPage, ApiError> {
         // A page may end with a channel that is forgotten by now: a whole id need not exist.
         let after = query.after.as_deref().map(|text| match text.parse::<ChannelId>() {
@@ -88,7 +92,7 @@ impl Node {
         };
         let found = self.board.page(after, limit + 1, wanted);
         let next = (found.len() > limit).then(|| found[limit - 1].id.to_string());
-        let channels = found.iter().take(limit).map(|view| view.to_api()).collect();
+        let channels = found.iter().take(limit).map(|view| view.to_api(self.ledger_time())).collect();
         Ok(ChannelPage { channels, totals: self.board.totals(), next })
     }
 
@@ -96,7 +100,7 @@ impl Node {
     pub(super) fn one_channel(&self, text: &str) -> Result<Channel, ApiError> {
         let view = self.find(text)?;
         let stored = stored_bytes(&**self.journal.store(), &view.id).map_err(|error| store_error(&error))?;
-        Ok(Channel { stored: Some(stored), ..view.to_api() })
+        Ok(Channel { stored: Some(stored), ..view.to_api(self.ledger_time()) })
     }
 
     pub(super) async fn open_channel(&self, request: OpenChannel) -> Result<Channel, ApiError> {
@@ -123,7 +127,8 @@ impl Node {
                 .clamp(params.dispute_window_ms_min, params.dispute_window_ms_max),
             reserve: request.reserve.map_or(Amount::ZERO, Into::into),
             coins,
-            deadline: self.chain.tip().header().time.plus_ms(FUNDING_MS),
+            deadline: self.ledger_time().plus_ms(FUNDING_MS),
+            expiry: request.expires_ms.map(Time),
         };
         let asked = self.workers.ask(&peer, |reply| Call::Open { request: open, reply });
         let opened =
@@ -134,7 +139,8 @@ impl Node {
             OpenWait::Accepted => true,
             OpenWait::Active => view.life != Life::Opening && (view.is_online || view.is_settled()),
         };
-        Ok(self.wait_for(opened.channel, left, is_there, "the funding").await?.to_api())
+        let view = self.wait_for(opened.channel, left, is_there, "the funding").await?;
+        Ok(view.to_api(self.ledger_time()))
     }
 
     /// Waits until the channel's view is as wanted.
@@ -274,7 +280,9 @@ impl Node {
         self.check_signing()?;
         let view = self.find(channel)?;
         let asked = self.workers.ask(&view.peer, |reply| match request.mode {
-            CloseMode::Cooperative => Call::Close { channel: view.id, reply },
+            CloseMode::Cooperative => {
+                Call::Close { channel: view.id, force_after_ms: request.force_after_ms, reply }
+            }
             CloseMode::Force => Call::ForceClose { channel: view.id, reply },
         });
         asked.await.map_err(busy)?.map_err(|error| call_error(&error))?;
@@ -284,7 +292,7 @@ impl Node {
             CloseWait::Settled => view.is_settled(),
         };
         let view = self.wait_for(view.id, within, is_there, "the close").await?;
-        Ok(Closed { tx: view.settlement.clone(), channel: view.to_api() })
+        Ok(Closed { tx: view.settlement.clone(), channel: view.to_api(self.ledger_time()) })
     }
 
     pub(super) async fn start_stream(&self, channel: &str, request: StartStream) -> Result<Stream, ApiError> {

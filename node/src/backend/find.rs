@@ -26,8 +26,7 @@ impl Node {
             Ok(id) => self.board.get(&id).into_iter().collect(),
             Err(error) => {
                 is_beginning(&error)?;
-                self.board
-                    .page(None, LISTED_MAX + 1, |view| id::matches_prefix(&view.id.to_string(), text))
+                self.board.page(None, LISTED_MAX + 1, |view| id::matches_prefix(&view.id.to_string(), text))
             }
         };
         only(Code::ChannelNotFound, text, found, |view| view.id.to_string())
@@ -116,12 +115,7 @@ fn beginning<T: ToString>(found: Vec<T>, text: &str) -> Vec<T> {
 }
 
 /// The only one of what was found.
-fn only<T>(
-    none: Code,
-    text: &str,
-    found: Vec<T>,
-    name: impl Fn(&T) -> String,
-) -> Result<T, ApiError> {
+fn only<T>(none: Code, text: &str, found: Vec<T>, name: impl Fn(&T) -> String) -> Result<T, ApiError> {
     let thing = match none {
         Code::PeerNotFound => "known node",
         Code::TransactionNotFound => "final transaction",
@@ -134,8 +128,11 @@ fn only<T>(
         (Some(one), None) => Ok(one),
         (None, _) => Err(ApiError::new(none, format!("no {thing} has an id that begins with {text}"))),
         (Some(first), Some(second)) => {
-            let mut names: Vec<String> =
-                [first, second].iter().chain(found.by_ref().take(LISTED_MAX - 2).collect::<Vec<_>>().iter()).map(name).collect();
+            let mut names: Vec<String> = [first, second]
+                .iter()
+                .chain(found.by_ref().take(LISTED_MAX - 2).collect::<Vec<_>>().iter())
+                .map(name)
+                .collect();
             if found.next().is_some() {
                 names.push("others".to_owned());
             }

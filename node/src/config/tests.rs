@@ -112,9 +112,7 @@ fn three(key: Key) -> [(&'static str, &'static str); 3] {
         ],
         Key::ApiHosts => [("['a']", "a"), ("['b']", "b"), ("['c']", "c")],
         Key::ApiPublic => [("[]", ""), ("['metrics']", "metrics"), ("['openapi']", "openapi")],
-        Key::RetentionEvents | Key::RetentionPayments => {
-            [("'1d'", "1d"), ("'2d'", "2d"), ("'all'", "all")]
-        }
+        Key::RetentionEvents | Key::RetentionPayments => [("'1d'", "1d"), ("'2d'", "2d"), ("'all'", "all")],
         Key::LogFormat => [("'json'", "json"), ("'text'", "text"), ("'json'", "json")],
         Key::LogLevel => [("'error'", "error"), ("'warn'", "warn"), ("'debug'", "debug")],
     }

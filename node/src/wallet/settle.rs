@@ -24,14 +24,8 @@ pub struct Place<'a> {
 impl Place<'_> {
     fn transaction(&self, inputs: Vec<(OutPoint, Witness)>, outputs: Vec<Output>) -> Transaction {
         let (inputs, witnesses) = inputs.into_iter().unzip();
-        let body = TxBody {
-            chain: self.chain,
-            inputs,
-            outputs,
-            not_before: None,
-            expiry: None,
-            payload: None,
-        };
+        let body =
+            TxBody { chain: self.chain, inputs, outputs, not_before: None, expiry: None, payload: None };
         Transaction { body, witnesses }
     }
 
@@ -193,7 +187,8 @@ pub fn finalize_all(place: &Place<'_>, closings: &[(OutPoint, &Closing)]) -> Opt
         let share = (u128::from(fee.units()) * together).div_ceil(apart);
         Amount(u64::try_from(share).unwrap_or(u64::MAX)).min(fee)
     };
-    let shared: Vec<_> = alone.iter().map(|&(outpoint, closing, fee)| (outpoint, closing, share(fee))).collect();
+    let shared: Vec<_> =
+        alone.iter().map(|&(outpoint, closing, fee)| (outpoint, closing, share(fee))).collect();
     let cheaper = finalized(place, &shared)?;
     // A fee that shrinks can bring an output back that had vanished, and with it bytes to pay for.
     if u128::from(place.fee_of(&cheaper).units()) <= sum(&shared) { Some(cheaper) } else { Some(whole) }
@@ -229,9 +224,8 @@ pub struct Answer {
 pub fn answer_fee(place: &Place<'_>, closing: &Closing) -> Amount {
     let state = unsigned(&closing.state);
     let proof = SignedState { state: closing.state.clone(), signature: state.a };
-    let outputs = [Party::A, Party::B].map(|party| {
-        place.output(closing.capacity, Lock::Wallet(closing.terms.payout(party).clone()))
-    });
+    let outputs = [Party::A, Party::B]
+        .map(|party| place.output(closing.capacity, Lock::Wallet(closing.terms.payout(party).clone())));
     let witness = Witness::Answer {
         state: Some(Box::new(state)),
         proof: Some(Box::new(proof)),
@@ -323,7 +317,9 @@ pub fn paid_out(was: &Lock, capacity: Amount, by: &Witness) -> Option<PaidOut> {
         (Lock::Closing(closing), Witness::Cooperative { state, fee }) => {
             (Closing { state: state.state.clone(), ..(**closing).clone() }, (Party::A, *fee))
         }
-        (Lock::Closing(closing), Witness::Finalize { fee, .. }) => ((**closing).clone(), (closing.author, *fee)),
+        (Lock::Closing(closing), Witness::Finalize { fee, .. }) => {
+            ((**closing).clone(), (closing.author, *fee))
+        }
         (Lock::Closing(closing), Witness::Answer { state, proof, fee, .. }) => {
             let mut settled = (**closing).clone();
             settled.penalized |= proof.is_some();

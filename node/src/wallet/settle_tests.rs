@@ -45,7 +45,12 @@ impl World {
     }
 
     /// Puts the funding of channel `number` on the ledger.
-    fn fund(&mut self, number: u8, capacity: u64, (payout_a, payout_b): (Payout, Payout)) -> (OutPoint, ChannelTerms) {
+    fn fund(
+        &mut self,
+        number: u8,
+        capacity: u64,
+        (payout_a, payout_b): (Payout, Payout),
+    ) -> (OutPoint, ChannelTerms) {
         let (key_a, key_b) = (key(number).public(), key(100 + number).public());
         let outpoint = OutPoint { tx: TxId(Digest([number; 32])), index: 0 };
         let terms = ChannelTerms {
@@ -145,7 +150,9 @@ const AFTER: Time = Time(START.0 + WINDOW_MS + 1);
 #[test]
 fn a_cooperative_close_is_taken_down_to_small_channels_and_one_sided_balances() {
     // 10,000 is far below what one side's share of the fee bound could pay alone.
-    for (a, b) in [(600_000, 400_000), (1_000_000, 0), (0, 1_000_000), (5_000, 5_000), (10_000, 0), (0, 10_000)] {
+    for (a, b) in
+        [(600_000, 400_000), (1_000_000, 0), (0, 1_000_000), (5_000, 5_000), (10_000, 0), (0, 10_000)]
+    {
         let mut world = World::new();
         let (funding, terms) = world.fund(1, a + b, (payout(11), payout(12)));
         let last = signed(1, &state(&terms, 9, (a, b), true), 8);
@@ -218,11 +225,18 @@ fn a_closing_that_cannot_be_paid_out_yet_spoils_nothing_for_others() {
     assert_eq!(finalize_all(&world.place(), &[]), None);
 }
 
-fn answered(world: &mut World, number: u8, at: OutPoint, closing: &Closing, shown: (Option<CoSigned>, Option<SignedState>)) -> Transaction {
+fn answered(
+    world: &mut World,
+    number: u8,
+    at: OutPoint,
+    closing: &Closing,
+    shown: (Option<CoSigned>, Option<SignedState>),
+) -> Transaction {
     let (state, proof) = shown;
     let fee = answer_fee(&world.place(), closing).min(closing.terms.close_fee_max);
     let settles = state.as_ref().map_or_else(|| closing.state.clone(), |state| state.state.clone());
-    let signs = CloseAnswer { closing: at, state: settles, penalized: closing.penalized || proof.is_some(), fee };
+    let signs =
+        CloseAnswer { closing: at, state: settles, penalized: closing.penalized || proof.is_some(), fee };
     let signature = key(100 + number).sign(&CHAIN, &signs);
     let with = Answer { state: state.map(Box::new), proof: proof.map(Box::new), fee, signature };
     answer(&world.place(), at, closing, &with).expect("it can be made")
@@ -269,7 +283,8 @@ fn an_author_supersedes_its_own_stale_close_and_the_deadline_stays() {
     let newer = signed(1, &state(&terms, 4, (800_000, 200_000), false), 4);
     let (at, closing) = close_alone(&mut world, 1, (funding, &terms), &stale);
     let amount = Amount(1_000_000 - closing.author_fees.units());
-    let transaction = supersede(&world.place(), at, (START, amount), &closing, &newer).expect("it can be made");
+    let transaction =
+        supersede(&world.place(), at, (START, amount), &closing, &newer).expect("it can be made");
     let later = Time(START.0 + 1_000);
     let changes = world.apply(&transaction, later);
     let Lock::Closing(replaced) = &changes.created[0].1.output.lock else { panic!("a closing") };

@@ -23,7 +23,9 @@ pub async fn pay(client: &Client, style: Style, args: Pay) -> Result<(), CliErro
         return answer(style, &client.pay(&args.channel, &request).await?, paid);
     }
     if args.memo.is_some() {
-        return Err(CliError::Usage("--memo is for a single payment; leave out --count or --memo".to_owned()));
+        return Err(CliError::Usage(
+            "--memo is for a single payment; leave out --count or --memo".to_owned(),
+        ));
     }
     let Pay { amount, count, in_flight, idempotency_key, timeout, .. } = args;
     let request = StartStream { amount, count, in_flight, idempotency_key };

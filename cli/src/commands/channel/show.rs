@@ -3,8 +3,9 @@
 use towpath_api::{Client, PageQuery};
 
 use super::view::one;
+use super::why::evidence;
 use crate::errors::CliError;
-use crate::output::{Style, amount, answer, table, time};
+use crate::output::{Style, amount, answer, facts, table, time};
 
 /// Prints a channel with its newest payments and the newest entries of its log.
 ///
@@ -19,6 +20,10 @@ pub async fn show(client: &Client, style: Style, id: &str) -> Result<(), CliErro
         serde_json::json!({ "channel": channel, "payments": payments.payments, "events": events.events });
     answer(style, &document, |_| {
         let mut text = one(&channel);
+        if let Some(close) = &channel.close {
+            text.push_str("\n\n");
+            text.push_str(&facts(&evidence(&channel, close)));
+        }
         if !payments.payments.is_empty() {
             let rows = payments.payments.iter().map(|payment| {
                 let number = payment.id.rsplit('/').next().unwrap_or_default().to_owned();

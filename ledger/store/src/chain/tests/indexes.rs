@@ -167,7 +167,9 @@ fn what_is_known_by_a_part_of_its_id_is_found_in_its_stretch_alone() {
     let block = chain.blocks_between(all, 1).expect("it reads")[0];
     assert_eq!(chain.blocks_between((&block.0, &block.0), 100).expect("it reads"), [block]);
 
-    let newest = sent.iter().find(|id| chain.transaction_place(id).expect("it reads").is_some_and(|place| place.height == 5));
+    let newest = sent
+        .iter()
+        .find(|id| chain.transaction_place(id).expect("it reads").is_some_and(|place| place.height == 5));
     let newest = newest.expect("the last one");
     let outputs = chain.outputs_between((&newest.0, &newest.0), 100).expect("it reads");
     assert!(!outputs.is_empty() && outputs.iter().all(|outpoint| outpoint.tx == *newest), "{outputs:?}");
