@@ -16,7 +16,7 @@ mod traffic;
 mod watch;
 
 pub use bench::{BenchPlan, BenchReport, BenchRun, Machine, Ways, run as bench};
-pub use channels::{Edge, open_all};
+pub use channels::{DISPUTE_WINDOW_MS, Edge, open_all};
 pub use crash::{CrashPlan, CrashReport, Kills, Recovery, run as crash};
 pub use error::TestnetError;
 pub use names::{NODES_MAX, names};

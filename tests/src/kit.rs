@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use towpath_api::{Channel, Client, ClientError, Stream, StreamState, Units};
-use towpath_testnet::{Edge, Network, Plan, open_all};
+use towpath_testnet::{DISPUTE_WINDOW_MS, Edge, Network, Plan, open_all};
 
 /// How long anything may take that a test waits for.
 pub const WAIT_MAX: Duration = Duration::from_secs(120);
@@ -52,7 +52,16 @@ impl Net {
     /// # Panics
     /// When a node refuses.
     pub async fn open(&self, amount: u64) -> Vec<Edge> {
-        open_all(self.network.state(), Units(amount)).await.expect("all channels open")
+        self.open_for(amount, DISPUTE_WINDOW_MS).await
+    }
+
+    /// The same with another dispute window.
+    ///
+    /// # Panics
+    /// When a node refuses.
+    pub async fn open_for(&self, amount: u64, dispute_window_ms: u64) -> Vec<Edge> {
+        let opened = open_all(self.network.state(), Units(amount), dispute_window_ms).await;
+        opened.expect("all channels open")
     }
 
     /// A client of a node.

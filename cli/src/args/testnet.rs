@@ -81,6 +81,9 @@ pub struct Up {
     /// What each side puts into each channel, in base units.
     #[arg(long, default_value = "100000000", value_name = "AMOUNT")]
     pub channel_amount: Units,
+    /// How long each channel can be disputed after one party closed it alone.
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub dispute_window: Span,
     /// Leave the network running in the background and return once its channels are open.
     #[arg(long)]
     pub detach: bool,

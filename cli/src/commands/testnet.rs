@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use towpath_api::Units;
 use towpath_testnet::{
-    Edge, Ended, Found, Network, NetworkState, Plan, Snapshot, TestnetError, Traffic, Watch, has_traffic,
-    is_running, open_all,
+    DISPUTE_WINDOW_MS, Edge, Ended, Found, Network, NetworkState, Plan, Snapshot, TestnetError, Traffic,
+    Watch, has_traffic, is_running, open_all,
 };
 
 use crate::args::{Common, Span, Testnet, TestnetTime, Up};
@@ -123,7 +123,7 @@ async fn show(network: &mut Network, style: Style, args: &Up) -> Result<(), CliE
         Vec::new()
     } else {
         note(style, "nodes serve; opening channels");
-        open_all(network.state(), args.channel_amount).await?
+        open_all(network.state(), args.channel_amount, args.dispute_window.ms()).await?
     };
     if args.traffic {
         network.start_traffic()?;
@@ -173,7 +173,7 @@ async fn traffic(dir: &Path, style: Style, (detach, stop): (bool, bool)) -> Resu
     if !network.state().nodes.iter().any(is_running) {
         return Err(CliError::Failed("the network is down; `towpath testnet up` continues it".to_owned()));
     }
-    let edges = open_all(network.state(), CHANNEL_AMOUNT).await?;
+    let edges = open_all(network.state(), CHANNEL_AMOUNT, DISPUTE_WINDOW_MS).await?;
     if detach {
         network.start_traffic()?;
         let document = serde_json::json!({ "traffic": network.state().traffic, "channels": edges.len() });

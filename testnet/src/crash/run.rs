@@ -69,7 +69,7 @@ async fn stress(
     total: u64,
     progress: &mut impl FnMut(u32, &Kills),
 ) -> Result<CrashReport, TestnetError> {
-    let edges = open_all(network.state(), Units(CHANNEL_AMOUNT)).await?;
+    let edges = open_all(network.state(), Units(CHANNEL_AMOUNT), DISPUTE_WINDOW_MS).await?;
     let book = Arc::new(Book::default());
     let payers = Payers::start(network.state(), &edges, &book, plan.seed)?;
     let mut report = CrashReport::default();

@@ -50,8 +50,13 @@ pub async fn close(client: &Client, style: Style, args: Close) -> Result<(), Cli
             Ok(closed) => begun_channels.push(closed.channel),
             Err(error) if wanted.len() == 1 => return Err(error.into()),
             Err(error) => {
-                note(style, &format!("{} is not closed: {error}", short(id)));
-                refused = Some((id.clone(), error));
+                let error = CliError::from(error);
+                let document = serde_json::json!({
+                    "channel": id,
+                    "error": { "code": error.code(), "message": error.to_string() },
+                });
+                element(style, &document, |_| format!("{}  is not closed: {error}", short(id)))?;
+                refused = Some(error);
             }
         }
     }
@@ -62,11 +67,8 @@ pub async fn close(client: &Client, style: Style, args: Close) -> Result<(), Cli
     } else {
         Watch::new(client, style, begun_channels).run(args.timeout).await?;
     }
-    match refused {
-        // The last of them stands for all: each was told of above, or stands in the documents.
-        Some((_, error)) => Err(error.into()),
-        None => Ok(()),
-    }
+    // Each was told of above; the last of them says how the command as a whole ended.
+    refused.map_or(Ok(()), Err)
 }
 
 /// The ids of the channels that are meant, each once.

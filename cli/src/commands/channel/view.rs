@@ -35,10 +35,11 @@ pub fn one(channel: &View) -> String {
     if let Some(funding) = &channel.funding {
         lines.push(("funding", funding.clone()));
     }
-    if let Some(deadline) = channel.deadline_ms {
+    // What follows is part of why it is closed, where that is known.
+    if let (Some(deadline), None) = (channel.deadline_ms, &channel.close) {
         lines.push(("deadline", time(deadline)));
     }
-    if let Some(settlement) = &channel.settlement {
+    if let (Some(settlement), None) = (&channel.settlement, &channel.close) {
         lines.push(("settlement", settlement.clone()));
     }
     facts(&lines)
