@@ -20,6 +20,7 @@ use towpath_api::{
     OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
     StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
+use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;
 use towpath_store::StoreError;
 

@@ -134,7 +134,7 @@ impl Held {
         if std::mem::take(&mut self.close_changed)
             && let Some(record) = &self.close
         {
-            batch.put(Column::Channels, row_key(&id, CLOSE_ROW), record.encode());
+            batch.put(Column::Channels, row_key(&id, CLOSE_ROW), record.to_bytes());
         }
     }
 

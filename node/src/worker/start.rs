@@ -13,6 +13,7 @@ use super::open::find;
 use super::pay::Idempotency;
 use super::run::{Parts, Start, Worker};
 use super::{Input, Workers};
+use crate::clock;
 
 /// Why the workers cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -134,7 +134,7 @@ impl CloseRecord {
         }
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         codec::encode(self)
     }
 

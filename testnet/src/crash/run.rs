@@ -13,7 +13,7 @@ use super::book::{Book, Outcome};
 use super::closing;
 use super::payers::Payers;
 use super::report::{CrashReport, Kills, Recovery};
-use crate::channels::{Edge, open_all};
+use crate::channels::{DISPUTE_WINDOW_MS, Edge, open_all};
 use crate::error::TestnetError;
 use crate::network::Network;
 use crate::setup::Plan;
