@@ -19,8 +19,8 @@ pub fn client(common: &Common) -> Result<Client, CliError> {
     match &common.node {
         Some(url) if url.starts_with("http://") => Ok(Client::new(url, &token(common)?)?),
         Some(name) => node_client(NetworkState::load(&common.testnet_dir)?.node(name)?),
-        None => match &common.data_dir {
-            Some(dir) => Ok(Client::new(&api_url(dir), &Token::read(&dir.join(TOKEN_FILE))?)?),
+        None => match common.data_dir() {
+            Some(dir) => Ok(Client::new(&api_url(&dir), &Token::read(&dir.join(TOKEN_FILE))?)?),
             None => match NetworkState::load(&common.testnet_dir) {
                 Ok(network) => node_client(network.nodes.first().ok_or(CliError::WhichNode)?),
                 Err(_) => Err(CliError::WhichNode),
@@ -56,7 +56,7 @@ pub fn p2p_address(common: &Common, text: &str) -> Option<String> {
 }
 
 fn token(common: &Common) -> Result<Token, CliError> {
-    if let Some(dir) = &common.data_dir {
+    if let Some(dir) = common.data_dir() {
         return Ok(Token::read(&dir.join(TOKEN_FILE))?);
     }
     let text = std::env::var("TOWPATH_TOKEN").map_err(|_| CliError::NoToken)?;

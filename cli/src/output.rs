@@ -28,6 +28,18 @@ impl Style {
             Self::People
         }
     }
+
+    /// The same when the command line could not be understood: by its words alone.
+    #[must_use]
+    pub fn wanted(mut arguments: impl Iterator<Item = String>) -> Self {
+        let word = arguments.find(|word| word == "--json" || word == "--table");
+        match word.as_deref() {
+            Some("--json") => Self::Json,
+            Some(_) => Self::People,
+            None if std::io::stdout().is_terminal() => Self::People,
+            None => Self::Json,
+        }
+    }
 }
 
 /// Prints an answer: `value` for programs, what `people` makes of it for people.
@@ -102,14 +114,23 @@ impl Live {
     }
 }
 
-/// Prints an error, as a document where answers are documents.
+/// Prints an error and what to do about it, as a document where answers are documents.
 pub fn error(style: Style, error: &CliError) {
+    let hint = error.hint();
     match style {
-        Style::People => eprintln!("error: {error}"),
+        Style::People => {
+            eprintln!("error: {error}");
+            if let Some(hint) = hint {
+                eprintln!("  next: {hint}");
+            }
+        }
         Style::Json => {
-            let document = serde_json::json!({
-                "error": { "code": error.code(), "message": error.to_string(), "exit": error.exit() as u8 }
-            });
+            let document = serde_json::json!({ "error": {
+                "code": error.code(),
+                "message": error.to_string(),
+                "hint": hint,
+                "exit": error.exit() as u8,
+            } });
             eprintln!("{document}");
         }
     }

@@ -247,6 +247,41 @@ pub fn matches_prefix(full: &str, prefix: &str) -> bool {
     !data.is_empty() && one_case && begins
 }
 
+/// The lowest and the highest bytes of an id of this kind whose text can begin with `prefix`: where to look for it in a
+/// sorted index. What is found there is compared by [`matches_prefix`], which sees the checksum, too.
+///
+/// # Errors
+/// [`IdError`] if `prefix` is the beginning of no id of this kind.
+pub fn prefix_range(expected: Kind, prefix: &str) -> Result<(Vec<u8>, Vec<u8>), IdError> {
+    let prefix = prefix.trim_end_matches(ELLIPSIS);
+    match Kind::of(prefix) {
+        Some(found) if found != expected => return Err(IdError::WrongKind { expected, found }),
+        None => return Err(IdError::NotAnId { expected }),
+        Some(_) => {}
+    }
+    let data = prefix.split_once('1').map_or("", |(_, data)| data);
+    let length = match expected {
+        Kind::Output => 36,
+        Kind::Node | Kind::Channel | Kind::Transaction | Kind::Block | Kind::Asset | Kind::Chain => 32,
+        // Addresses have no fixed length, and are never guessed from a part: money goes there.
+        Kind::Address => return Err(IdError::Checksum { expected }),
+    };
+    let (mut low, mut high) = (vec![0_u8; length], vec![0xff_u8; length]);
+    for (place, character) in data.chars().enumerate() {
+        let value = bech32::Fe32::from_char(character)
+            .map_err(|_| IdError::BadCharacter { expected, character })?
+            .to_u8();
+        for bit in 0..5 {
+            let at = place * 5 + bit;
+            // What follows the bytes is padding and checksum.
+            let (Some(low), Some(high)) = (low.get_mut(at / 8), high.get_mut(at / 8)) else { break };
+            let mask = 0x80 >> (at % 8);
+            if value & (0x10 >> bit) == 0 { *high &= !mask } else { *low |= mask }
+        }
+    }
+    Ok((low, high))
+}
+
 /// The kind, eight characters and an ellipsis: enough for a table, and good as a prefix.
 #[must_use]
 pub fn shorten(full: &str) -> String {

@@ -135,3 +135,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_range_of_a_prefix_holds_exactly_the_ids_that_begin_with_it() {
+    let ids: Vec<[u8; 32]> =
+        (0..=255_u8).map(|seed| crate::hash::sha256(&[seed]).0).chain([[0; 32], [0xff; 32]]).collect();
+    for id in &ids {
+        let full = encode(Kind::Transaction, id);
+        for length in "tx1".len()..=full.len() {
+            let prefix = &full[..length];
+            let (low, high) = prefix_range(Kind::Transaction, prefix).expect("a beginning of an id");
+            for other in &ids {
+                let inside = low.as_slice() <= other.as_slice() && other.as_slice() <= high.as_slice();
+                let begins = encode(Kind::Transaction, other).starts_with(prefix);
+                assert!(inside || !begins, "{prefix} misses an id");
+                // Past the bytes the checksum decides, which only the text shows.
+                assert!(begins || !inside || length > "tx1".len() + 51, "{prefix} holds another id");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_begins_no_id_of_the_kind_has_no_range() {
+    let range = |text| prefix_range(Kind::Transaction, text);
+    assert!(matches!(range("chan1qq"), Err(IdError::WrongKind { .. })));
+    assert!(matches!(range("hello"), Err(IdError::NotAnId { .. })));
+    assert!(matches!(range("tx1qqb"), Err(IdError::BadCharacter { character: 'b', .. })));
+    assert!(matches!(prefix_range(Kind::Address, "addr1qq"), Err(IdError::Checksum { .. })));
+    assert_eq!(range("tx1qq…").ok(), range("TX1QQ").ok());
+}

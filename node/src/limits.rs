@@ -49,5 +49,18 @@ pub const WALLET_INPUTS: usize = 64;
 /// Addresses that a wallet hands out.
 pub const ADDRESSES: u32 = 10_000;
 
+/// Blocks after which a closing transaction that the ledger does not show is handed in again: one can be lost in a full
+/// inbox, a full pool or by gossip, and money waits for it.
+pub const CLOSE_AGAIN_BLOCKS: u32 = 3;
+
+/// Blocks past a deadline that the party which did not close leaves to the author for paying out.
+pub const CLOSE_OTHER_WAITS_BLOCKS: u32 = 2;
+
+/// Closings that are paid out by one transaction: at some 400 bytes each far below the ledger's bound on transactions.
+pub const FINALIZE_BATCH: usize = 64;
+
+/// How long the peer of a channel whose term is over has to close together, in milliseconds.
+pub const FORCE_AFTER_EXPIRY_MS: u64 = 30_000;
+
 /// How long a node waits for its parts to end when it is asked to.
 pub const SHUTDOWN: Duration = Duration::from_secs(10);

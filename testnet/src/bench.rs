@@ -179,6 +179,7 @@ impl Pair {
             peer_amount: Some(Units(CHANNEL_AMOUNT)),
             dispute_window_ms: None,
             reserve: None,
+            expires_ms: None,
             wait: OpenWait::Active,
             timeout_ms: Some(60_000),
             idempotency_key: None,

@@ -16,11 +16,11 @@ mod traffic;
 mod watch;
 
 pub use bench::{BenchPlan, BenchReport, BenchRun, Machine, Ways, run as bench};
-pub use channels::{Edge, open_all};
+pub use channels::{DISPUTE_WINDOW_MS, Edge, open_all};
 pub use crash::{CrashPlan, CrashReport, Kills, Recovery, run as crash};
 pub use error::TestnetError;
 pub use names::{NODES_MAX, names};
-pub use network::{Found, Network, client, is_running};
+pub use network::{Found, Network, client, has_traffic, is_running};
 pub use process::Ended;
 pub use setup::{Plan, set_up};
 pub use state::{NetworkState, NodeState, ProcessId, STATE_FILE};

@@ -15,6 +15,9 @@ use crate::state::{NetworkState, NodeState, STATE_FILE};
 /// How long a node may take until it serves.
 const READY_MAX: Duration = Duration::from_secs(60);
 
+/// What the process that makes payments in the background prints; in the network's folder.
+const TRAFFIC_LOG: &str = "traffic.log";
+
 /// How often a node that starts is asked whether it serves.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
@@ -188,12 +191,40 @@ impl Network {
         self.ready(name).await
     }
 
-    /// Stops all nodes, also those that someone else restarted in the meantime.
+    /// Makes payments on all channels from a process in the background. One that does so already goes on.
+    ///
+    /// # Errors
+    /// When the process cannot be started, or the state file cannot be written.
+    pub fn start_traffic(&mut self) -> Result<(), TestnetError> {
+        if self.state.traffic.is_some_and(process::is_running) {
+            return Ok(());
+        }
+        let (child, id) = process::start_traffic(&self.program, &self.dir, &self.dir.join(TRAFFIC_LOG))?;
+        self.state.traffic = Some(id);
+        self.children.insert(TRAFFIC_LOG.to_owned(), child);
+        self.state.save(&self.dir)
+    }
+
+    /// Ends the payments in the background; whether there were any.
+    ///
+    /// # Errors
+    /// When the state file cannot be written.
+    pub async fn stop_traffic(&mut self) -> Result<bool, TestnetError> {
+        let running = self.state.traffic.take().filter(|id| process::is_running(*id));
+        process::stop(running.as_slice()).await;
+        self.reap(TRAFFIC_LOG);
+        self.state.save(&self.dir)?;
+        Ok(running.is_some())
+    }
+
+    /// Stops all nodes, also those that someone else restarted in the meantime, and payments in the background.
     ///
     /// # Errors
     /// When the state file cannot be read or written.
     pub async fn down(&mut self) -> Result<Ended, TestnetError> {
         self.state = NetworkState::load(&self.dir)?;
+        // Nobody pays through nodes that are ending.
+        self.stop_traffic().await?;
         let running: Vec<_> = self
             .state
             .nodes
@@ -213,7 +244,8 @@ impl Network {
 
     /// Kills all nodes at once: for one who cannot wait, such as a test that failed.
     pub fn abandon(&mut self) {
-        self.state.nodes.iter().filter_map(|node| node.process).for_each(process::kill);
+        let nodes = self.state.nodes.iter().filter_map(|node| node.process);
+        self.state.traffic.into_iter().chain(nodes).for_each(process::kill);
         let names: Vec<String> = self.children.keys().cloned().collect();
         names.iter().for_each(|name| self.reap(name));
     }
@@ -249,6 +281,12 @@ impl Network {
 #[must_use]
 pub fn is_running(node: &NodeState) -> bool {
     node.process.is_some_and(process::is_running)
+}
+
+/// Whether payments are made in the background.
+#[must_use]
+pub fn has_traffic(network: &NetworkState) -> bool {
+    network.traffic.is_some_and(process::is_running)
 }
 
 /// A client of a node.

@@ -26,19 +26,28 @@ const TAIL_BYTES: usize = 2_000;
 /// # Errors
 /// When the log cannot be opened or the program cannot be started.
 pub fn start(program: &Path, node: &NodeState) -> Result<(Child, ProcessId), TestnetError> {
-    let io = |source| TestnetError::Io { path: node.log.clone(), source };
-    let log = File::options().create(true).append(true).open(&node.log).map_err(io)?;
-    let child = Command::new(program)
-        .arg("node")
-        .arg("--config")
-        .arg(&node.config)
+    spawn(Command::new(program).arg("node").arg("--config").arg(&node.config), &node.log)
+}
+
+/// Starts a process that makes payments on the network in `dir` until it is stopped; its output goes to `log`.
+///
+/// # Errors
+/// When the log cannot be opened or the program cannot be started.
+pub fn start_traffic(program: &Path, dir: &Path, log: &Path) -> Result<(Child, ProcessId), TestnetError> {
+    spawn(Command::new(program).arg("--testnet-dir").arg(dir).args(["testnet", "traffic"]), log)
+}
+
+fn spawn(command: &mut Command, log: &Path) -> Result<(Child, ProcessId), TestnetError> {
+    let io = |source| TestnetError::Io { path: log.to_owned(), source };
+    let file = File::options().create(true).append(true).open(log).map_err(io)?;
+    let child = command
         .stdin(Stdio::null())
-        .stdout(log.try_clone().map_err(io)?)
-        .stderr(log)
+        .stdout(file.try_clone().map_err(io)?)
+        .stderr(file)
         // A group of its own: Ctrl-C at the terminal reaches the network's owner alone, who then stops its nodes.
         .process_group(0)
         .spawn()
-        .map_err(|source| TestnetError::Io { path: program.to_owned(), source })?;
+        .map_err(|source| TestnetError::Io { path: command.get_program().into(), source })?;
     let pid = i32::try_from(child.id()).expect("process numbers fit");
     let start_ticks = start_ticks(pid).unwrap_or(0);
     Ok((child, ProcessId { pid, start_ticks }))

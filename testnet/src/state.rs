@@ -26,6 +26,9 @@ pub struct NetworkState {
     pub topology: Topology,
     /// The nodes, in the order of their names.
     pub nodes: Vec<NodeState>,
+    /// The process that makes payments in the background, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<ProcessId>,
 }
 
 /// One node of it.
@@ -66,7 +69,7 @@ impl NetworkState {
     /// A network of these nodes.
     #[must_use]
     pub const fn new(chain: String, genesis: PathBuf, topology: Topology, nodes: Vec<NodeState>) -> Self {
-        Self { version: VERSION, chain, genesis, topology, nodes }
+        Self { version: VERSION, chain, genesis, topology, nodes, traffic: None }
     }
 
     /// Reads the network of a folder.

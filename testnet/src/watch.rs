@@ -7,7 +7,7 @@ use serde::Serialize;
 use towpath_api::{ChannelQuery, ChannelState, Client, ClientError, Units};
 
 use crate::error::TestnetError;
-use crate::network::{client, is_running};
+use crate::network::{client, has_traffic, is_running};
 use crate::state::{NetworkState, NodeState};
 
 /// The network at one moment.
@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub channels: Vec<ChannelView>,
     /// Payments of all nodes since the last snapshot, a second.
     pub payments_per_second: u64,
+    /// Whether payments are made in the background.
+    pub traffic: bool,
 }
 
 /// One node.
@@ -91,7 +93,7 @@ impl Watch {
             nodes.push(NodeView { name: node.name.clone(), pid, said });
         }
         let payments_per_second = self.rate(&nodes);
-        Ok(Snapshot { nodes, channels, payments_per_second })
+        Ok(Snapshot { nodes, channels, payments_per_second, traffic: has_traffic(network) })
     }
 
     /// Payments a second since the last time, from counters that begin at zero when a node restarts.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use towpath_api::{Channel, Client, ClientError, Stream, StreamState, Units};
-use towpath_testnet::{Edge, Network, Plan, open_all};
+use towpath_testnet::{DISPUTE_WINDOW_MS, Edge, Network, Plan, open_all};
 
 /// How long anything may take that a test waits for.
 pub const WAIT_MAX: Duration = Duration::from_secs(120);
@@ -52,7 +52,16 @@ impl Net {
     /// # Panics
     /// When a node refuses.
     pub async fn open(&self, amount: u64) -> Vec<Edge> {
-        open_all(self.network.state(), Units(amount)).await.expect("all channels open")
+        self.open_for(amount, DISPUTE_WINDOW_MS).await
+    }
+
+    /// The same with another dispute window.
+    ///
+    /// # Panics
+    /// When a node refuses.
+    pub async fn open_for(&self, amount: u64, dispute_window_ms: u64) -> Vec<Edge> {
+        let opened = open_all(self.network.state(), Units(amount), dispute_window_ms).await;
+        opened.expect("all channels open")
     }
 
     /// A client of a node.
@@ -133,7 +142,7 @@ pub async fn quiet(first: &Client, second: &Client, channel: &str) -> (Channel, 
     .await
 }
 
-/// What an error document says: its exit code and its message.
+/// What an error document says: its exit code, and its code, message and hint in one text.
 ///
 /// # Panics
 /// When the program printed none.
@@ -145,6 +154,8 @@ pub fn refusal(output: &Output) -> (i32, String) {
         panic!("no error document in {text}; stdout: {}", String::from_utf8_lossy(&output.stdout))
     });
     let document: serde_json::Value = serde_json::from_str(line).expect("an error document");
-    let message = document["error"]["message"].as_str().expect("a message").to_owned();
-    (output.status.code().expect("an exit code"), message)
+    let part = |name: &str| document["error"][name].as_str().unwrap_or_default().to_owned();
+    let exit = output.status.code().expect("an exit code");
+    assert_eq!(document["error"]["exit"], exit, "the document names the exit code");
+    (exit, format!("{}: {}; {}", part("code"), part("message"), part("hint")))
 }

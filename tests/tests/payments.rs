@@ -26,7 +26,12 @@ async fn ten_thousand_payments_each_way_and_a_close_to_the_unit() {
     assert_eq!((a.payments_sent, a.payments_received), (10_000, 10_000));
 
     let before = (alice.wallet().await.expect("a wallet"), bob.wallet().await.expect("a wallet"));
-    let request = CloseChannel { mode: CloseMode::Cooperative, wait: CloseWait::Settled, timeout_ms: None };
+    let request = CloseChannel {
+        mode: CloseMode::Cooperative,
+        force_after_ms: None,
+        wait: CloseWait::Settled,
+        timeout_ms: None,
+    };
     let closed = alice.close_channel(&edge.channel, &request).await.expect("closed");
     assert_eq!(
         (closed.channel.state, closed.channel.outcome),
@@ -97,7 +102,12 @@ async fn a_channel_closed_by_one_side_alone_pays_both() {
         timeout_ms: None,
     };
     alice.pay(&edge.channel, &pay).await.expect("paid");
-    let request = CloseChannel { mode: CloseMode::Force, wait: CloseWait::Sent, timeout_ms: None };
+    let request = CloseChannel {
+        mode: CloseMode::Force,
+        force_after_ms: None,
+        wait: CloseWait::Sent,
+        timeout_ms: None,
+    };
     alice.close_channel(&edge.channel, &request).await.expect("closing");
     for client in [&alice, &bob] {
         until("it is paid out", async || {

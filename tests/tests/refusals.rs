@@ -37,9 +37,8 @@ async fn each_refusal_has_its_exit_code() {
     assert!(message.contains("is the node running"), "{message}");
 
     let config = dir.join("alice/config.toml");
-    let second = run(Command::new(program())
-        .args(["node", "--set", "api.listen=127.0.0.1:0", "--config"])
-        .arg(&config));
+    let second =
+        run(Command::new(program()).args(["node", "--api-listen", "127.0.0.1:0", "--config"]).arg(&config));
     let (code, message) = refusal(&second);
     assert_eq!(code, 8, "two processes on one data folder: {message}");
 

@@ -13,7 +13,12 @@ async fn c12_a_day_of_a_window_passes_at_once_and_the_silent_peer_keeps_its_shar
     let edge = edges.iter().find(|edge| edge.opener == "carol").expect("carol has a channel with dave");
     let carol = net.client("carol");
     net.network.kill("dave").await.expect("killed");
-    let request = CloseChannel { mode: CloseMode::Force, wait: CloseWait::Sent, timeout_ms: None };
+    let request = CloseChannel {
+        mode: CloseMode::Force,
+        force_after_ms: None,
+        wait: CloseWait::Sent,
+        timeout_ms: None,
+    };
     carol.close_channel(&edge.channel, &request).await.expect("closing");
     until("the ledger shows the closing", async || {
         let channel = carol.channel(&edge.channel).await.ok()?;

@@ -23,8 +23,11 @@ const PASSPHRASE_CHARS_MIN: usize = 8;
 /// # Errors
 /// [`CliError::Local`] when there are keys already, or a file cannot be made.
 pub fn init(common: &Common, args: Init) -> Result<(), CliError> {
-    let dir =
-        common.data_dir.clone().ok_or_else(|| CliError::Usage("say where: --data-dir DIR".to_owned()))?;
+    let dir = common.data_dir().ok_or_else(|| {
+        CliError::Usage(
+            "where? Give --data-dir with a new folder for the node, such as ~/.towpath".to_owned(),
+        )
+    })?;
     let text = std::fs::read_to_string(&args.genesis).map_err(|error| failed(&args.genesis, error))?;
     let genesis = Genesis::parse(&text).map_err(|error| failed(&args.genesis, error))?;
     let passphrase = match &args.passphrase_file {

@@ -4,12 +4,13 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use towpath_api::Units;
 use towpath_testnet::{
-    Edge, Ended, Found, Network, NetworkState, Plan, Snapshot, TestnetError, Traffic, Watch, is_running,
-    open_all,
+    DISPUTE_WINDOW_MS, Edge, Ended, Found, Network, NetworkState, Plan, Snapshot, TestnetError, Traffic,
+    Watch, has_traffic, is_running, open_all,
 };
 
-use crate::args::{Common, Testnet, TestnetTime, TestnetUp};
+use crate::args::{Common, Span, Testnet, TestnetTime, Up};
 use crate::commands::crash;
 use crate::errors::CliError;
 use crate::output::{Live, Style, amount, answer, grouped, note, short, table, time};
@@ -19,6 +20,9 @@ const REDRAW_EVERY: Duration = Duration::from_millis(500);
 
 /// How often a line is written where nothing can be drawn anew.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// What each side puts into a channel that `traffic` finds missing: the default of `up`.
+const CHANNEL_AMOUNT: Units = Units(100_000_000);
 
 /// Runs one of the local network's commands.
 ///
@@ -34,6 +38,7 @@ pub async fn testnet(common: &Common, command: Testnet) -> Result<(), CliError> 
             let mut watch = Watch::default();
             answer(style, &watch.look(&network).await?, picture)
         }
+        Testnet::Traffic { detach, stop } => traffic(dir, style, (detach, stop)).await,
         Testnet::Down => {
             let mut network = Network::open(dir, program()?)?;
             let before = network.state().nodes.iter().filter(|node| is_running(node)).count();
@@ -68,10 +73,7 @@ pub async fn testnet(common: &Common, command: Testnet) -> Result<(), CliError> 
 
 async fn travel(style: Style, dir: &Path, command: Option<TestnetTime>) -> Result<(), CliError> {
     let network = NetworkState::load(dir)?;
-    let by = match command {
-        Some(TestnetTime::Advance { by }) => by,
-        None => Duration::ZERO,
-    };
+    let by = command.map_or(Duration::ZERO, |TestnetTime::Advance { by }| Span::duration(by));
     let journey = towpath_testnet::advance(&network, by).await?;
     answer(style, &journey, |journey| {
         let at = time(journey.to_ms);
@@ -90,7 +92,7 @@ pub fn program() -> Result<PathBuf, CliError> {
     std::env::current_exe().map_err(|error| CliError::Failed(format!("cannot find this program: {error}")))
 }
 
-async fn up(dir: &Path, style: Style, args: TestnetUp) -> Result<(), CliError> {
+async fn up(dir: &Path, style: Style, args: Up) -> Result<(), CliError> {
     let dir = args.dir.clone().unwrap_or_else(|| dir.to_owned());
     let plan = Plan::of(usize::from(args.nodes), args.topology);
     let (mut network, found) = Network::prepare(&dir, program()?, &plan)?;
@@ -115,16 +117,25 @@ async fn up(dir: &Path, style: Style, args: TestnetUp) -> Result<(), CliError> {
 }
 
 /// Everything from the start of the nodes to the wish to stop; interrupting it leaves nothing half done.
-async fn show(network: &mut Network, style: Style, args: &TestnetUp) -> Result<(), CliError> {
+async fn show(network: &mut Network, style: Style, args: &Up) -> Result<(), CliError> {
     network.up().await?;
     let edges = if args.no_traffic {
         Vec::new()
     } else {
         note(style, "nodes serve; opening channels");
-        open_all(network.state(), args.channel_amount).await?
+        open_all(network.state(), args.channel_amount, args.dispute_window.ms()).await?
     };
+    if args.traffic {
+        network.start_traffic()?;
+    }
     let document = serde_json::json!({ "network": network.state(), "channels": edges });
-    answer(style, &document, |_| banner(network.dir(), network.state(), &edges))?;
+    answer(style, &document, |_| {
+        let mut text = banner(network.dir(), network.state(), &edges);
+        if args.detach {
+            text.push_str(&background(network));
+        }
+        text
+    })?;
     if args.detach {
         return Ok(());
     }
@@ -132,6 +143,65 @@ async fn show(network: &mut Network, style: Style, args: &TestnetUp) -> Result<(
     let watched = watch(network.dir(), style).await;
     traffic.stop().await;
     watched
+}
+
+/// What goes on when this program has ended, and how to change it.
+fn background(network: &Network) -> String {
+    let command = at(network.dir());
+    if has_traffic(network.state()) {
+        return format!(
+            "\n The network runs in the background and makes payments; `towpath{command} testnet traffic --stop` ends them.\n"
+        );
+    }
+    format!(
+        "\n The network runs in the background and makes no payments. To have some:\n   \
+         towpath{command} testnet traffic            until Ctrl-C\n   \
+         towpath{command} testnet traffic --detach   in the background, until --stop or `testnet down`\n"
+    )
+}
+
+/// Makes payments on the network that runs: here until Ctrl-C, or in a process of its own.
+async fn traffic(dir: &Path, style: Style, (detach, stop): (bool, bool)) -> Result<(), CliError> {
+    let mut network = Network::open(dir, program()?)?;
+    if stop {
+        let were = network.stop_traffic().await?;
+        return answer(style, &serde_json::json!({ "stopped": were }), |_| {
+            if were { "no more payments are made" } else { "no payments were made in the background" }
+                .to_owned()
+        });
+    }
+    if !network.state().nodes.iter().any(is_running) {
+        return Err(CliError::Failed("the network is down; `towpath testnet up` continues it".to_owned()));
+    }
+    let edges = open_all(network.state(), CHANNEL_AMOUNT, DISPUTE_WINDOW_MS).await?;
+    if detach {
+        network.start_traffic()?;
+        let document = serde_json::json!({ "traffic": network.state().traffic, "channels": edges.len() });
+        return answer(style, &document, |_| {
+            let command = at(network.dir());
+            format!(
+                "payments are made on {} channels in the background; `towpath{command} testnet traffic --stop` ends them",
+                edges.len()
+            )
+        });
+    }
+    note(style, &format!("payments are made on {} channels until Ctrl-C", edges.len()));
+    let traffic = Traffic::start(network.state(), &edges)?;
+    let watched = tokio::select! {
+        watched = watch(network.dir(), style) => watched,
+        () = stop_signal() => Ok(()),
+    };
+    traffic.stop().await;
+    watched
+}
+
+/// How the network in `dir` is named on a command line: not at all where it is looked for anyway.
+fn at(dir: &Path) -> String {
+    if dir.ends_with(".towpath/testnet") {
+        String::new()
+    } else {
+        format!(" --testnet-dir {}", dir.display())
+    }
 }
 
 /// Shows the network until it is interrupted.
@@ -193,11 +263,7 @@ fn banner(dir: &Path, network: &NetworkState, edges: &[Edge]) -> String {
         table(&["node", "id", "api", ">process", "data folder"], rows.collect()),
         network.chain,
     );
-    let at = if dir.ends_with(".towpath/testnet") {
-        String::new()
-    } else {
-        format!(" --testnet-dir {}", dir.display())
-    };
+    let at = at(dir);
     text.push_str(&format!(
         "   towpath{at} --node {first} info\n   towpath{at} --node {first} channel list\n"
     ));
@@ -246,7 +312,8 @@ fn picture(snapshot: &Snapshot) -> String {
     });
     let channels =
         table(&["channel", "between", "state", ">first has", ">second has", ">payments"], channels.collect());
-    format!("{nodes}\n\n{channels}\n\n {} payments/s", grouped(snapshot.payments_per_second))
+    let traffic = if snapshot.traffic { ", made in the background" } else { "" };
+    format!("{nodes}\n\n{channels}\n\n {} payments/s{traffic}", grouped(snapshot.payments_per_second))
 }
 
 fn one_line(snapshot: &Snapshot) -> String {

@@ -18,7 +18,7 @@ mod wallet;
 mod tests;
 
 pub use apply::{BlockContext, Changes, Signatures, apply_transaction, signatures};
-pub use channel::{ChannelFault, StateFault, TermsFault, check_state, check_terms};
+pub use channel::{Account, ChannelFault, StateFault, TermsFault, check_state, check_terms};
 pub use error::{PayloadFault, TxError, WalletFault};
 pub use form::{Form, check_form};
 pub use lane::{Evidence, Lane, Penalty};

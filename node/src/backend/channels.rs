@@ -12,8 +12,7 @@ use towpath_api::{
 };
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::hash::sha256;
-use towpath_crypto::id::{self, Kind};
-use towpath_ledger::{Amount, ChannelId};
+use towpath_ledger::{Amount, ChannelId, Time};
 use towpath_protocol::{Life, Reject};
 
 use super::wallet::funds_error;
@@ -69,42 +68,23 @@ fn limit_of(limit: Option<u32>) -> usize {
     usize::try_from(limit.unwrap_or(100).clamp(1, PAGE_MAX)).unwrap_or(usize::MAX)
 }
 
-fn node_id(text: &str) -> Result<PublicKey, ApiError> {
-    id::decode_array(Kind::Node, text)
-        .map(PublicKey)
-        .map_err(|error| ApiError::new(Code::InvalidId, error.to_string()))
-}
-
 fn word(key: Option<String>) -> Option<[u8; 32]> {
     key.map(|word| sha256(word.as_bytes()).0)
 }
 
 impl Node {
-    /// The channel with this id, or the only one whose id starts so.
-    pub(super) fn find(&self, text: &str) -> Result<Arc<ChannelView>, ApiError> {
-        if let Ok(id) = text.parse::<ChannelId>() {
-            let found = self.board.get(&id);
-            return found.ok_or_else(|| ApiError::new(Code::ChannelNotFound, format!("no channel {text}")));
-        }
-        let found = self.board.page(None, 4, |view| id::matches_prefix(&view.id.to_string(), text));
-        match found.as_slice() {
-            [] => Err(ApiError::new(Code::ChannelNotFound, format!("no channel begins with {text}"))),
-            [one] => Ok(Arc::clone(one)),
-            several => {
-                let ids: Vec<String> = several.iter().map(|view| view.id.to_string()).collect();
-                Err(ApiError::new(Code::AmbiguousId, format!("{text} could be {}", ids.join(", "))))
-            }
-        }
+    fn ledger_time(&self) -> Time {
+        self.chain.tip().header().time
     }
 
     pub(super) fn channel_page(&self, query: &ChannelQuery) -> Result<ChannelPage, ApiError> {
-        let after = query
-            .after
-            .as_deref()
-            .map(str::parse::<ChannelId>)
-            .transpose()
-            .map_err(|error| ApiError::new(Code::InvalidId, error.to_string()))?;
-        let peer = query.peer.as_deref().map(node_id).transpose()?;
+        // A page may end with a channel that is forgotten by now: a whole id need not exist.
+        let after = query.after.as_deref().map(|text| match text.parse::<ChannelId>() {
+            Ok(id) => Ok(id),
+            Err(_beginning) => self.find(text).map(|view| view.id),
+        });
+        let after = after.transpose()?;
+        let peer = query.peer.as_deref().map(|text| self.find_node(text)).transpose()?;
         let limit = limit_of(query.limit);
         let wanted = |view: &ChannelView| {
             query.state.is_none_or(|state| crate::worker::state_of(view.life) == state)
@@ -112,7 +92,7 @@ impl Node {
         };
         let found = self.board.page(after, limit + 1, wanted);
         let next = (found.len() > limit).then(|| found[limit - 1].id.to_string());
-        let channels = found.iter().take(limit).map(|view| view.to_api()).collect();
+        let channels = found.iter().take(limit).map(|view| view.to_api(self.ledger_time())).collect();
         Ok(ChannelPage { channels, totals: self.board.totals(), next })
     }
 
@@ -120,12 +100,12 @@ impl Node {
     pub(super) fn one_channel(&self, text: &str) -> Result<Channel, ApiError> {
         let view = self.find(text)?;
         let stored = stored_bytes(&**self.journal.store(), &view.id).map_err(|error| store_error(&error))?;
-        Ok(Channel { stored: Some(stored), ..view.to_api() })
+        Ok(Channel { stored: Some(stored), ..view.to_api(self.ledger_time()) })
     }
 
     pub(super) async fn open_channel(&self, request: OpenChannel) -> Result<Channel, ApiError> {
         self.check_signing()?;
-        let peer = node_id(&request.peer)?;
+        let peer = self.find_node(&request.peer)?;
         if peer == self.net.local() {
             return Err(ApiError::new(Code::InvalidRequest, "a channel with oneself"));
         }
@@ -147,7 +127,8 @@ impl Node {
                 .clamp(params.dispute_window_ms_min, params.dispute_window_ms_max),
             reserve: request.reserve.map_or(Amount::ZERO, Into::into),
             coins,
-            deadline: self.chain.tip().header().time.plus_ms(FUNDING_MS),
+            deadline: self.ledger_time().plus_ms(FUNDING_MS),
+            expiry: request.expires_ms.map(Time),
         };
         let asked = self.workers.ask(&peer, |reply| Call::Open { request: open, reply });
         let opened =
@@ -158,7 +139,8 @@ impl Node {
             OpenWait::Accepted => true,
             OpenWait::Active => view.life != Life::Opening && (view.is_online || view.is_settled()),
         };
-        Ok(self.wait_for(opened.channel, left, is_there, "the funding").await?.to_api())
+        let view = self.wait_for(opened.channel, left, is_there, "the funding").await?;
+        Ok(view.to_api(self.ledger_time()))
     }
 
     /// Waits until the channel's view is as wanted.
@@ -298,7 +280,9 @@ impl Node {
         self.check_signing()?;
         let view = self.find(channel)?;
         let asked = self.workers.ask(&view.peer, |reply| match request.mode {
-            CloseMode::Cooperative => Call::Close { channel: view.id, reply },
+            CloseMode::Cooperative => {
+                Call::Close { channel: view.id, force_after_ms: request.force_after_ms, reply }
+            }
             CloseMode::Force => Call::ForceClose { channel: view.id, reply },
         });
         asked.await.map_err(busy)?.map_err(|error| call_error(&error))?;
@@ -308,7 +292,7 @@ impl Node {
             CloseWait::Settled => view.is_settled(),
         };
         let view = self.wait_for(view.id, within, is_there, "the close").await?;
-        Ok(Closed { tx: view.settlement.clone(), channel: view.to_api() })
+        Ok(Closed { tx: view.settlement.clone(), channel: view.to_api(self.ledger_time()) })
     }
 
     pub(super) async fn start_stream(&self, channel: &str, request: StartStream) -> Result<Stream, ApiError> {
@@ -379,7 +363,7 @@ impl Node {
     }
 
     pub(super) async fn disconnect(&self, text: &str) -> Result<(), ApiError> {
-        let node = node_id(text)?;
+        let node = self.find_node(text)?;
         peer_of(&node).map_err(|error| ApiError::new(Code::InvalidId, error.to_string()))?;
         if !self.net.peers().contains_key(&node) {
             return Err(ApiError::new(Code::PeerNotFound, format!("not connected to {text}")));

@@ -6,7 +6,7 @@ use towpath_api::{
 };
 use towpath_crypto::codec;
 use towpath_ledger::proof::{StateKey, prove};
-use towpath_ledger::{self as ledger, AssetId, BlockId, Deadline, OutPoint, TxId, Witness, limits};
+use towpath_ledger::{self as ledger, AssetId, Deadline, OutPoint, Witness, limits};
 
 use super::{Node, ledger_busy, store_error};
 use crate::ledger::{Input, SubmitError};
@@ -43,8 +43,7 @@ impl Node {
             "latest" => self.chain.tip().height(),
             _ if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().map_err(|_| not_found())?,
             _ => {
-                let id: BlockId =
-                    text.parse().map_err(|error| ApiError::new(Code::InvalidId, format!("{error}")))?;
+                let id = self.find_block(text)?;
                 self.chain.height_of(&id).map_err(|error| store_error(&error))?.ok_or_else(not_found)?
             }
         };
@@ -70,7 +69,7 @@ impl Node {
     }
 
     pub(super) fn transaction(&self, text: &str) -> Result<Transaction, ApiError> {
-        let id: TxId = text.parse().map_err(|error| ApiError::new(Code::InvalidId, format!("{error}")))?;
+        let id = self.find_transaction(text)?;
         let found = self.chain.transaction(&id).map_err(|error| store_error(&error))?;
         let Some((place, transaction)) = found else {
             return Err(ApiError::new(Code::TransactionNotFound, format!("no final transaction {text}"))
@@ -122,8 +121,7 @@ impl Node {
     }
 
     pub(super) fn output(&self, text: &str, query: &OutputQuery) -> Result<OutputInfo, ApiError> {
-        let outpoint: OutPoint =
-            text.parse().map_err(|error| ApiError::new(Code::InvalidId, format!("{error}")))?;
+        let outpoint = self.find_output(text)?;
         let found = self.chain.output(&outpoint).map_err(|error| store_error(&error))?;
         let entry =
             found.ok_or_else(|| ApiError::new(Code::OutputNotFound, format!("no unspent output {text}")))?;

@@ -3,6 +3,7 @@
 
 mod channels;
 mod events;
+mod find;
 mod ledger;
 mod wallet;
 

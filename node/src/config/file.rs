@@ -67,7 +67,8 @@ impl Source<'_> {
         };
         let value = value.get_ref();
         match (key.shape(), value) {
-            (Shape::Text, DeValue::String(text)) => Ok(Raw::Text(self.resolve(key, text))),
+            (Shape::Text, DeValue::String(text)) => Ok(Raw::Text(text.to_string())),
+            (Shape::Path, DeValue::String(text)) => Ok(Raw::Text(self.resolve(text))),
             (Shape::Boolean, DeValue::Boolean(value)) => Ok(Raw::Boolean(*value)),
             (Shape::Integer, DeValue::Integer(digits)) => {
                 u64::from_str_radix(digits.as_str(), digits.radix())
@@ -82,19 +83,17 @@ impl Source<'_> {
                 })
                 .collect::<Result<_, _>>()
                 .map(Raw::List),
-            (Shape::Text | Shape::Boolean | Shape::Integer | Shape::List, other) => {
+            (Shape::Text | Shape::Path | Shape::Boolean | Shape::Integer | Shape::List, other) => {
                 Err(wrong(format!("of type {}", other.type_str())))
             }
         }
     }
 
     /// A path in a file is meant from where the file is, so that a node can be started from anywhere.
-    fn resolve(&self, key: Key, text: &str) -> String {
-        match (key, self.path.parent()) {
-            (Key::DataDir | Key::Genesis | Key::PassphraseFile | Key::ApiTokenFile, Some(folder)) => {
-                folder.join(text).to_string_lossy().into_owned()
-            }
-            (_other_key, _) => text.to_owned(),
+    fn resolve(&self, text: &str) -> String {
+        match self.path.parent() {
+            Some(folder) => folder.join(text).to_string_lossy().into_owned(),
+            None => text.to_owned(),
         }
     }
 

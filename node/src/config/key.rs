@@ -5,6 +5,8 @@
 pub enum Shape {
     /// A text.
     Text,
+    /// A file or a folder; in a file it is meant from where the file is.
+    Path,
     /// A whole number.
     Integer,
     /// `true` or `false`.
@@ -15,9 +17,9 @@ pub enum Shape {
 
 impl Shape {
     /// In sentences.
-    pub const fn describe(self) -> &'static str {
+    pub(super) const fn describe(self) -> &'static str {
         match self {
-            Self::Text => "a text in quotes",
+            Self::Text | Self::Path => "a text in quotes",
             Self::Integer => "a whole number",
             Self::Boolean => "true or false",
             Self::List => "a list of texts, such as [\"a\", \"b\"]",
@@ -49,14 +51,15 @@ macro_rules! keys {
                 match self { $(Self::$variant => $env,)+ }
             }
 
-            /// Its flag.
+            /// Its flag of `towpath node`.
             #[must_use]
             pub const fn flag(self) -> &'static str {
                 match self { $(Self::$variant => $flag,)+ }
             }
 
             /// How it is written.
-            pub(super) const fn shape(self) -> Shape {
+            #[must_use]
+            pub const fn shape(self) -> Shape {
                 match self { $(Self::$variant => Shape::$shape,)+ }
             }
 
@@ -78,11 +81,11 @@ macro_rules! keys {
 keys! {
     Name = "name", "TOWPATH_NAME", "--name", Text, Some("\"towpath\""),
         "What the operator calls the node; shown to its users only.";
-    DataDir = "data_dir", "TOWPATH_DATA_DIR", "--data-dir", Text, None,
+    DataDir = "data_dir", "TOWPATH_DATA_DIR", "--data-dir", Path, None,
         "The folder of the node's keys and database. Must be set. In a file, paths are relative to the file's folder.";
-    Genesis = "genesis", "TOWPATH_GENESIS", "--genesis", Text, None,
+    Genesis = "genesis", "TOWPATH_GENESIS", "--genesis", Path, None,
         "The ledger's genesis file; `genesis.toml` in the data folder if not set.";
-    PassphraseFile = "passphrase_file", "TOWPATH_PASSPHRASE_FILE", "--passphrase-file", Text, None,
+    PassphraseFile = "passphrase_file", "TOWPATH_PASSPHRASE_FILE", "--passphrase-file", Path, None,
         "A file whose first line opens the key file; if not set, the node asks on its terminal.";
     Validator = "validator", "TOWPATH_VALIDATOR", "--validator", Boolean, Some("false"),
         "Whether the node takes part in deciding blocks; the genesis file must name it.";
@@ -103,7 +106,7 @@ keys! {
         "Address and port of the HTTP API; port 0 takes a free one.";
     ApiAllowRemote = "api.allow_remote", "TOWPATH_API_ALLOW_REMOTE", "--api-allow-remote", Boolean, Some("false"),
         "Let the API listen beyond this machine. It is plain HTTP: whoever can read the traffic can read the token. Needs `api.token_file`.";
-    ApiTokenFile = "api.token_file", "TOWPATH_API_TOKEN_FILE", "--api-token-file", Text, None,
+    ApiTokenFile = "api.token_file", "TOWPATH_API_TOKEN_FILE", "--api-token-file", Path, None,
         "The file with the API token; `api.token` in the data folder if not set. Made if it is missing.";
     ApiHosts = "api.hosts", "TOWPATH_API_HOSTS", "--api-hosts", List, Some("[]"),
         "Names, beside `localhost` and addresses, by which the API may be called.";

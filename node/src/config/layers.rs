@@ -47,83 +47,41 @@ pub enum Raw {
 /// One layer's values.
 pub type Layer = BTreeMap<Key, (Raw, Origin)>;
 
-/// What the command line sets; each field is the flag of the setting with that name.
+/// What the command line sets: the text of each setting's flag, read as a variable of the environment is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Overrides {
-    /// [`Key::Name`].
-    pub name: Option<String>,
-    /// [`Key::DataDir`].
-    pub data_dir: Option<PathBuf>,
-    /// [`Key::Genesis`].
-    pub genesis: Option<PathBuf>,
-    /// [`Key::PassphraseFile`].
-    pub passphrase_file: Option<PathBuf>,
-    /// [`Key::Validator`].
-    pub validator: Option<bool>,
-    /// [`Key::Workers`].
-    pub workers: Option<u64>,
-    /// [`Key::Testnet`].
-    pub testnet: Option<bool>,
-    /// [`Key::NetworkListen`].
-    pub network_listen: Option<Vec<String>>,
-    /// [`Key::NetworkBootstrap`].
-    pub network_bootstrap: Option<Vec<String>>,
-    /// [`Key::NetworkMdns`].
-    pub network_mdns: Option<bool>,
-    /// [`Key::NetworkMaxPeers`].
-    pub network_max_peers: Option<u64>,
-    /// [`Key::ApiListen`].
-    pub api_listen: Option<String>,
-    /// [`Key::ApiAllowRemote`].
-    pub api_allow_remote: Option<bool>,
-    /// [`Key::ApiTokenFile`].
-    pub api_token_file: Option<PathBuf>,
-    /// [`Key::ApiHosts`].
-    pub api_hosts: Option<Vec<String>>,
-    /// [`Key::ApiPublic`].
-    pub api_public: Option<Vec<String>>,
-    /// [`Key::RetentionEvents`].
-    pub retention_events: Option<String>,
-    /// [`Key::RetentionPayments`].
-    pub retention_payments: Option<String>,
-    /// [`Key::LogFormat`].
-    pub log_format: Option<String>,
-    /// [`Key::LogLevel`].
-    pub log_level: Option<String>,
-}
+pub struct Overrides(BTreeMap<Key, String>);
 
 impl Overrides {
-    pub(super) fn layer(&self) -> Layer {
-        let path =
-            |path: &Option<PathBuf>| path.as_ref().map(|path| Raw::Text(path.to_string_lossy().into_owned()));
-        let text = |text: &Option<String>| text.clone().map(Raw::Text);
-        let list = |list: &Option<Vec<String>>| list.clone().map(Raw::List);
-        let value = |key: Key| match key {
-            Key::Name => text(&self.name),
-            Key::DataDir => path(&self.data_dir),
-            Key::Genesis => path(&self.genesis),
-            Key::PassphraseFile => path(&self.passphrase_file),
-            Key::Validator => self.validator.map(Raw::Boolean),
-            Key::Workers => self.workers.map(Raw::Integer),
-            Key::Testnet => self.testnet.map(Raw::Boolean),
-            Key::NetworkListen => list(&self.network_listen),
-            Key::NetworkBootstrap => list(&self.network_bootstrap),
-            Key::NetworkMdns => self.network_mdns.map(Raw::Boolean),
-            Key::NetworkMaxPeers => self.network_max_peers.map(Raw::Integer),
-            Key::ApiListen => text(&self.api_listen),
-            Key::ApiAllowRemote => self.api_allow_remote.map(Raw::Boolean),
-            Key::ApiTokenFile => path(&self.api_token_file),
-            Key::ApiHosts => list(&self.api_hosts),
-            Key::ApiPublic => list(&self.api_public),
-            Key::RetentionEvents => text(&self.retention_events),
-            Key::RetentionPayments => text(&self.retention_payments),
-            Key::LogFormat => text(&self.log_format),
-            Key::LogLevel => text(&self.log_level),
-        };
-        Key::ALL
-            .iter()
-            .filter_map(|&key| value(key).map(|raw| (key, (raw, Origin::Flag(key.flag())))))
-            .collect()
+    /// Takes the text of a flag; a flag of a list that is repeated adds to it.
+    pub fn set(&mut self, key: Key, text: &str) {
+        let known = self.0.entry(key).or_default();
+        if key.shape() == Shape::List && !known.is_empty() {
+            known.push(',');
+            known.push_str(text);
+        } else {
+            text.clone_into(known);
+        }
+    }
+
+    /// The same with one more.
+    #[must_use]
+    pub fn with(mut self, key: Key, text: &str) -> Self {
+        self.set(key, text);
+        self
+    }
+
+    /// What was given for a setting.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<&str> {
+        self.0.get(&key).map(String::as_str)
+    }
+
+    pub(super) fn layer(&self) -> Result<Layer, ConfigError> {
+        let values = self.0.iter().map(|(&key, text)| {
+            let origin = Origin::Flag(key.flag());
+            Ok((key, (read(key, text, &origin)?, origin)))
+        });
+        values.collect()
     }
 }
 
@@ -162,7 +120,7 @@ fn read(key: Key, text: &str, origin: &Origin) -> Result<Raw, ConfigError> {
         found: format!("'{text}'"),
     };
     match key.shape() {
-        Shape::Text => Ok(Raw::Text(text.to_owned())),
+        Shape::Text | Shape::Path => Ok(Raw::Text(text.to_owned())),
         Shape::Integer => text.parse().map(Raw::Integer).map_err(|_not_a_number| wrong()),
         Shape::Boolean => match text {
             "true" | "1" => Ok(Raw::Boolean(true)),

@@ -15,7 +15,7 @@ mod values;
 mod tests;
 
 pub use error::ConfigError;
-pub use key::Key;
+pub use key::{Key, Shape};
 pub use layers::{Origin, Overrides};
 pub use resolve::{Api, Config, Log, LogFormat, Network, Retentions};
 pub use retention::Retention;

@@ -128,7 +128,7 @@ impl Config {
             values.extend(file::read(path)?);
         }
         values.extend(environment(variables)?);
-        values.extend(overrides.layer());
+        values.extend(overrides.layer()?);
         Values(values).resolve()
     }
 
@@ -318,7 +318,11 @@ impl Values {
     }
 
     fn path(&self, key: Key) -> Option<PathBuf> {
-        self.text(key).map(PathBuf::from)
+        debug_assert_eq!(key.shape(), Shape::Path);
+        match self.0.get(&key) {
+            Some((Raw::Text(text), _)) => Some(PathBuf::from(text)),
+            Some(_) | None => None,
+        }
     }
 
     fn text(&self, key: Key) -> Option<&str> {

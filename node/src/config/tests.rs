@@ -25,7 +25,7 @@ impl Place {
 }
 
 fn with_data_dir() -> Overrides {
-    Overrides { data_dir: Some("/data".into()), ..Overrides::default() }
+    Overrides::default().with(Key::DataDir, "/data")
 }
 
 fn env(variables: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -67,7 +67,7 @@ fn defaults_need_only_a_data_folder() {
 #[test]
 fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
     let place = Place::new("workers = 2\nname = \"file\"\nvalidator = true\n");
-    let overrides = Overrides { workers: Some(4), ..with_data_dir() };
+    let overrides = with_data_dir().with(Key::Workers, "4");
     let variables = env(&[("TOWPATH_WORKERS", "3"), ("TOWPATH_NAME", "environment")]);
     let config = Config::from_layers(Some(&place.file()), variables, &overrides).expect("valid");
     assert_eq!(
@@ -82,6 +82,72 @@ fn a_flag_goes_before_the_environment_before_the_file_before_the_default() {
     assert_eq!(config.origin(Key::Testnet), &Origin::Default);
     let shown: Vec<_> = config.show_origin().filter(|(key, ..)| *key == Key::Workers).collect();
     assert_eq!(shown, [(Key::Workers, "4", &Origin::Flag("--workers"))]);
+}
+
+/// Three values of a setting, each valid beside the defaults of the others: as TOML, and as plain texts.
+fn three(key: Key) -> [(&'static str, &'static str); 3] {
+    match key {
+        Key::Name => [("'a'", "a"), ("'b'", "b"), ("'c'", "c")],
+        Key::DataDir | Key::Genesis | Key::PassphraseFile | Key::ApiTokenFile => {
+            [("'/a'", "/a"), ("'/b'", "/b"), ("'/c'", "/c")]
+        }
+        Key::Validator | Key::Testnet | Key::NetworkMdns | Key::ApiAllowRemote => {
+            [("true", "true"), ("false", "false"), ("true", "true")]
+        }
+        Key::Workers | Key::NetworkMaxPeers => [("1", "1"), ("2", "2"), ("3", "3")],
+        Key::NetworkListen => [
+            ("['/ip4/127.0.0.1/tcp/1']", "/ip4/127.0.0.1/tcp/1"),
+            ("['/ip4/127.0.0.1/tcp/2']", "/ip4/127.0.0.1/tcp/2"),
+            ("['/ip4/127.0.0.1/tcp/3']", "/ip4/127.0.0.1/tcp/3"),
+        ],
+        Key::NetworkBootstrap => {
+            let one = "/ip4/1.1.1.1/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+            let two = "/ip4/1.1.1.2/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+            [("[]", ""), ("[]", one), ("[]", two)]
+        }
+        Key::ApiListen => [
+            ("'127.0.0.1:1'", "127.0.0.1:1"),
+            ("'127.0.0.1:2'", "127.0.0.1:2"),
+            ("'127.0.0.1:3'", "127.0.0.1:3"),
+        ],
+        Key::ApiHosts => [("['a']", "a"), ("['b']", "b"), ("['c']", "c")],
+        Key::ApiPublic => [("[]", ""), ("['metrics']", "metrics"), ("['openapi']", "openapi")],
+        Key::RetentionEvents | Key::RetentionPayments => [("'1d'", "1d"), ("'2d'", "2d"), ("'all'", "all")],
+        Key::LogFormat => [("'json'", "json"), ("'text'", "text"), ("'json'", "json")],
+        Key::LogLevel => [("'error'", "error"), ("'warn'", "warn"), ("'debug'", "debug")],
+    }
+}
+
+#[test]
+fn for_every_setting_a_flag_goes_before_the_environment_before_the_file() {
+    for &key in Key::ALL {
+        let [file, variable, flag] = three(key);
+        let place = Place::new(&format!("{} = {}\n", key.path(), file.0));
+        let base = if key == Key::DataDir { Overrides::default() } else { with_data_dir() };
+        let load = |variables: &[(&str, &str)], overrides: &Overrides| {
+            let config = Config::from_layers(Some(&place.file()), env(variables), overrides).expect("valid");
+            let shown = config.show_origin().find(|(shown, ..)| *shown == key);
+            let (_, value, origin) = shown.expect("it is set");
+            (value.to_owned(), origin.clone())
+        };
+        let variables = [(key.env(), variable.1)];
+        let in_file = (file.1.to_owned(), Origin::File { path: place.file(), line: 1 });
+        assert_eq!(load(&[], &base), in_file, "{key:?}");
+        let in_environment = (variable.1.to_owned(), Origin::Env(key.env().to_owned()));
+        assert_eq!(load(&variables, &base), in_environment, "{key:?}");
+        let on_command_line = (flag.1.to_owned(), Origin::Flag(key.flag()));
+        assert_eq!(load(&variables, &base.clone().with(key, flag.1)), on_command_line, "{key:?}");
+    }
+}
+
+#[test]
+fn a_flag_of_a_list_can_be_repeated_and_a_wrong_one_is_named() {
+    let hosts = with_data_dir().with(Key::ApiHosts, "a").with(Key::ApiHosts, "b, c");
+    let config = Config::from_layers(None, [], &hosts).expect("valid");
+    assert_eq!(config.api.hosts, ["a", "b", "c"]);
+    let wrong = with_data_dir().with(Key::Workers, "many");
+    let error = Config::from_layers(None, [], &wrong).expect_err("wrong").to_string();
+    assert_eq!(error, "flag --workers: workers must be a whole number, not 'many'");
 }
 
 #[test]
@@ -209,7 +275,7 @@ fn wrong_values_name_the_place_the_key_and_what_is_right() {
     let variables = env(&[("TOWPATH_VALIDATOR", "yes")]);
     let error = Config::from_layers(None, variables, &with_data_dir()).expect_err("wrong").to_string();
     assert_eq!(error, "environment variable TOWPATH_VALIDATOR: validator must be true or false, not 'yes'");
-    let overrides = Overrides { network_max_peers: Some(0), ..with_data_dir() };
+    let overrides = with_data_dir().with(Key::NetworkMaxPeers, "0");
     let error = Config::from_layers(None, [], &overrides).expect_err("wrong").to_string();
     assert_eq!(error, "flag --network-max-peers: network.max_peers is 0, not 1 to 4096");
 }

@@ -161,9 +161,14 @@ impl Driver {
             Input::PeerDown(peer) => self.peer(peer, PeerChange::Disconnected),
             Input::Submit { transaction, reply } => {
                 let result = self.submit(*transaction);
-                if let Some(reply) = reply {
+                match (reply, result) {
                     // A caller that is gone needs no answer.
-                    let _ = reply.send(result);
+                    (Some(reply), result) => drop(reply.send(result)),
+                    // Whoever closes a channel hands it in again while the ledger does not show it.
+                    (None, Err(SubmitError::Refused(reason))) => {
+                        tracing::info!(%reason, "a transaction that closes channels is not taken now");
+                    }
+                    (None, _) => {}
                 }
                 self.wake()
             }

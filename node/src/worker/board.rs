@@ -69,6 +69,13 @@ impl Board {
         totals
     }
 
+    /// The other parties of all channels; a node may be named more than once.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PublicKey> {
+        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        board.values().map(|view| view.peer).collect()
+    }
+
     /// How many channels there are with `peer` that are not settled.
     #[must_use]
     pub fn open_with(&self, peer: &PublicKey) -> usize {

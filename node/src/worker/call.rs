@@ -58,6 +58,8 @@ pub enum Call {
     Close {
         /// The channel.
         channel: ChannelId,
+        /// After how long without the peer's signature to close alone; none = never.
+        force_after_ms: Option<u64>,
         /// When it has begun.
         reply: Reply<()>,
     },
@@ -87,6 +89,8 @@ pub struct OpenRequest {
     pub coins: Reserved,
     /// The last ledger time at which the funding is valid.
     pub deadline: Time,
+    /// When the channel's term is over; none = never.
+    pub expiry: Option<Time>,
 }
 
 /// An opening that both agreed on.

@@ -1,11 +1,12 @@
 //! Callers' wishes, handed to where they are carried out.
 
 use towpath_ledger::{Amount, AssetId, ChannelId};
-use towpath_protocol::{Command, Event, Life, Token};
+use towpath_protocol::{ClosingStage, Command, Event, Life, Token};
 
 use super::call::{Call, CallError, Reply};
 use super::run::Worker;
 use super::turn::Turn;
+use super::why::Cause;
 use crate::wallet::settle::{self, Place};
 
 impl Worker {
@@ -18,16 +19,27 @@ impl Worker {
             }
             Call::Stream { id, reply } => self.look_at_stream(id, reply),
             Call::StopStream { id, reply } => self.stop_stream(id, reply, turn),
-            Call::Close { channel, reply } => self.command(channel, Command::Close, reply, turn),
+            Call::Close { channel, force_after_ms, reply } => {
+                if self.command(channel, Command::Close, reply, turn) {
+                    self.close_began(channel, Cause::Asked, turn);
+                    if let Some(for_ms) = force_after_ms {
+                        self.be_patient(channel, for_ms, turn);
+                    }
+                }
+            }
             Call::ForceClose { channel, reply } => match self.force_fee(channel) {
-                Some(fee) => self.command(channel, Command::ForceClose { fee }, reply, turn),
+                Some(fee) => {
+                    if self.command(channel, Command::ForceClose { fee }, reply, turn) {
+                        self.close_began(channel, Cause::AskedAlone, turn);
+                    }
+                }
                 None => drop(reply.send(Err(CallError::NoChannel))),
             },
         }
     }
 
     /// The least fee of closing alone, by which the author's signature is bound.
-    fn force_fee(&self, channel: ChannelId) -> Option<Amount> {
+    pub(super) fn force_fee(&self, channel: ChannelId) -> Option<Amount> {
         let held = self.channels.get(&channel)?;
         let params = self.parts.keys.params();
         let place = Place { chain: self.parts.chain_id, params, asset: AssetId::NATIVE };
@@ -35,16 +47,22 @@ impl Worker {
         settle::unilateral_fee(&place, terms, (held.channel.state(), capacity), held.channel.me())
     }
 
-    fn command(&mut self, channel: ChannelId, command: Command, reply: Reply<()>, turn: &mut Turn) {
+    /// Hands a command to the machine; whether it is taken.
+    fn command(&mut self, channel: ChannelId, command: Command, reply: Reply<()>, turn: &mut Turn) -> bool {
         if !self.channels.contains_key(&channel) {
-            return drop(reply.send(Err(CallError::NoChannel)));
+            drop(reply.send(Err(CallError::NoChannel)));
+            return false;
         }
         let token = self.token();
         match self.step(channel, Event::Command { token, command }, turn) {
             Ok(()) => {
                 self.commands.insert(token, reply);
+                true
             }
-            Err(reject) => drop(reply.send(Err(reject.into()))),
+            Err(reject) => {
+                drop(reply.send(Err(reject.into())));
+                false
+            }
         }
     }
 
@@ -57,9 +75,13 @@ impl Worker {
 
     /// A channel moved on in life.
     pub(super) fn note_life(&mut self, id: ChannelId, life: Life, turn: &mut Turn) {
+        if let Life::Closing(ClosingStage::Draining | ClosingStage::Finishing | ClosingStage::Agreed) = life {
+            // What this node asked for has a record by now.
+            self.close_began(id, Cause::PeerAsked, turn);
+        }
         let Life::Settled(_) = life else { return };
+        self.duties.remove(&id);
         let Some(held) = self.channels.get_mut(&id) else { return };
-        held.finalize = None;
         // Callers that still wait for payments are answered by `Failed`; whatever is left has nothing to wait for.
         for waiting in held.settling.drain(..) {
             turn.release.answers.push(Box::new(move || {

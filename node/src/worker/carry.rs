@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use towpath_api::EventBody;
-use towpath_ledger::{
-    Amount, AssetId, Block, ChannelId, Deadline, Lock, OutPoint, Time, Transaction, Witness,
-};
+use towpath_ledger::{Amount, AssetId, Block, ChannelId, Lock, OutPoint, Time, Transaction, Witness};
 use towpath_protocol::{Alarm, Effect, Event, LedgerEvent, Life, Online, Settlement};
 use towpath_store::Column;
 
@@ -28,8 +26,8 @@ impl Worker {
         for effect in effects {
             self.carry_out_one(id, effect, turn);
         }
-        if let Some(held) = self.channels.get(&id) {
-            held.write_row(&mut turn.entry.batch);
+        if let Some(held) = self.channels.get_mut(&id) {
+            held.write_rows(&mut turn.entry.batch);
             turn.release.views.push(Arc::new(held.view()));
         }
     }
@@ -76,45 +74,41 @@ impl Worker {
         let place = Place { chain: self.parts.chain_id, params: &params, asset: AssetId::NATIVE };
         match effect {
             Effect::SubmitClose { funding, state } => {
-                submit(settle::cooperative(&place, funding, held.channel.terms(), &state), turn);
+                let transaction = settle::cooperative(&place, funding, held.channel.terms(), &state);
+                self.owe(id, transaction, turn);
             }
             Effect::PostClose { funding, state, author, fee, signature } => {
                 let (capacity, terms, state) = (held.channel.capacity(), held.channel.terms(), &state);
                 let posting = Posting { funding, capacity, terms, state, author, fee, signature };
-                submit(settle::unilateral(&place, &posting), turn);
+                let transaction = settle::unilateral(&place, &posting);
+                self.owe(id, transaction, turn);
             }
             Effect::Answer { closing, state, proof, fee, signature, settles: _ } => {
                 let answer = settle::Answer { state, proof, fee, signature };
-                let transaction = self
-                    .closing_at(&closing)
-                    .and_then(|(_, _, posted)| settle::answer(&place, closing, &posted, &answer));
-                submit(transaction, turn);
+                let Some((_, _, posted)) = self.closing_at(&closing) else { return };
+                let transaction = settle::answer(&place, closing, &posted, &answer);
+                if let Some(proof) = &answer.proof {
+                    self.note_cheat(&posted, proof, transaction.as_ref().map(Transaction::id), turn);
+                }
+                self.owe(id, transaction, turn);
             }
             Effect::Supersede { closing, state } => {
                 let transaction = self.closing_at(&closing).and_then(|(created, amount, posted)| {
                     settle::supersede(&place, closing, (created, amount), &posted, &state)
                 });
-                submit(transaction, turn);
+                self.owe(id, transaction, turn);
             }
-            Effect::Finalize { closing, deadline } => self.finalize_after(id, closing, deadline),
+            Effect::Finalize { closing, deadline } => self.owe_finalize(id, closing, deadline),
             _ => {}
         }
     }
 
     /// A closing output as this node's own replica has it.
-    fn closing_at(&self, outpoint: &OutPoint) -> Option<(Time, Amount, towpath_ledger::Closing)> {
+    pub(super) fn closing_at(&self, outpoint: &OutPoint) -> Option<(Time, Amount, towpath_ledger::Closing)> {
         let entry = self.parts.chain.output(outpoint).ok().flatten()?;
         match entry.output.lock {
             Lock::Closing(closing) => Some((entry.time, entry.output.amount, *closing)),
             Lock::Channel(_) | Lock::Wallet(_) | Lock::Conditional(_) => None,
-        }
-    }
-
-    /// Remembers a closing that is paid out once ledger time is past its deadline.
-    fn finalize_after(&mut self, id: ChannelId, closing: OutPoint, deadline: Time) {
-        if let Some(held) = self.channels.get_mut(&id) {
-            held.row.deadline_ms = Some(deadline.0);
-            held.finalize = Some((closing, deadline));
         }
     }
 
@@ -190,36 +184,25 @@ impl Worker {
         turn.now.ledger = notice.time;
         for change in &notice.channels {
             if self.channels.contains_key(&change.channel) {
-                self.on_change(change, turn);
+                self.on_change(change, (notice.height, notice.time), turn);
             }
         }
-        let due: Vec<_> = self
-            .channels
-            .iter()
-            .filter_map(|(id, held)| held.finalize.map(|(closing, deadline)| (*id, closing, deadline)))
-            .filter(|(_, _, deadline)| notice.time > *deadline)
-            .collect();
-        let params = self.parts.keys.params().clone();
-        let place = Place { chain: self.parts.chain_id, params: &params, asset: AssetId::NATIVE };
-        for (_, outpoint, _) in due {
-            let closing = self.closing_at(&outpoint);
-            submit(closing.and_then(|(_, _, closing)| settle::finalize(&place, outpoint, &closing)), turn);
-        }
+        self.close_expired(notice.time, turn);
+        self.do_duties(notice.time, turn);
     }
 
-    fn on_change(&mut self, change: &ChannelChange, turn: &mut Turn) {
+    fn on_change(&mut self, change: &ChannelChange, block: (u64, Time), turn: &mut Turn) {
+        // The channel's output is another one: what was owed for the old one is done, or in vain.
+        self.duties.remove(&change.channel);
         let event = match &change.what {
             Change::Funded { outpoint, entry } => {
                 LedgerEvent::Funded { outpoint: *outpoint, entry: Box::new(entry.clone()) }
             }
             Change::Closing { outpoint, entry, closing } => {
-                self.closing_event(*outpoint, entry.time, closing)
+                self.closing_event(*outpoint, entry.time, closing, turn)
             }
             Change::Gone { was, by } => {
-                if let Some(held) = self.channels.get_mut(&change.channel) {
-                    held.row.settlement = Some(change.transaction.to_string());
-                    held.finalize = None;
-                }
+                self.note_gone(change, (was, by), block, turn);
                 gone(was, by)
             }
         };
@@ -233,18 +216,17 @@ impl Worker {
         outpoint: OutPoint,
         created: Time,
         closing: &towpath_ledger::Closing,
+        turn: &Turn,
     ) -> LedgerEvent {
-        let deadline = match closing.deadline {
-            Deadline::FromCreation => created.plus_ms(closing.terms.dispute_window_ms),
-            Deadline::At(deadline) => deadline,
-        };
+        let deadline = settle::deadline_of(closing, created);
+        self.note_closing(closing, outpoint.tx, (created, deadline), turn);
         if let Some(held) = self.channels.get_mut(&closing.terms.id) {
             held.row.deadline_ms = Some(deadline.0);
             held.row.closing = Some((outpoint, Box::new(closing.clone())));
         }
         let params = self.parts.keys.params();
-        // What an answer costs at most: a state with both signatures, a proof, two outputs.
-        let fee = params.fee_min(settle::ANSWER_BYTES).min(closing.terms.close_fee_max);
+        let place = Place { chain: self.parts.chain_id, params, asset: AssetId::NATIVE };
+        let fee = settle::answer_fee(&place, closing).min(closing.terms.close_fee_max);
         LedgerEvent::Closing { outpoint, created, closing: Box::new(closing.clone()), fee }
     }
 
@@ -278,7 +260,7 @@ impl Worker {
                 Ok(Some(block)) => {
                     for change in changes_in(&block, &mut known) {
                         if self.channels.contains_key(&change.channel) {
-                            self.on_change(&change, turn);
+                            self.on_change(&change, (height, block.header.time), turn);
                         }
                     }
                 }
@@ -308,7 +290,7 @@ impl Worker {
                     let event = match &entry.output.lock {
                         Lock::Closing(closing) => {
                             let closing = closing.clone();
-                            self.closing_event(outpoint, entry.time, &closing)
+                            self.closing_event(outpoint, entry.time, &closing, turn)
                         }
                         Lock::Channel(_) | Lock::Wallet(_) | Lock::Conditional(_) => {
                             LedgerEvent::Funded { outpoint, entry: Box::new(entry) }
@@ -358,7 +340,7 @@ fn changes_in(block: &Block, known: &mut BTreeMap<OutPoint, Lock>) -> Vec<Channe
     changes
 }
 
-fn submit(transaction: Option<Transaction>, turn: &mut Turn) {
+pub(super) fn submit(transaction: Option<Transaction>, turn: &mut Turn) {
     match transaction {
         Some(transaction) => {
             let transaction = Box::new(transaction);

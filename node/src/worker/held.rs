@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use bincode::{Decode, Encode};
 use towpath_crypto::codec;
-use towpath_ledger::{Amount, ChannelId, Closing, OutPoint, Time};
+use towpath_ledger::{Amount, ChannelId, Closing, OutPoint};
 use towpath_protocol::{Channel, Online, Token};
 use towpath_store::{Batch, Column};
 
 use super::call::{Paid, Reply, Wait};
 use super::view::{ChannelView, Count};
+use super::why::{CLOSE_ROW, CloseRecord};
 
 /// The suffix of the node's own row of a channel; the machine's rows have others.
 pub(super) const NODE_ROW: &[u8] = b"~node";
@@ -103,8 +104,9 @@ pub(super) struct Held {
     pub streams: BTreeSet<u64>,
     /// The text of the id, which every event needs.
     pub text: String,
-    /// A closing that is paid out once ledger time is past its deadline.
-    pub finalize: Option<(OutPoint, Time)>,
+    /// Why it is closed, and whether that changed in this turn.
+    pub close: Option<Box<CloseRecord>>,
+    pub close_changed: bool,
     /// Payments by this node up to this number are counted as settled.
     pub counted: u64,
 }
@@ -119,14 +121,21 @@ impl Held {
             asked: BTreeMap::new(),
             settling: VecDeque::new(),
             streams: BTreeSet::new(),
-            finalize: None,
+            close: None,
+            close_changed: false,
             counted: channel_counted,
             text,
         }
     }
 
-    pub(super) fn write_row(&self, batch: &mut Batch) {
-        batch.put(Column::Channels, row_key(&self.channel.id(), NODE_ROW), codec::encode(&self.row));
+    pub(super) fn write_rows(&mut self, batch: &mut Batch) {
+        let id = self.channel.id();
+        batch.put(Column::Channels, row_key(&id, NODE_ROW), codec::encode(&self.row));
+        if std::mem::take(&mut self.close_changed)
+            && let Some(record) = &self.close
+        {
+            batch.put(Column::Channels, row_key(&id, CLOSE_ROW), record.to_bytes());
+        }
     }
 
     pub(super) fn view(&self) -> ChannelView {
@@ -154,6 +163,7 @@ impl Held {
             received: self.row.received,
             settled_number: view.sent,
             is_lost: view.data_lost,
+            close: self.close.as_deref().cloned(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod board;
 mod call;
 mod calls;
 mod carry;
+mod closing;
 mod held;
 mod history;
 mod open;
@@ -20,6 +21,7 @@ mod stream_calls;
 mod streams;
 mod turn;
 mod view;
+mod why;
 
 use std::sync::Arc;
 

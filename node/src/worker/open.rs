@@ -20,6 +20,7 @@ use super::call::{CallError, OpenRequest, Opened, Reply};
 use super::held::{Held, NodeRow, row_key};
 use super::run::Worker;
 use super::turn::Turn;
+use super::why::{CLOSE_ROW, CloseRecord};
 use crate::ledger::{FundsCall, Input as LedgerInput, Reserved};
 use crate::limits;
 
@@ -202,7 +203,7 @@ impl Worker {
             penalty_basis_points: PENALTY_BASIS_POINTS.min(params.penalty_basis_points_max),
             reserve: request.reserve,
             close_fee_max: fees,
-            expiry: None,
+            expiry: request.expiry,
             funding,
             funding_deadline: request.deadline,
         };
@@ -466,6 +467,9 @@ pub(super) struct Found {
     pub damaged: Vec<(ChannelId, String)>,
 }
 
+/// The suffixes of the node's own rows of a channel begin with this; those of the machine do not.
+const OWN_ROWS: u8 = b'~';
+
 /// Rows of one channel: suffixes and values.
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -505,7 +509,7 @@ fn restore(
     found: &mut Found,
 ) -> Result<(), String> {
     let (own, machine): (Rows, Rows) =
-        rows.into_iter().partition(|(suffix, _)| suffix == super::held::NODE_ROW);
+        rows.into_iter().partition(|(suffix, _)| suffix.first() == Some(&OWN_ROWS));
     let parts = || machine.iter().map(|(suffix, value)| (suffix.as_slice(), value.as_slice()));
     for row in parts() {
         if let Some(index) = Acceptance::key_index_of(row).map_err(|error| error.to_string())? {
@@ -517,7 +521,10 @@ fn restore(
     }
     let index = Channel::key_index_of(parts()).map_err(|error| error.to_string())?;
     let channel = Channel::restore(parts(), keys.signer(index)).map_err(|error| error.to_string())?;
-    let row = own.first().map_or_else(NodeRow::default, |(_, value)| NodeRow::decode(value));
-    found.channels.push(Held::new(channel, row));
+    let own = |name: &[u8]| own.iter().find(|(suffix, _)| suffix == name).map(|(_, value)| value.as_slice());
+    let row = own(super::held::NODE_ROW).map_or_else(NodeRow::default, NodeRow::decode);
+    let mut held = Held::new(channel, row);
+    held.close = own(CLOSE_ROW).and_then(CloseRecord::decode).map(Box::new);
+    found.channels.push(held);
     Ok(())
 }

@@ -301,8 +301,11 @@ impl Worker {
         }
     }
 
-    /// A payment that waited for the end of the turn is refused; nothing of it was ever signed.
+    /// A payment or a command that waited for the end of the turn is refused; nothing of it was ever signed.
     pub(super) fn declined(&mut self, id: ChannelId, token: Token, reason: Reject, turn: &mut Turn) {
+        if let Some(reply) = self.commands.remove(&token) {
+            return turn.release.answers.push(Box::new(move || drop(reply.send(Err(reason.into())))));
+        }
         let Some(held) = self.channels.get_mut(&id) else { return };
         let Some(payer) = held.asked.remove(&token) else { return };
         match payer.who {

@@ -10,9 +10,10 @@ use hdrhistogram::Histogram;
 use tokio::sync::mpsc;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
-use towpath_protocol::{Now, OpenId, Token};
+use towpath_protocol::{Life, Now, OpenId, Token};
 
 use super::board::Board;
+use super::closing::Duty;
 use super::held::Held;
 use super::history::Retention;
 use super::open::{Awaited, Policy};
@@ -147,6 +148,10 @@ pub struct Worker {
     pub(super) seen_height: u64,
     /// Channels that asked for a turn at a local time, in milliseconds.
     pub(super) deadlines: BTreeSet<(u64, ChannelId)>,
+    /// What the ledger is owed.
+    pub(super) duties: BTreeMap<ChannelId, Duty>,
+    /// When the terms of channels are over, in ledger time.
+    pub(super) expiries: BTreeSet<(Time, ChannelId)>,
     free: Tokens<()>,
     give_back: SyncSender<()>,
 }
@@ -178,6 +183,8 @@ impl Worker {
             place: start.place,
             seen_height: start.seen_height,
             deadlines: BTreeSet::new(),
+            duties: BTreeMap::new(),
+            expiries: BTreeSet::new(),
             free,
             give_back,
         };
@@ -196,6 +203,11 @@ impl Worker {
     pub(super) fn adopt(&mut self, held: Held) {
         let (id, peer) = (held.channel.id(), held.channel.view().peer);
         self.by_peer.entry(peer).or_default().insert(id);
+        if !matches!(held.channel.life(), Life::Settled(_)) {
+            self.expiries.extend(held.channel.terms().expiry.map(|expiry| (expiry, id)));
+            let force_at = held.close.as_ref().and_then(|record| record.force_at_ms);
+            self.deadlines.extend(force_at.map(|at| (at, id)));
+        }
         self.channels.insert(id, held);
     }
 

@@ -203,6 +203,7 @@ impl Worker {
         {
             self.deadlines.pop_first();
             self.touch(channel, turn);
+            self.force_if_due(channel, turn);
         }
     }
 

@@ -3,8 +3,10 @@
 use towpath_api::{Channel, ChannelState, ChannelTotals, Outcome, Role, Side, Units};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::id::{self, Kind};
-use towpath_ledger::{Amount, ChannelId, Party};
+use towpath_ledger::{Amount, ChannelId, Party, Time};
 use towpath_protocol::{Life, Settlement};
+
+use super::why::CloseRecord;
 
 /// An immutable picture of a channel, true of a moment at which it was durable.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +55,8 @@ pub struct ChannelView {
     pub settled_number: u64,
     /// Whether this node has lost data of it.
     pub is_lost: bool,
+    /// Why it is closed, once it is.
+    pub(super) close: Option<CloseRecord>,
 }
 
 /// How many payments, and how much.
@@ -120,9 +124,9 @@ impl ChannelView {
         }
     }
 
-    /// For the API.
+    /// For the API, at this ledger time.
     #[must_use]
-    pub fn to_api(&self) -> Channel {
+    pub fn to_api(&self, now: Time) -> Channel {
         Channel {
             id: self.id.to_string(),
             peer: node_text(&self.peer),
@@ -147,6 +151,7 @@ impl ChannelView {
             opened_ms: self.opened_ms,
             deadline_ms: self.deadline_ms,
             settlement: self.settlement.clone(),
+            close: self.close.as_ref().map(|record| record.to_api(self.role, self.life, now)),
             payments_sent: self.sent.payments,
             payments_received: self.received.payments,
             sent_total: Units(self.sent.total),

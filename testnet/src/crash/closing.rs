@@ -68,6 +68,7 @@ async fn close(auditor: &Auditor<'_>, edge: &Edge) -> Result<Transaction, Testne
     let failed = call(&edge.opener);
     let request = CloseChannel {
         mode: CloseMode::Cooperative,
+        force_after_ms: None,
         wait: CloseWait::Settled,
         timeout_ms: u64::try_from(CLOSE_MAX.as_millis()).ok(),
     };

@@ -13,7 +13,7 @@ use super::book::{Book, Outcome};
 use super::closing;
 use super::payers::Payers;
 use super::report::{CrashReport, Kills, Recovery};
-use crate::channels::{Edge, open_all};
+use crate::channels::{DISPUTE_WINDOW_MS, Edge, open_all};
 use crate::error::TestnetError;
 use crate::network::Network;
 use crate::setup::Plan;
@@ -69,7 +69,7 @@ async fn stress(
     total: u64,
     progress: &mut impl FnMut(u32, &Kills),
 ) -> Result<CrashReport, TestnetError> {
-    let edges = open_all(network.state(), Units(CHANNEL_AMOUNT)).await?;
+    let edges = open_all(network.state(), Units(CHANNEL_AMOUNT), DISPUTE_WINDOW_MS).await?;
     let book = Arc::new(Book::default());
     let payers = Payers::start(network.state(), &edges, &book, plan.seed)?;
     let mut report = CrashReport::default();

@@ -1,5 +1,6 @@
 //! Who is owed what when a channel is settled: balances, the penalty, and the fees that were taken
 //! (SPEC C-40 to C-46, `docs/decisions/close-fees.md`). Pending payments are apart: they are always paid in full.
+//! Whoever makes a closing transaction counts with this, too: two counts of one debt would differ one day.
 
 use towpath_crypto::Amount;
 
@@ -31,7 +32,7 @@ impl PerParty {
 
 /// What is left for each party, and which fees were taken out of it so far.
 #[derive(Debug, Clone)]
-pub(super) struct Account {
+pub struct Account {
     left: PerParty,
     fees: PerParty,
     fee_max: Amount,
@@ -39,7 +40,8 @@ pub(super) struct Account {
 
 impl Account {
     /// Of a channel that is closed by `state`.
-    pub(super) const fn of_channel(terms: &ChannelTerms, state: &ChannelState) -> Self {
+    #[must_use]
+    pub const fn of_channel(terms: &ChannelTerms, state: &ChannelState) -> Self {
         Self {
             left: PerParty { a: state.balance_a, b: state.balance_b },
             fees: PerParty { a: Amount::ZERO, b: Amount::ZERO },
@@ -48,8 +50,10 @@ impl Account {
     }
 
     /// Of a closing as it stands: the author's forfeit goes to the other party, then each bears the fees taken in its
-    /// name, and where it has too little the other does. `check_state` saw to it that both together have enough.
-    pub(super) fn of_closing(closing: &Closing) -> Option<Self> {
+    /// name, and where it has too little the other does. `check_state` saw to it that both together have enough; `None`
+    /// for a closing that no rule made.
+    #[must_use]
+    pub fn of_closing(closing: &Closing) -> Option<Self> {
         let mut account = Self::of_channel(&closing.terms, &closing.state);
         let (author, other) = (closing.author, closing.author.other());
         if closing.penalized {
@@ -72,18 +76,23 @@ impl Account {
     }
 
     /// What is left for `party`.
-    pub(super) const fn left(&self, party: Party) -> Amount {
+    #[must_use]
+    pub const fn left(&self, party: Party) -> Amount {
         self.left.of(party)
     }
 
     /// The fees taken in the name of `party`.
-    pub(super) const fn fees(&self, party: Party) -> Amount {
+    #[must_use]
+    pub const fn fees(&self, party: Party) -> Amount {
         self.fees.of(party)
     }
 
     /// Takes a fee out of what is left for `party`, as far as all its fees together stay within `fees_max`, which is at
     /// most the terms' bound.
-    pub(super) fn draw(&mut self, party: Party, fee: Amount, fees_max: Amount) -> Result<(), ChannelFault> {
+    ///
+    /// # Errors
+    /// [`ChannelFault::Fee`] with the most that can be taken.
+    pub fn draw(&mut self, party: Party, fee: Amount, fees_max: Amount) -> Result<(), ChannelFault> {
         let most = self.room(party, fees_max);
         let left = self.left.of(party).checked_sub(fee);
         let fees = self.fees.of(party).checked_add(fee);
@@ -98,7 +107,10 @@ impl Account {
     }
 
     /// Takes a fee out of what is left for `first`, and for the other party when that share is used up.
-    pub(super) fn draw_from_both(&mut self, first: Party, fee: Amount) -> Result<(), ChannelFault> {
+    ///
+    /// # Errors
+    /// [`ChannelFault::Fee`] if both together cannot bear it.
+    pub fn draw_from_both(&mut self, first: Party, fee: Amount) -> Result<(), ChannelFault> {
         let own = fee.min(self.room(first, self.fee_max));
         let rest = fee.checked_sub(own).unwrap_or(Amount::ZERO);
         self.draw(first, own, self.fee_max)?;

@@ -13,6 +13,7 @@ mod spot;
 mod state;
 mod terms;
 
+pub use account::Account;
 pub use fault::{ChannelFault, StateFault, TermsFault};
 pub use state::check_state;
 pub use terms::check_terms;

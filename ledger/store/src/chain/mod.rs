@@ -6,6 +6,7 @@
 
 mod apply;
 mod cache;
+mod find;
 mod index;
 mod keys;
 mod log;

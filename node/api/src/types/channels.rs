@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::closing::Close;
 use super::units::Units;
 
 /// Where a channel is in its life.
@@ -104,6 +105,9 @@ pub struct Channel {
     /// The transaction that paid it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settlement: Option<String>,
+    /// Why it is closed, how far that is, and the evidence; once it is being closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close: Option<Close>,
     /// Payments that this node made.
     pub payments_sent: u64,
     /// Payments that this node received.
@@ -204,6 +208,9 @@ pub struct OpenChannel {
     /// What each party keeps in the channel; none if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserve: Option<Units>,
+    /// When the channel's term is over, in ledger time: both nodes close it then. Never if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
     /// Until when the answer waits.
     #[serde(default)]
     pub wait: OpenWait,
@@ -242,6 +249,10 @@ pub enum CloseWait {
 pub struct CloseChannel {
     /// How.
     pub mode: CloseMode,
+    /// With the cooperative mode: close alone if the peer has not signed final balances after so long. The node keeps to
+    /// it across restarts. Never if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force_after_ms: Option<u64>,
     /// Until when the answer waits.
     #[serde(default)]
     pub wait: CloseWait,

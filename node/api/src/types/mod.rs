@@ -1,6 +1,7 @@
 //! What requests and answers are made of, a file for each part of the API.
 
 mod channels;
+mod closing;
 mod events;
 mod info;
 mod ledger;
@@ -14,6 +15,9 @@ pub use channels::{
     Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, ChannelState, ChannelTotals,
     CloseChannel, CloseMode, CloseWait, Closed, OpenChannel, OpenWait, Outcome, PageQuery, Role, Side,
     StoredBytes,
+};
+pub use closing::{
+    Close, CloseReason, CloseStage, Penalty, PostedState, ReplacedState, SettledBy, Settlement,
 };
 pub use events::{Event, EventBody, EventItem, EventQuery, EventType, Gap};
 pub use info::{Health, Info, LedgerTip, Mode, Ready, Travel};

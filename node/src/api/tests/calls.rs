@@ -45,7 +45,12 @@ async fn the_client_reaches_every_part_of_the_node() {
     assert_eq!(client.pay(CHANNEL, &pay(5, "k")).await.expect("answers").state, PaymentState::Settled);
     assert_eq!(client.payments(CHANNEL, &PageQuery::default()).await.expect("answers").payments.len(), 1);
     assert!(client.channel_events(CHANNEL, &PageQuery::default()).await.expect("answers").events.is_empty());
-    let close = CloseChannel { mode: CloseMode::Force, wait: CloseWait::Sent, timeout_ms: Some(5) };
+    let close = CloseChannel {
+        mode: CloseMode::Force,
+        force_after_ms: None,
+        wait: CloseWait::Sent,
+        timeout_ms: Some(5),
+    };
     assert_eq!(client.close_channel(CHANNEL, &close).await.expect("answers").channel.id, CHANNEL);
     let transaction = SubmitTransaction { hex: "00ff".to_owned() };
     assert_eq!(client.submit_transaction(&transaction).await.expect("answers").tx, "tx1len2");

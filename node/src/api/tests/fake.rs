@@ -97,6 +97,7 @@ impl Fake {
             sent_total: Units(0),
             received_total: Units(0),
             stored: None,
+            close: None,
         })
     }
 

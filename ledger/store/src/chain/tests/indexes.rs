@@ -139,3 +139,39 @@ fn a_channel_is_found_by_its_id_and_its_payout_keys_until_it_is_settled() {
     assert_eq!(chain.channel_output(&terms().id), Ok(None));
     assert_eq!(chain.contracts_of_key(&secret(1).public(), None, 10), Ok(Vec::new()));
 }
+
+#[test]
+fn what_is_known_by_a_part_of_its_id_is_found_in_its_stretch_alone() {
+    let ledger = in_memory();
+    let mut sent = Vec::new();
+    for _ in 0..5 {
+        let transaction = ledger.pay(1, &payout(2), 10_000, None);
+        sent.push(transaction.id());
+        ledger.advance(&[transaction]);
+    }
+    let chain = &ledger.chain;
+    let all = (&Digest([0; 32]), &Digest([0xff; 32]));
+    sent.sort();
+    assert_eq!(chain.transactions_between(all, 100).expect("it reads"), sent);
+    assert_eq!(chain.transactions_between(all, 2).expect("it reads"), sent[..2]);
+    let (second, fourth) = (&sent[1].0, &sent[3].0);
+    assert_eq!(chain.transactions_between((second, fourth), 100).expect("it reads"), sent[1..4]);
+
+    let heights: Vec<u64> = chain
+        .blocks_between(all, 100)
+        .expect("it reads")
+        .iter()
+        .map(|id| chain.height_of(id).expect("it reads").expect("a block"))
+        .collect();
+    assert_eq!(heights.iter().collect::<std::collections::BTreeSet<_>>().len(), 6, "the genesis and five");
+    let block = chain.blocks_between(all, 1).expect("it reads")[0];
+    assert_eq!(chain.blocks_between((&block.0, &block.0), 100).expect("it reads"), [block]);
+
+    let newest = sent
+        .iter()
+        .find(|id| chain.transaction_place(id).expect("it reads").is_some_and(|place| place.height == 5));
+    let newest = newest.expect("the last one");
+    let outputs = chain.outputs_between((&newest.0, &newest.0), 100).expect("it reads");
+    assert!(!outputs.is_empty() && outputs.iter().all(|outpoint| outpoint.tx == *newest), "{outputs:?}");
+    assert!(outputs.iter().all(|outpoint| chain.output(outpoint).expect("it reads").is_some()));
+}

@@ -1,0 +1,69 @@
+//! `towpath channel …`
+
+mod close;
+mod pay;
+mod show;
+mod view;
+mod why;
+
+use towpath_api::{ChannelQuery, ChannelState, Client, OpenChannel, OpenWait};
+
+use crate::args::{self, Channel, Common, List, Open};
+use crate::context;
+use crate::errors::CliError;
+use crate::output::{Style, answer};
+
+/// Runs one of the channels' commands.
+///
+/// # Errors
+/// When the node refuses or cannot be asked.
+pub async fn channel(common: &Common, command: Channel) -> Result<(), CliError> {
+    let client = context::client(common)?;
+    let style = Style::of(common);
+    match command {
+        Channel::Open(args) => open(common, &client, args).await,
+        Channel::List(args) => list(common, &client, args).await,
+        Channel::Show { channel } => show::show(&client, style, &channel).await,
+        Channel::Pay(args) => pay::pay(&client, style, args).await,
+        Channel::Close(args) => close::close(&client, style, args).await,
+        Channel::Why { channel } => why::why(&client, style, &channel).await,
+    }
+}
+
+async fn open(common: &Common, client: &Client, args: Open) -> Result<(), CliError> {
+    let expires_ms = match args.expires_in {
+        // Ledger time is what counts, and only the node knows it.
+        Some(span) => Some(client.ledger().await?.time_ms.saturating_add(span.ms())),
+        None => None,
+    };
+    let request = OpenChannel {
+        address: args.address.or_else(|| context::p2p_address(common, &args.peer)),
+        peer: context::node_id(common, &args.peer)?,
+        amount: args.amount,
+        peer_amount: args.peer_amount,
+        dispute_window_ms: args.dispute_window.map(args::Span::ms),
+        reserve: args.reserve,
+        expires_ms,
+        wait: if args.no_wait { OpenWait::Accepted } else { OpenWait::Active },
+        timeout_ms: Some(args.timeout.ms()),
+        idempotency_key: None,
+    };
+    answer(Style::of(common), &client.open_channel(&request).await?, view::one)
+}
+
+async fn list(common: &Common, client: &Client, args: List) -> Result<(), CliError> {
+    let peer = args.peer.map(|peer| context::node_id(common, &peer)).transpose()?;
+    let query =
+        ChannelQuery { state: args.state.map(wanted), peer, limit: Some(args.limit), after: args.after };
+    answer(Style::of(common), &client.channels(&query).await?, view::list)
+}
+
+const fn wanted(state: args::ChannelState) -> ChannelState {
+    match state {
+        args::ChannelState::Opening => ChannelState::Opening,
+        args::ChannelState::Active => ChannelState::Active,
+        args::ChannelState::Closing => ChannelState::Closing,
+        args::ChannelState::Disputed => ChannelState::Disputed,
+        args::ChannelState::Settled => ChannelState::Settled,
+    }
+}

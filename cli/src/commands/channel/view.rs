@@ -1,0 +1,76 @@
+//! Channels for people.
+
+use towpath_api::{Channel as View, ChannelPage};
+
+use crate::output::{amount, facts, grouped, short, span, table, time};
+
+/// Its state in a word or two.
+pub fn state_of(channel: &View) -> String {
+    let state = format!("{:?}", channel.state).to_lowercase();
+    match (channel.outcome, channel.online) {
+        (Some(outcome), _) => format!("{state} ({})", format!("{outcome:?}").to_lowercase()),
+        (None, true) => state,
+        (None, false) => format!("{state}, peer away"),
+    }
+}
+
+/// One channel in full.
+pub fn one(channel: &View) -> String {
+    let mut lines = vec![
+        ("channel", channel.id.clone()),
+        ("peer", channel.peer.clone()),
+        ("state", state_of(channel)),
+        ("balance", format!("{} of {}", amount(channel.balance), amount(channel.capacity))),
+        ("spendable", amount(channel.spendable)),
+        ("peer's balance", amount(channel.peer_balance)),
+        ("version", grouped(channel.version)),
+        ("sequencer", format!("{:?}", channel.sequencer).to_lowercase()),
+        ("sent", format!("{} in {} payments", amount(channel.sent_total), grouped(channel.payments_sent))),
+        (
+            "received",
+            format!("{} in {} payments", amount(channel.received_total), grouped(channel.payments_received)),
+        ),
+        ("dispute window", span(channel.dispute_window_ms)),
+    ];
+    if let Some(funding) = &channel.funding {
+        lines.push(("funding", funding.clone()));
+    }
+    // What follows is part of why it is closed, where that is known.
+    if let (Some(deadline), None) = (channel.deadline_ms, &channel.close) {
+        lines.push(("deadline", time(deadline)));
+    }
+    if let (Some(settlement), None) = (&channel.settlement, &channel.close) {
+        lines.push(("settlement", settlement.clone()));
+    }
+    facts(&lines)
+}
+
+/// Channels in a table.
+pub fn list(page: &ChannelPage) -> String {
+    if page.channels.is_empty() {
+        return "no channels; `towpath channel open PEER AMOUNT` makes one".to_owned();
+    }
+    let rows = page.channels.iter().map(|channel| {
+        vec![
+            short(&channel.id),
+            short(&channel.peer),
+            state_of(channel),
+            amount(channel.balance),
+            amount(channel.peer_balance),
+            amount(channel.capacity),
+            grouped(channel.payments_sent),
+            grouped(channel.payments_received),
+        ]
+    });
+    let headings = ["channel", "peer", "state", ">balance", ">peer's", ">capacity", ">sent", ">received"];
+    let totals = &page.totals;
+    let mut text = table(&headings, rows.collect());
+    text.push_str(&format!(
+        "\n {} active, {} opening, {} closing, {} disputed, {} settled",
+        totals.active, totals.opening, totals.closing, totals.disputed, totals.settled
+    ));
+    if let Some(next) = &page.next {
+        text.push_str(&format!("\n more: --after {next}"));
+    }
+    text
+}
