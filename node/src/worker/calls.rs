@@ -7,7 +7,7 @@ use super::call::{Call, CallError, Reply};
 use super::run::Worker;
 use super::turn::Turn;
 use super::why::Cause;
-use crate::wallet::settle::{self, Place};
+use towpath_ledger::settle::{self, Place};
 
 impl Worker {
     pub(super) fn on_call(&mut self, call: Call, turn: &mut Turn) {

@@ -15,7 +15,7 @@ use super::run::Worker;
 use super::turn::Turn;
 use super::view::{node_text, outcome_of, state_of};
 use crate::ledger::{Change, ChannelChange, FundsCall, Input as LedgerInput, Notice, channel_of};
-use crate::wallet::settle::{self, Place, Posting};
+use towpath_ledger::settle::{self, Place, Posting};
 
 /// Rows of `Meta`: this prefix ‖ worker, with the height of the last block that it saw.
 pub(super) const HEIGHT_PREFIX: &[u8] = b"channels-height/";

@@ -13,7 +13,7 @@ use super::turn::Turn;
 use super::why::{Cause, Cheat, CloseRecord};
 use crate::ledger::ChannelChange;
 use crate::limits;
-use crate::wallet::settle::{self, Place};
+use towpath_ledger::settle::{self, Place};
 
 /// What the ledger is owed for one channel. Lost with the process: the machine asks for all of it again at the start.
 #[derive(Default)]

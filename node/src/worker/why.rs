@@ -9,7 +9,7 @@ use towpath_crypto::codec;
 use towpath_ledger::{Closing, Lock, Party, Time, TxId, Witness};
 use towpath_protocol::{ClosingStage, Life};
 
-use crate::wallet::settle::PaidOut;
+use towpath_ledger::settle::PaidOut;
 
 /// The suffix of its row among a channel's.
 pub(super) const CLOSE_ROW: &[u8] = b"~close";

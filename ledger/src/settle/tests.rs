@@ -4,8 +4,10 @@ use proptest::prelude::*;
 use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::schnorr::WalletSecret;
 use towpath_crypto::{Digest, codec};
-use towpath_ledger::rules::{BlockContext, Changes, Signatures, apply_transaction};
-use towpath_ledger::*;
+use crate::rules::{BlockContext, Changes, Signatures, apply_transaction};
+use crate::rules;
+use crate::types::*;
+use crate::view::MemoryView;
 
 use super::*;
 

@@ -4,9 +4,10 @@
 
 use towpath_crypto::codec;
 use towpath_crypto::ed25519::Signature;
-use towpath_ledger::rules::{Account, Params};
-use towpath_ledger::{
-    Amount, AssetId, ChainId, ChannelState, ChannelTerms, Closing, CoSigned, Deadline, Lock, OutPoint,
+
+use crate::rules::{Account, Params};
+use crate::types::{
+    Amount, AssetId, ChainId, ChannelState, ChannelTerms, Closing, CoSigned, Deadline, Digest, Lock, OutPoint,
     Output, Party, SignedState, StateSignature, Time, Transaction, TxBody, TxId, Witness,
 };
 
@@ -86,7 +87,7 @@ pub fn cooperative(
 }
 
 /// Stands in where only the size counts.
-const NOWHERE: OutPoint = OutPoint { tx: TxId(towpath_crypto::Digest::ZERO), index: 0 };
+const NOWHERE: OutPoint = OutPoint { tx: TxId(Digest::ZERO), index: 0 };
 
 /// Stands in where only the size counts.
 fn unsigned(state: &ChannelState) -> CoSigned {
@@ -344,5 +345,4 @@ fn counted(account: &Account, version: u64, capacity: Amount, forfeit: Amount) -
 }
 
 #[cfg(test)]
-#[path = "settle_tests.rs"]
 mod tests;
