@@ -9,5 +9,6 @@ mod mutation;
 mod opening;
 mod pending;
 mod random;
+mod settling;
 mod wallets;
 mod world;
