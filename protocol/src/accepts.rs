@@ -28,7 +28,9 @@ impl Default for Accepts {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unacceptable {
     /// The channel could not pay for its own close or for its defence.
-    #[error("closing fees of up to {shown} a party; with these payouts a close or an answer can take {least}")]
+    #[error(
+        "closing fees of up to {shown} a party; with these payouts a close or an answer can take {least}"
+    )]
     CloseFee {
         /// The terms'.
         shown: Amount,

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::world::{Crypto, accept_message, chain, contribution, identity, open, params, payout, verify_with};
+use common::world::{
+    Crypto, accept_message, chain, contribution, identity, open, params, payout, verify_with,
+};
 use towpath_crypto::schnorr::WalletSecret;
 use towpath_ledger::rules::Params;
 use towpath_ledger::{Amount, Multisig, Payout, Time};
@@ -27,9 +29,8 @@ fn bounds() -> Bounds {
 }
 
 fn multisig() -> Payout {
-    let mut keys: Vec<_> = (10..26)
-        .map(|number| WalletSecret::from_bytes([number; 32]).expect("a scalar").public())
-        .collect();
+    let mut keys: Vec<_> =
+        (10..26).map(|number| WalletSecret::from_bytes([number; 32]).expect("a scalar").public()).collect();
     keys.sort();
     Payout::Multisig(Multisig { required: 1, keys })
 }
@@ -100,10 +101,7 @@ fn c21_a_larger_payout_lock_of_either_party_asks_for_more() {
     let Some(Unacceptable::CloseFee { least, .. }) = refused(both) else { panic!("B itself refuses") };
     assert!(least > Amount(small + 400), "{least}");
     assert!(matches!(refused(agreed(&wanted(small), multisig())), Some(Unacceptable::CloseFee { .. })));
-    assert!(matches!(
-        refused(agreed(&wanted(least.0 - 1), multisig())),
-        Some(Unacceptable::CloseFee { .. })
-    ));
+    assert!(matches!(refused(agreed(&wanted(least.0 - 1), multisig())), Some(Unacceptable::CloseFee { .. })));
     assert_eq!(refused(agreed(&wanted(least.0), multisig())), None);
 }
 

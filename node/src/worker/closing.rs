@@ -2,10 +2,10 @@
 //! forced when a peer stays silent; and the record of why (`why`).
 
 use towpath_api::EventBody;
+use towpath_ledger::settle::{self, Place, SettleError};
 use towpath_ledger::{
     AssetId, ChannelId, Closing, Lock, OutPoint, Party, SignedState, Time, Transaction, TxId, Witness,
 };
-use towpath_ledger::settle::{self, Place, SettleError};
 use towpath_protocol::{ClosingStage, Command, Event, Life};
 
 use super::carry::submit;

@@ -10,7 +10,6 @@ use towpath_ledger::settle::PaidOut;
 use towpath_ledger::{Closing, Lock, Party, Time, TxId, Witness};
 use towpath_protocol::{ClosingStage, Life};
 
-
 /// The suffix of its row among a channel's.
 pub(super) const CLOSE_ROW: &[u8] = b"~close";
 
