@@ -8,6 +8,7 @@ pub mod mempool;
 pub mod merkle;
 pub mod proof;
 pub mod rules;
+pub mod settle;
 pub mod tree;
 pub mod types;
 pub mod view;

@@ -3,6 +3,7 @@
 use towpath_crypto::Amount;
 use towpath_ledger::rules::{StateFault, TermsFault};
 
+use crate::accepts::Unacceptable;
 use crate::update::UpdateError;
 
 /// What a node does about a refused event.
@@ -112,6 +113,9 @@ pub enum Reject {
     /// Terms that the ledger does not allow.
     #[error("the ledger does not allow these terms: {0}")]
     LedgerTerms(#[from] TermsFault),
+    /// Terms that this node does not agree to, although the ledger allows them.
+    #[error("the terms are not acceptable: {0}")]
+    Unacceptable(#[from] Unacceptable),
     /// A state that the ledger could not settle.
     #[error("the ledger could not settle this: {0}")]
     LedgerState(#[from] StateFault),
@@ -148,6 +152,7 @@ impl Reject {
             | Self::Unproven(_)
             | Self::Terms(_)
             | Self::LedgerTerms(_)
+            | Self::Unacceptable(_)
             | Self::LedgerState(_) => Severity::Disconnect,
         }
     }

@@ -34,6 +34,7 @@
 
 pub mod limits;
 
+mod accepts;
 mod channel;
 mod effect;
 mod error;
@@ -47,6 +48,7 @@ mod signer;
 mod update;
 mod verify;
 
+pub use accepts::{Accepts, Unacceptable};
 pub use channel::{Broken, Channel, Held, Turnholder, View};
 pub use effect::{Alarm, Effect, Failure, Online, Outcome, Row};
 pub use error::{Reject, RestoreError, Severity};

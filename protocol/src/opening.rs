@@ -7,13 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use towpath_crypto::Amount;
 use towpath_crypto::ed25519::PublicKey;
+use towpath_crypto::schnorr::WalletKey;
+use towpath_crypto::{Amount, Digest};
 use towpath_ledger::rules::{Params, TermsFault, check_state, check_terms};
 use towpath_ledger::{
     AssetId, ChainId, ChannelId, ChannelTerms, Lock, OutPoint, Output, Party, Payout, StateSignature,
 };
 
+use crate::accepts::Accepts;
 use crate::channel::{Channel, Fixed, Plan};
 use crate::effect::{Effect, Outcome};
 use crate::error::{Reject, RestoreError};
@@ -34,6 +36,8 @@ pub struct Bounds {
     pub params: Params,
     /// How far ahead a funding's deadline may be, in milliseconds of ledger time: how long inputs can be tied.
     pub funding_ms_max: u64,
+    /// What this node asks for beyond what the ledger does.
+    pub accepts: Accepts,
 }
 
 /// Who a party of a new channel is.
@@ -320,20 +324,10 @@ fn agree(
             (first.outpoint, 0, plan)
         }
     };
-    let terms = ChannelTerms {
-        id: ChannelId::derive(&open.chain, &first_input, index, &open.key, &accept.key),
-        generation: 0,
-        key_a: open.key,
-        key_b: accept.key,
-        payout_a: open.payout.clone(),
-        payout_b: accept.payout.clone(),
-        dispute_window_ms: open.dispute_window_ms,
-        penalty_basis_points: open.penalty_basis_points,
-        reserve: open.reserve,
-        close_fee_max: open.close_fee_max,
-        expiry: open.expiry,
-    };
+    let id = ChannelId::derive(&open.chain, &first_input, index, &open.key, &accept.key);
+    let terms = terms_of(open, &accept.key, &accept.payout, id);
     check_terms(&terms, (open.asset, capacity), &bounds.params, now.ledger)?;
+    bounds.accepts.check(&terms, (open.asset, capacity), (open.chain, &bounds.params))?;
     let first = Content::first(&terms, open.amount_a, open.amount_b, open.sequencer);
     check_state(&terms, capacity, &first.state)?;
     Ok(Fixed {
@@ -351,6 +345,22 @@ fn agree(
     })
 }
 
+fn terms_of(open: &Open, key_b: &PublicKey, payout_b: &Payout, id: ChannelId) -> ChannelTerms {
+    ChannelTerms {
+        id,
+        generation: 0,
+        key_a: open.key,
+        key_b: *key_b,
+        payout_a: open.payout.clone(),
+        payout_b: payout_b.clone(),
+        dispute_window_ms: open.dispute_window_ms,
+        penalty_basis_points: open.penalty_basis_points,
+        reserve: open.reserve,
+        close_fee_max: open.close_fee_max,
+        expiry: open.expiry,
+    }
+}
+
 /// What can be said about an offer before anybody accepts it (FAULTS C21).
 fn check_open(open: &Open, bounds: &Bounds, now: Now) -> Result<(), Reject> {
     let capacity = open.amount_a.checked_add(open.amount_b).ok_or(Reject::Terms("amounts too large"))?;
@@ -365,6 +375,10 @@ fn check_open(open: &Open, bounds: &Bounds, now: Now) -> Result<(), Reject> {
         return Err(Reject::Terms(why));
     }
     open.payout.check().map_err(TermsFault::from)?;
+    // The acceptor's payout is not known yet, so the smallest stands in: what fails with that is not worth an offer.
+    let smallest = Payout::Key(WalletKey([0; 32]));
+    let terms = terms_of(open, &open.key, &smallest, ChannelId(Digest::ZERO));
+    bounds.accepts.check(&terms, (open.asset, capacity), (open.chain, &bounds.params))?;
     match &open.funding {
         Funding::Single { .. } => Ok(()),
         Funding::Dual { inputs, .. } if inputs.is_empty() => Err(Reject::Terms("no inputs")),

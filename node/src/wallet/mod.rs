@@ -4,7 +4,6 @@
 mod build;
 mod keys;
 mod select;
-pub mod settle;
 
 pub use build::{WalletError, payment, sign};
 pub use keys::Keyring;

@@ -1,5 +1,6 @@
 //! Callers' wishes, handed to where they are carried out.
 
+use towpath_ledger::settle::{self, Place};
 use towpath_ledger::{Amount, AssetId, ChannelId};
 use towpath_protocol::{ClosingStage, Command, Event, Life, Token};
 
@@ -7,7 +8,6 @@ use super::call::{Call, CallError, Reply};
 use super::run::Worker;
 use super::turn::Turn;
 use super::why::Cause;
-use crate::wallet::settle::{self, Place};
 
 impl Worker {
     pub(super) fn on_call(&mut self, call: Call, turn: &mut Turn) {
@@ -44,7 +44,7 @@ impl Worker {
         let params = self.parts.keys.params();
         let place = Place { chain: self.parts.chain_id, params, asset: AssetId::NATIVE };
         let (terms, capacity) = (held.channel.terms(), held.channel.capacity());
-        settle::unilateral_fee(&place, terms, (held.channel.state(), capacity), held.channel.me())
+        settle::unilateral_fee(&place, terms, (held.channel.state(), capacity), held.channel.me()).ok()
     }
 
     /// Hands a command to the machine; whether it is taken.

@@ -15,7 +15,7 @@ use super::run::Worker;
 use super::turn::Turn;
 use super::view::{node_text, outcome_of, state_of};
 use crate::ledger::{Change, ChannelChange, FundsCall, Input as LedgerInput, Notice, channel_of};
-use crate::wallet::settle::{self, Place, Posting};
+use towpath_ledger::settle::{self, Place, Posting};
 
 /// Rows of `Meta`: this prefix ‖ worker, with the height of the last block that it saw.
 pub(super) const HEIGHT_PREFIX: &[u8] = b"channels-height/";
@@ -52,7 +52,7 @@ impl Worker {
             Effect::SignFunding { body, spent, from, to } => {
                 self.sign_funding(id, (body, spent), from..to, turn)
             }
-            Effect::Broadcast(transaction) => submit(Some(transaction), turn),
+            Effect::Broadcast(transaction) => submit(transaction, turn),
             Effect::FundingReleased => self.funding_released(id, turn),
             Effect::Life(life) => self.on_life(id, life, turn),
             Effect::Online(Online::Yes) => tracing::debug!(channel = %id, "payments can be sent"),
@@ -88,14 +88,14 @@ impl Worker {
                 let Some((_, _, posted)) = self.closing_at(&closing) else { return };
                 let transaction = settle::answer(&place, closing, &posted, &answer);
                 if let Some(proof) = &answer.proof {
-                    self.note_cheat(&posted, proof, transaction.as_ref().map(Transaction::id), turn);
+                    let answer = transaction.as_ref().ok().map(Transaction::id);
+                    self.note_cheat(&posted, proof, answer, turn);
                 }
                 self.owe(id, transaction, turn);
             }
             Effect::Supersede { closing, state } => {
-                let transaction = self.closing_at(&closing).and_then(|(created, amount, posted)| {
-                    settle::supersede(&place, closing, (created, amount), &posted, &state)
-                });
+                let Some((created, amount, posted)) = self.closing_at(&closing) else { return };
+                let transaction = settle::supersede(&place, closing, (created, amount), &posted, &state);
                 self.owe(id, transaction, turn);
             }
             Effect::Finalize { closing, deadline } => self.owe_finalize(id, closing, deadline),
@@ -340,14 +340,9 @@ fn changes_in(block: &Block, known: &mut BTreeMap<OutPoint, Lock>) -> Vec<Channe
     changes
 }
 
-pub(super) fn submit(transaction: Option<Transaction>, turn: &mut Turn) {
-    match transaction {
-        Some(transaction) => {
-            let transaction = Box::new(transaction);
-            turn.release.ledger.push(LedgerInput::Submit { transaction, reply: None });
-        }
-        None => tracing::warn!("a closing transaction cannot be made: its balances do not cover the fee"),
-    }
+pub(super) fn submit(transaction: Transaction, turn: &mut Turn) {
+    let transaction = Box::new(transaction);
+    turn.release.ledger.push(LedgerInput::Submit { transaction, reply: None });
 }
 
 /// How a channel ended, by what spent its output.

@@ -2,6 +2,7 @@
 //! forced when a peer stays silent; and the record of why (`why`).
 
 use towpath_api::EventBody;
+use towpath_ledger::settle::{self, Place, SettleError};
 use towpath_ledger::{
     AssetId, ChannelId, Closing, Lock, OutPoint, Party, SignedState, Time, Transaction, TxId, Witness,
 };
@@ -13,7 +14,6 @@ use super::turn::Turn;
 use super::why::{Cause, Cheat, CloseRecord};
 use crate::ledger::ChannelChange;
 use crate::limits;
-use crate::wallet::settle::{self, Place};
 
 /// What the ledger is owed for one channel. Lost with the process: the machine asks for all of it again at the start.
 #[derive(Default)]
@@ -61,11 +61,19 @@ impl Finalize {
 impl Worker {
     /// Hands a transaction to the ledger, and again every few blocks until the ledger shows what became of the channel:
     /// an inbox can be full, a pool can drop it, gossip can lose it.
-    pub(super) fn owe(&mut self, id: ChannelId, transaction: Option<Transaction>, turn: &mut Turn) {
-        if let Some(transaction) = &transaction {
-            self.duties.entry(id).or_default().owed = Some((Box::new(transaction.clone()), 0));
+    pub(super) fn owe(
+        &mut self,
+        id: ChannelId,
+        transaction: Result<Transaction, SettleError>,
+        turn: &mut Turn,
+    ) {
+        match transaction {
+            Ok(transaction) => {
+                self.duties.entry(id).or_default().owed = Some((Box::new(transaction.clone()), 0));
+                submit(transaction, turn);
+            }
+            Err(error) => tracing::error!(channel = %id, %error, "a closing transaction cannot be made"),
         }
-        submit(transaction, turn);
     }
 
     /// Remembers a closing that is paid out once ledger time is past its deadline.
@@ -100,7 +108,7 @@ impl Worker {
             }
         }
         for transaction in again {
-            submit(Some(transaction), turn);
+            submit(transaction, turn);
         }
         let batches = together.chunks(limits::FINALIZE_BATCH).chain(alone.chunks(1));
         for batch in batches {
@@ -108,14 +116,14 @@ impl Worker {
                 .iter()
                 .filter_map(|outpoint| self.closing_at(outpoint).map(|(_, _, closing)| (*outpoint, closing)))
                 .collect();
-            let parts: Vec<(OutPoint, &Closing)> =
-                closings.iter().map(|(outpoint, closing)| (*outpoint, closing)).collect();
-            if parts.is_empty() {
-                continue;
-            }
             let params = self.parts.keys.params();
             let place = Place { chain: self.parts.chain_id, params, asset: AssetId::NATIVE };
-            submit(settle::finalize_all(&place, &parts), turn);
+            let parts = closings.iter().map(|(outpoint, closing)| (*outpoint, closing));
+            let done = settle::finalize_all(&place, parts);
+            for (closing, error) in done.refused {
+                tracing::error!(%closing, %error, "a closing cannot be paid out");
+            }
+            done.transactions.into_iter().for_each(|transaction| submit(transaction, turn));
         }
     }
 

@@ -6,10 +6,9 @@ use towpath_api::{
     Close, CloseReason, CloseStage, Penalty, PostedState, ReplacedState, SettledBy, Settlement, Side, Units,
 };
 use towpath_crypto::codec;
+use towpath_ledger::settle::PaidOut;
 use towpath_ledger::{Closing, Lock, Party, Time, TxId, Witness};
 use towpath_protocol::{ClosingStage, Life};
-
-use crate::wallet::settle::PaidOut;
 
 /// The suffix of its row among a channel's.
 pub(super) const CLOSE_ROW: &[u8] = b"~close";

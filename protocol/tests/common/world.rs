@@ -11,9 +11,9 @@ use towpath_ledger::{
     TxId,
 };
 use towpath_protocol::{
-    Acceptance, Bounds, Channel, ChannelMessage, Command, Contribution, Effect, Event, Funding, Identity,
-    Immediate, KeySigner, LedgerEvent, Message, Now, Offer, Online, Open, OpenId, Outcome, Reject, Severity,
-    StateSigner, Verifier,
+    Acceptance, Accepts, Bounds, Channel, ChannelMessage, Command, Contribution, Effect, Event, Funding,
+    Identity, Immediate, KeySigner, LedgerEvent, Message, Now, Offer, Online, Open, OpenId, Outcome, Reject,
+    Severity, StateSigner, Verifier,
 };
 
 use super::fast::{FastSigner, FastVerifier};
@@ -75,7 +75,7 @@ pub fn params() -> Params {
 }
 
 pub fn bounds() -> Bounds {
-    Bounds { chain: chain(), params: params(), funding_ms_max: 600_000 }
+    Bounds { chain: chain(), params: params(), funding_ms_max: 600_000, accepts: Accepts::default() }
 }
 
 pub fn payout(seed: u8) -> Payout {

@@ -11,5 +11,6 @@ mod opening;
 mod paths;
 mod pending;
 mod random;
+mod settling;
 mod wallets;
 mod world;

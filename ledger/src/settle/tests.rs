@@ -1,13 +1,14 @@
 //! Whatever is made here the ledger's own rules accept, pays what it says, and costs no more than it must.
 
 use proptest::prelude::*;
+use towpath_crypto::codec;
 use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::schnorr::WalletSecret;
-use towpath_crypto::{Digest, codec};
-use towpath_ledger::rules::{BlockContext, Changes, Signatures, apply_transaction};
-use towpath_ledger::*;
 
 use super::*;
+use crate::rules::{BlockContext, Changes, Signatures, TxError, apply_transaction};
+use crate::types::*;
+use crate::view::MemoryView;
 
 const CHAIN: ChainId = ChainId(Digest([0xc4; 32]));
 const START: Time = Time(1_790_000_000_000);
@@ -72,7 +73,7 @@ impl World {
         (outpoint, terms)
     }
 
-    fn try_apply(&mut self, transaction: &Transaction, time: Time) -> Result<Changes, rules::TxError> {
+    fn try_apply(&mut self, transaction: &Transaction, time: Time) -> Result<Changes, TxError> {
         let context = BlockContext { chain: CHAIN, height: 2, time, params: &self.params };
         let changes = apply_transaction(transaction, &self.view, &context, Signatures::Verify)?;
         self.view.apply(&changes);
@@ -197,7 +198,10 @@ fn many_closings_are_finalized_in_one_transaction_that_costs_less() {
             codec::encode(&alone).len() as u64
         })
         .sum();
-    let together = finalize_all(&world.place(), &parts).expect("it can be made");
+    let mut done = finalize_all(&world.place(), parts);
+    assert!(done.refused.is_empty());
+    let together = done.transactions.pop().expect("it can be made");
+    assert!(done.transactions.is_empty(), "one transaction");
     assert_eq!(together.body.outputs.len(), 21, "the hub is paid in one output");
     let mut due = (0, 0);
     for ((_, closing), witness) in closings.iter().zip(&together.witnesses) {
@@ -219,10 +223,13 @@ fn a_closing_that_cannot_be_paid_out_yet_spoils_nothing_for_others() {
     let (at, closing) = close_alone(&mut world, 1, (funding, &terms), &posted);
     let mut waits = closing.clone();
     waits.state.pending_total = Amount(1);
-    let both = finalize_all(&world.place(), &[(NOWHERE, &waits), (at, &closing)]).expect("one of them");
-    assert_eq!(both, finalize(&world.place(), at, &closing).expect("it can be made"));
-    assert_eq!(finalize_all(&world.place(), &[(NOWHERE, &waits)]), None);
-    assert_eq!(finalize_all(&world.place(), &[]), None);
+    let waiting = vec![(close::NOWHERE, SettleError::Pending(Amount(1)))];
+    let both = finalize_all(&world.place(), [(close::NOWHERE, &waits), (at, &closing)]);
+    assert_eq!(both.transactions, [finalize(&world.place(), at, &closing).expect("it can be made")]);
+    assert_eq!(both.refused, waiting);
+    let none = finalize_all(&world.place(), [(close::NOWHERE, &waits)]);
+    assert_eq!(none, Finalized { transactions: Vec::new(), refused: waiting });
+    assert_eq!(finalize_all(&world.place(), []), Finalized::default());
 }
 
 fn answered(
