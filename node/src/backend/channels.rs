@@ -7,8 +7,8 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use towpath_api::{
     ApiError, Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, CloseMode,
-    CloseWait, Closed, Code, Direction, OpenChannel, OpenWait, PageQuery, Pay, PayWait, Payment, PaymentPage,
-    PaymentState, Peer, Peers, StartStream, Stream,
+    CloseWait, Closed, Code, DamagedChannel, Direction, OpenChannel, OpenWait, PageQuery, Pay, PayWait,
+    Payment, PaymentPage, PaymentState, Peer, PeerDirection, Peers, StartStream, Stream,
 };
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::hash::sha256;
@@ -18,8 +18,9 @@ use towpath_protocol::{Life, Reject};
 
 use super::wallet::funds_error;
 use super::{Node, busy, ledger_busy, store_error};
+use crate::clock;
 use crate::ledger::{FundsCall, Input};
-use crate::net::{node_of, peer_of};
+use crate::net::{Dialled, node_of, peer_of};
 use crate::worker::{
     Call, CallError, ChannelView, OpenRequest, PayRequest, Plan, Wait, channel_log, node_text, payment_id,
     payment_view, payments, stored_bytes,
@@ -82,19 +83,42 @@ fn word(key: Option<String>) -> Option<[u8; 32]> {
 impl Node {
     /// The channel with this id, or the only one whose id starts so.
     pub(super) fn find(&self, text: &str) -> Result<Arc<ChannelView>, ApiError> {
-        if let Ok(id) = text.parse::<ChannelId>() {
-            let found = self.board.get(&id);
-            return found.ok_or_else(|| ApiError::new(Code::ChannelNotFound, format!("no channel {text}")));
-        }
-        let found = self.board.page(None, 4, |view| id::matches_prefix(&view.id.to_string(), text));
-        match found.as_slice() {
-            [] => Err(ApiError::new(Code::ChannelNotFound, format!("no channel begins with {text}"))),
-            [one] => Ok(Arc::clone(one)),
-            several => {
-                let ids: Vec<String> = several.iter().map(|view| view.id.to_string()).collect();
+        let whole = text.parse::<ChannelId>().ok();
+        let is_meant = |id: &ChannelId| match whole {
+            Some(whole) => *id == whole,
+            None => id::matches_prefix(&id.to_string(), text),
+        };
+        let found = match whole {
+            Some(id) => self.board.get(&id).into_iter().collect(),
+            None => self.board.page(None, 4, |view| is_meant(&view.id)),
+        };
+        let damaged = self.board.damaged(4, is_meant);
+        match (found.as_slice(), damaged.as_slice()) {
+            ([one], []) => Ok(Arc::clone(one)),
+            ([], [(id, reason)]) => {
+                let detail = format!("what is stored of {id} cannot be used: {reason}");
+                Err(ApiError::new(Code::ChannelDamaged, detail))
+            }
+            ([], []) => {
+                Err(ApiError::new(Code::ChannelNotFound, format!("no channel is, or begins with, {text}")))
+            }
+            (found, damaged) => {
+                let ids = found.iter().map(|view| &view.id).chain(damaged.iter().map(|(id, _)| id));
+                let ids: Vec<String> = ids.map(ToString::to_string).collect();
                 Err(ApiError::new(Code::AmbiguousId, format!("{text} could be {}", ids.join(", "))))
             }
         }
+    }
+
+    /// Channels in need of recovery, with their outputs as this node's own replica has them.
+    fn damaged_channels(&self) -> Result<Vec<DamagedChannel>, ApiError> {
+        let damaged = self.board.damaged(usize::try_from(PAGE_MAX).unwrap_or(usize::MAX), |_| true);
+        let describe = |(id, reason): (ChannelId, String)| {
+            let output = self.chain.channel_output(&id).map_err(|error| store_error(&error))?;
+            let output = output.map(|(outpoint, _)| outpoint.to_string());
+            Ok(DamagedChannel { id: id.to_string(), reason, output })
+        };
+        damaged.into_iter().map(describe).collect()
     }
 
     pub(super) fn channel_page(&self, query: &ChannelQuery) -> Result<ChannelPage, ApiError> {
@@ -113,7 +137,8 @@ impl Node {
         let found = self.board.page(after, limit + 1, wanted);
         let next = (found.len() > limit).then(|| found[limit - 1].id.to_string());
         let channels = found.iter().take(limit).map(|view| view.to_api()).collect();
-        Ok(ChannelPage { channels, totals: self.board.totals(), next })
+        let damaged = if after.is_none() { self.damaged_channels()? } else { Vec::new() };
+        Ok(ChannelPage { channels, totals: self.board.totals(), damaged, next })
     }
 
     /// One channel, with what this node keeps of it on disk.
@@ -343,14 +368,19 @@ impl Node {
     pub(super) fn peer_list(&self) -> Peers {
         let sessions = self.net.sessions();
         let peers = self.net.peers();
+        let now_ms = clock::now_ms();
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let known = peers.iter().map(|(node, info)| Peer {
             node: node_text(node),
             connected: true,
             addresses: vec![info.address.to_string()],
-            direction: None,
+            direction: Some(match info.dialled {
+                Dialled::ByUs => PeerDirection::Outbound,
+                Dialled::ByPeer => PeerDirection::Inbound,
+            }),
             agent: Some(info.agent.clone()),
-            rtt_us: None,
-            connected_ms: None,
+            rtt_us: info.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+            connected_ms: Some(now_ms.saturating_sub(millis(info.since.elapsed()))),
             channels: u32::try_from(self.board.open_with(node)).unwrap_or(u32::MAX),
         });
         let mut all: Vec<Peer> = known.collect();

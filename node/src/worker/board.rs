@@ -13,6 +13,8 @@ use super::view::ChannelView;
 #[derive(Default)]
 pub struct Board {
     views: RwLock<BTreeMap<ChannelId, Arc<ChannelView>>>,
+    /// Channels whose rows cannot be used, and why. They have no view, and must not be forgotten for that.
+    damaged: RwLock<BTreeMap<ChannelId, String>>,
 }
 
 impl Board {
@@ -22,6 +24,19 @@ impl Board {
         for view in views {
             board.insert(view.id, view);
         }
+    }
+
+    /// Puts up a channel that cannot be restored.
+    pub(super) fn publish_damaged(&self, channel: ChannelId, reason: String) {
+        self.damaged.write().unwrap_or_else(PoisonError::into_inner).insert(channel, reason);
+    }
+
+    /// Channels that cannot be restored, and why; at most `limit`, ascending by id.
+    #[must_use]
+    pub fn damaged(&self, limit: usize, wanted: impl Fn(&ChannelId) -> bool) -> Vec<(ChannelId, String)> {
+        let damaged = self.damaged.read().unwrap_or_else(PoisonError::into_inner);
+        let found = damaged.iter().filter(|(channel, _)| wanted(channel));
+        found.take(limit).map(|(channel, reason)| (*channel, reason.clone())).collect()
     }
 
     /// Takes down the views of channels that are forgotten.
@@ -66,6 +81,8 @@ impl Board {
         for view in board.values() {
             view.count_into(&mut totals);
         }
+        let damaged = self.damaged.read().unwrap_or_else(PoisonError::into_inner).len();
+        totals.damaged = u64::try_from(damaged).unwrap_or(u64::MAX);
         totals
     }
 

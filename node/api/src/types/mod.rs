@@ -12,8 +12,8 @@ mod wallet;
 
 pub use channels::{
     Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, ChannelState, ChannelTotals,
-    CloseChannel, CloseMode, CloseWait, Closed, OpenChannel, OpenWait, Outcome, PageQuery, Role, Side,
-    StoredBytes,
+    CloseChannel, CloseMode, CloseWait, Closed, DamagedChannel, OpenChannel, OpenWait, Outcome, PageQuery,
+    Role, Side, StoredBytes,
 };
 pub use events::{Event, EventBody, EventItem, EventQuery, EventType, Gap};
 pub use info::{Health, Info, LedgerTip, Mode, Ready, Travel};
