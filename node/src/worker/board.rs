@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use towpath_api::ChannelTotals;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::ChannelId;
+use towpath_protocol::Life;
 
 use super::view::ChannelView;
 
@@ -93,13 +94,14 @@ impl Board {
         board.values().filter(|view| view.peer == *peer && !view.is_settled()).count()
     }
 
-    /// What this node owns in channels that are not settled, in base units.
+    /// What this node owns in channels that are funded and not settled, in base units. Before the funding is final nothing
+    /// of it counts, least of all what an opener promises (FAULTS C1).
     #[must_use]
     pub fn balance(&self) -> u64 {
         let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
         board
             .values()
-            .filter(|view| !view.is_settled())
+            .filter(|view| !view.is_settled() && view.life != Life::Opening)
             .fold(0, |sum, view| sum.saturating_add(view.balance.units()))
     }
 }

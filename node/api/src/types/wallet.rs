@@ -17,7 +17,7 @@ pub struct Wallet {
     pub reserved: Units,
     /// On its way in: change and payments of transactions that are not final yet. Not part of `confirmed`.
     pub pending: Units,
-    /// This node's balances in its channels that are not settled.
+    /// This node's balances in its channels that are funded and not settled.
     pub in_channels: Units,
 }
 
