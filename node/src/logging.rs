@@ -78,7 +78,7 @@ pub fn shown(text: &str, chars_max: usize) -> String {
 
 /// Letters and digits of every script, and visible ASCII. Marks, separators and format characters are not: they
 /// change how what stands beside them looks.
-fn is_plain(character: char) -> bool {
+pub(crate) fn is_plain(character: char) -> bool {
     character == ' ' || character.is_ascii_graphic() || (!character.is_ascii() && character.is_alphanumeric())
 }
 

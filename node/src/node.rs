@@ -21,8 +21,9 @@ use crate::config::{Config, Retention};
 use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle};
 use crate::logging::LoggingError;
-use crate::metrics::Metrics;
-use crate::net::{self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle};
+use crate::net::{
+    self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle, Offence,
+};
 use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, WorkerStats, Workers};
 
 /// The key file in the data folder.
@@ -204,7 +205,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         ledger: ledger.clone(),
         workers: workers.clone(),
         board: Arc::new(Board::default()),
-        stats: Arc::new(WorkerStats::default()),
+        stats: Arc::new(WorkerStats::new(workers.count())),
         keys: Arc::new(ChannelKeys::open(
             loaded.seed.clone(),
             &*loaded.store,
@@ -224,7 +225,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     }
     let driver = driver_config(&loaded, identity);
     let (fatal, blocks) = (stop.clone(), workers.clone());
-    let (driver_thread, pool) = ledger::spawn(
+    let (driver_thread, status) = ledger::spawn(
         driver,
         (Arc::clone(&chain), Arc::clone(&journal), net.clone()),
         (ledger.clone(), ledger_inbox),
@@ -252,12 +253,11 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         journal,
         net: net.clone(),
         ledger: ledger.clone(),
-        pool,
+        status,
         workers: workers.clone(),
         board: Arc::clone(&parts.board),
         worker_stats: Arc::clone(&parts.stats),
-        metrics: Metrics::new(),
-        seed: loaded.seed.clone(),
+        started: std::time::Instant::now(),
         recovering: loaded.behind.is_some(),
         ready: AtomicBool::new(true),
         runtime: tokio::runtime::Handle::current(),
@@ -266,11 +266,17 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
 
     wait_for_stop(&stop).await;
     node.ready.store(false, Ordering::Release);
-    // In the order in which messages flow: nobody hands anything to a part that has ended.
-    let _ended = server.await;
-    net.shutdown().await;
-    let _ended = router.await;
-    workers.stop().await;
+    // In the order in which messages flow: nobody hands anything to a part that has ended. After a failure a part may
+    // wait for another one for ever, and what is not durable by then never will be.
+    let flow = async {
+        let _ended = server.await;
+        net.shutdown().await;
+        let _ended = router.await;
+        workers.stop().await;
+    };
+    if tokio::time::timeout(crate::limits::SHUTDOWN, flow).await.is_err() {
+        tracing::warn!("some parts of the node did not end in time; they are cut off");
+    }
     let threads = started.map(|started| started.threads).unwrap_or_default();
     let joined = tokio::task::spawn_blocking(move || {
         ledger.push(LedgerInput::Stop);
@@ -383,7 +389,7 @@ async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ledger: 
                     }
                     Err(error) => {
                         tracing::warn!(peer = %worker::node_text(&node), %error, "a malformed message; its session ends");
-                        net.end_session(node);
+                        net.end_session(node, Offence::Malformed);
                     }
                 }
             }

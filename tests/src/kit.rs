@@ -5,14 +5,17 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use towpath_api::{Channel, Client, ClientError, Stream, StreamState, Units};
-use towpath_testnet::{DISPUTE_WINDOW_MS, Edge, Network, Plan, open_all};
+use towpath_api::{Channel, Client, ClientError, Pay, PayWait, Payment, Stream, StreamState, Units};
+use towpath_testnet::{DISPUTE_WINDOW_MS, Edge, Network, NodeState, Plan, open_all};
 
 /// How long anything may take that a test waits for.
 pub const WAIT_MAX: Duration = Duration::from_secs(120);
 
+/// The same, for a node that is asked to wait.
+const WAIT_MAX_MS: u64 = 120_000;
+
 /// How often a test looks whether it has happened.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The program under test.
 ///
@@ -39,12 +42,39 @@ impl Net {
     /// # Panics
     /// When it does not start.
     pub async fn up(plan: &Plan) -> Self {
+        let mut net = Self::prepared(plan);
+        net.network.up().await.expect("all nodes serve");
+        net
+    }
+
+    /// Makes its folder, and starts none of its nodes.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn prepared(plan: &Plan) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let (network, _) = Network::prepare(dir.path(), program(), plan).expect("a network is set up");
         // From here on the nodes are stopped whatever fails.
-        let mut net = Self { network, dir };
-        net.network.up().await.expect("all nodes serve");
-        net
+        Self { network, dir }
+    }
+
+    /// Starts one of its nodes, and waits until it serves.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn start(&mut self, name: &str) {
+        self.network.start(name).expect("it starts");
+        self.network.ready(name).await.expect("it serves");
+    }
+
+    /// Where a node of it is, and its files.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    #[must_use]
+    pub fn node(&self, name: &str) -> &NodeState {
+        self.network.state().node(name).expect("a node of the network")
     }
 
     /// Opens the channels of its topology.
@@ -112,6 +142,29 @@ pub async fn until<T: std::fmt::Debug>(what: &str, mut ask: impl AsyncFnMut() ->
         assert!(Instant::now() < deadline, "gave up waiting: {what}");
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Pays once, and waits until the payee has it.
+///
+/// # Errors
+/// The node's refusal.
+pub async fn pay(from: &Client, channel: &str, amount: u64) -> Result<Payment, ClientError> {
+    let wait = PayWait::Settled;
+    let pay =
+        Pay { amount: Units(amount), memo: None, idempotency_key: None, wait, timeout_ms: Some(WAIT_MAX_MS) };
+    from.pay(channel, &pay).await
+}
+
+/// What a node counts under one name, labels included.
+///
+/// # Panics
+/// When it does not answer, or has no such metric.
+pub async fn metric(client: &Client, name: &str) -> u64 {
+    let text = client.metrics().await.expect("the node answers");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = line.unwrap_or_else(|| panic!("no metric {name} in:\n{text}"));
+    // Counts of things are whole, also in sums that are written as floats.
+    value.strip_suffix(".0").unwrap_or(value).parse().expect("a whole number")
 }
 
 /// Waits for the end of a stream.

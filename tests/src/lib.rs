@@ -1,3 +1,9 @@
-//! End-to-end tests over real processes. They stand in `tests/`; `kit` is what they share.
+//! End-to-end tests over real processes. They stand in `tests/`; what they share is here: networks to try (`kit`), HTTP
+//! without manners (`http`), disks that fail (`disk`), peers without manners (`stranger`), and a peer that speaks the channel protocol and lies in
+//! it (`impostor`).
 
+pub mod disk;
+pub mod http;
+pub mod impostor;
 pub mod kit;
+pub mod stranger;

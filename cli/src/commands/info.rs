@@ -31,8 +31,17 @@ pub async fn info(common: &Common) -> Result<(), CliError> {
             (
                 "channels",
                 format!(
-                    "{} active, {} opening, {} closing, {} disputed, {} settled",
-                    channels.active, channels.opening, channels.closing, channels.disputed, channels.settled
+                    "{} active, {} opening, {} closing, {} disputed, {} settled{}",
+                    channels.active,
+                    channels.opening,
+                    channels.closing,
+                    channels.disputed,
+                    channels.settled,
+                    if channels.damaged > 0 {
+                        format!(", {} IN NEED OF RECOVERY", channels.damaged)
+                    } else {
+                        String::new()
+                    }
                 ),
             ),
             (

@@ -31,7 +31,7 @@ pub use column::Column;
 pub use condition::{Behind, Cause, Condition, Sequence, Session};
 pub use error::StoreError;
 pub use faults::{Faults, WritePoint};
-pub use group::{GroupStats, GroupWriter, SyncTimes};
+pub use group::{GroupSizes, GroupStats, GroupWriter, SyncTimes};
 pub use memory::{CrashPoint, MemoryDisk, MemoryImage, MemoryStore};
 pub use rocks::{MemoryBudget, RocksOptions, RocksStore};
 pub use scan::{Direction, Scan, after_prefix};

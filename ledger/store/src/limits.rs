@@ -37,6 +37,9 @@ pub const SET_ASIDE_MAX: usize = 8;
 /// Sync times fall into buckets by powers of two of microseconds: the last holds everything past half a minute.
 pub const SYNC_BUCKETS: usize = 26;
 
+/// Group sizes fall into buckets by powers of two: the last holds everything past half of [`QUEUED_BATCHES_MAX`].
+pub const SIZE_BUCKETS: usize = 15;
+
 /// How many rows a sweep over an index or a log reads at a time: enough that a page costs little more than its rows.
 pub const SWEEP_ROWS: usize = 1_024;
 

@@ -88,6 +88,9 @@ codes! {
         "use a new key for a new request; repeat a key only with the same content";
     /// The channel's state doesn't allow this.
     ChannelNotActive = "channel_not_active", 409, "The channel is not active", "";
+    /// What is stored of the channel can't be used.
+    ChannelDamaged = "channel_damaged", 409, "The channel needs recovery",
+        "nothing is signed or closed for it here; keep the node running: the peer can close it, and the ledger pays both";
     /// This side of the channel can't pay that much.
     InsufficientBalance = "insufficient_balance", 409, "This side of the channel cannot pay that much",
         "pay less, or open another channel; the channel's reserve can't be spent";

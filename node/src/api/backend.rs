@@ -8,6 +8,15 @@ use towpath_api::{
     Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
+/// Who uses the API now.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ApiUsage {
+    /// Open event streams.
+    pub listeners: u64,
+    /// Open connections, those of the event streams included.
+    pub connections: u64,
+}
+
 /// An answer that is on its way.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, ApiError>>;
 
@@ -25,8 +34,8 @@ pub trait Backend: Send + Sync + 'static {
     fn stats(&self) -> Reply<'_, Stats>;
     /// Moves the time of a network for tests forward; any other ledger refuses.
     fn travel(&self, to: Travel) -> Reply<'_, LedgerTip>;
-    /// All metrics in Prometheus' text format.
-    fn metrics(&self) -> Reply<'_, String>;
+    /// All metrics in Prometheus' text format, with what the API itself counts.
+    fn metrics(&self, api: ApiUsage) -> Reply<'_, String>;
 
     /// The wallet's balances.
     fn wallet(&self) -> Reply<'_, Wallet>;

@@ -73,8 +73,17 @@ fn too_large() -> Problem {
 /// serde refuses doubled keys (for fields that it knows, and it knows all of them), numbers that are not exact, and
 /// anything nested deeper than 128.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if bytes.is_empty() {
-        return Err(Problem::new(Code::InvalidJson, "the body is empty"));
+    // serde would take a list for an object whose fields come in their order: nobody means that, and a field that is
+    // added later would change what each place means.
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => return Err(Problem::new(Code::InvalidJson, "the body is empty")),
+        Some(b'{') => {}
+        Some(_) => {
+            return Err(Problem::new(
+                Code::InvalidJson,
+                "the body is not a JSON object, which begins with {",
+            ));
+        }
     }
     serde_json::from_slice(bytes).map_err(|error| Problem::quoting(Code::InvalidJson, &error.to_string()))
 }

@@ -18,7 +18,7 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
-pub use backend::{Backend, EventFeed, Reply};
+pub use backend::{ApiUsage, Backend, EventFeed, Reply};
 pub use guard::{Access, Public, Reach};
 pub use openapi::document;
 pub use secret::{SecretFileError, load_or_create};

@@ -21,7 +21,7 @@ use towpath_api::{ApiError, Code, PROBLEM_JSON};
 
 use super::backend::Backend;
 use super::guard::{Access, Reach, guard};
-use super::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, SHUTDOWN_GRACE};
+use super::limits::{ACCEPT_PAUSE, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, SHUTDOWN_GRACE};
 use super::openapi;
 use super::routes::Shared;
 
@@ -64,6 +64,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
+    connections: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
@@ -95,8 +96,9 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let app = Arc::new(Shared::new(backend, shutdown.clone(), heartbeat));
+        let connections = Arc::clone(&app.connections);
         let router = openapi::router(app).layer(from_fn_with_state(Arc::new(access), guard));
-        Ok(Self { listener, address, router, shutdown })
+        Ok(Self { listener, address, router, connections, shutdown })
     }
 
     /// Where it listens; the port is the real one.
@@ -124,7 +126,7 @@ impl Server {
     /// Serves until the shutdown token is cancelled; then event streams end at once, requests that are being answered
     /// have a few seconds, and all connections are closed when this returns.
     pub async fn run(self) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let permits = self.connections;
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {

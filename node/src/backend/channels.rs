@@ -7,8 +7,8 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use towpath_api::{
     ApiError, Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, CloseMode,
-    CloseWait, Closed, Code, Direction, OpenChannel, OpenWait, PageQuery, Pay, PayWait, Payment, PaymentPage,
-    PaymentState, Peer, Peers, StartStream, Stream,
+    CloseWait, Closed, Code, DamagedChannel, Direction, OpenChannel, OpenWait, PageQuery, Pay, PayWait,
+    Payment, PaymentPage, PaymentState, Peer, PeerDirection, Peers, StartStream, Stream,
 };
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::hash::sha256;
@@ -17,8 +17,9 @@ use towpath_protocol::{Life, Reject};
 
 use super::wallet::funds_error;
 use super::{Node, busy, ledger_busy, store_error};
+use crate::clock;
 use crate::ledger::{FundsCall, Input};
-use crate::net::{node_of, peer_of};
+use crate::net::{Dialled, node_of, peer_of};
 use crate::worker::{
     Call, CallError, ChannelView, OpenRequest, PayRequest, Plan, Wait, channel_log, node_text, payment_id,
     payment_view, payments, stored_bytes,
@@ -77,6 +78,17 @@ impl Node {
         self.chain.tip().header().time
     }
 
+    /// Channels in need of recovery, with their outputs as this node's own replica has them.
+    fn damaged_channels(&self) -> Result<Vec<DamagedChannel>, ApiError> {
+        let damaged = self.board.damaged(usize::try_from(PAGE_MAX).unwrap_or(usize::MAX), |_| true);
+        let describe = |(id, reason): (ChannelId, String)| {
+            let output = self.chain.channel_output(&id).map_err(|error| store_error(&error))?;
+            let output = output.map(|(outpoint, _)| outpoint.to_string());
+            Ok(DamagedChannel { id: id.to_string(), reason, output })
+        };
+        damaged.into_iter().map(describe).collect()
+    }
+
     pub(super) fn channel_page(&self, query: &ChannelQuery) -> Result<ChannelPage, ApiError> {
         // A page may end with a channel that is forgotten by now: a whole id need not exist.
         let after = query.after.as_deref().map(|text| match text.parse::<ChannelId>() {
@@ -93,7 +105,8 @@ impl Node {
         let found = self.board.page(after, limit + 1, wanted);
         let next = (found.len() > limit).then(|| found[limit - 1].id.to_string());
         let channels = found.iter().take(limit).map(|view| view.to_api(self.ledger_time())).collect();
-        Ok(ChannelPage { channels, totals: self.board.totals(), next })
+        let damaged = if after.is_none() { self.damaged_channels()? } else { Vec::new() };
+        Ok(ChannelPage { channels, totals: self.board.totals(), damaged, next })
     }
 
     /// One channel, with what this node keeps of it on disk.
@@ -327,14 +340,19 @@ impl Node {
     pub(super) fn peer_list(&self) -> Peers {
         let sessions = self.net.sessions();
         let peers = self.net.peers();
+        let now_ms = clock::now_ms();
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let known = peers.iter().map(|(node, info)| Peer {
             node: node_text(node),
             connected: true,
             addresses: vec![info.address.to_string()],
-            direction: None,
+            direction: Some(match info.dialled {
+                Dialled::ByUs => PeerDirection::Outbound,
+                Dialled::ByPeer => PeerDirection::Inbound,
+            }),
             agent: Some(info.agent.clone()),
-            rtt_us: None,
-            connected_ms: None,
+            rtt_us: info.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+            connected_ms: Some(now_ms.saturating_sub(millis(info.since.elapsed()))),
             channels: u32::try_from(self.board.open_with(node)).unwrap_or(u32::MAX),
         });
         let mut all: Vec<Peer> = known.collect();

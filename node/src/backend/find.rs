@@ -22,13 +22,27 @@ const OUTPUTS_MAX: usize = 4_096;
 impl Node {
     /// The channel with this id, or the only one whose id begins so.
     pub(super) fn find(&self, text: &str) -> Result<Arc<ChannelView>, ApiError> {
-        let found = match text.parse::<ChannelId>() {
-            Ok(id) => self.board.get(&id).into_iter().collect(),
-            Err(error) => {
-                is_beginning(&error)?;
-                self.board.page(None, LISTED_MAX + 1, |view| id::matches_prefix(&view.id.to_string(), text))
-            }
+        let whole = text.parse::<ChannelId>();
+        if let Err(error) = &whole {
+            is_beginning(error)?;
+        }
+        let is_meant = |id: &ChannelId| match &whole {
+            Ok(whole) => id == whole,
+            Err(_) => id::matches_prefix(&id.to_string(), text),
         };
+        let found = match &whole {
+            Ok(id) => self.board.get(id).into_iter().collect(),
+            Err(_) => self.board.page(None, LISTED_MAX + 1, |view| is_meant(&view.id)),
+        };
+        let damaged = self.board.damaged(LISTED_MAX + 1, is_meant);
+        if let ([], [(id, reason)]) = (found.as_slice(), damaged.as_slice()) {
+            let detail = format!("what is stored of {id} cannot be used: {reason}");
+            return Err(ApiError::new(Code::ChannelDamaged, detail));
+        }
+        if let (false, Some((id, _))) = (found.is_empty(), damaged.first()) {
+            let detail = format!("{text} could also be {id}, which cannot be used");
+            return Err(ApiError::new(Code::AmbiguousId, detail));
+        }
         only(Code::ChannelNotFound, text, found, |view| view.id.to_string())
     }
 

@@ -6,16 +6,16 @@ use towpath_api::{
 };
 use towpath_crypto::codec;
 use towpath_ledger::proof::{StateKey, prove};
-use towpath_ledger::{self as ledger, AssetId, Deadline, OutPoint, Witness, limits};
+use towpath_ledger::{self as ledger, AssetId, Deadline, OutPoint, TxId, Witness, limits};
 
 use super::{Node, ledger_busy, store_error};
-use crate::ledger::{Input, SubmitError};
+use crate::ledger::{Input, Status, SubmitError};
 use crate::worker::node_text;
 
 impl Node {
     pub(super) fn ledger_info(&self) -> Result<LedgerInfo, ApiError> {
         let tip = self.chain.tip();
-        let (transactions, bytes) = *self.pool.borrow();
+        let Status { mempool_transactions: transactions, mempool_bytes: bytes, .. } = *self.status.borrow();
         let members = self.genesis.validators.members();
         let fees = self.fees()?;
         Ok(LedgerInfo {
@@ -68,40 +68,28 @@ impl Node {
         })
     }
 
-    pub(super) fn transaction(&self, text: &str) -> Result<Transaction, ApiError> {
+    /// A final transaction, or one that waits here for a block.
+    pub(super) async fn transaction(&self, text: &str) -> Result<Transaction, ApiError> {
         let id = self.find_transaction(text)?;
-        let found = self.chain.transaction(&id).map_err(|error| store_error(&error))?;
-        let Some((place, transaction)) = found else {
-            return Err(ApiError::new(Code::TransactionNotFound, format!("no final transaction {text}"))
-                .with_hint("a transaction that was just sent is final with the next block"));
-        };
-        let header = self.chain.header(place.height).map_err(|error| store_error(&error))?;
-        let inputs = transaction.body.inputs.iter().zip(&transaction.witnesses);
-        Ok(Transaction {
-            id: id.to_string(),
-            status: TransactionStatus::Final,
-            block: header.as_ref().map(|header| header.id().to_string()),
-            height: Some(place.height),
-            time_ms: header.map(|header| header.time.0),
-            inputs: inputs
-                .map(|(outpoint, witness)| TxInput {
-                    outpoint: outpoint.to_string(),
-                    witness: name_of(witness).to_owned(),
-                })
-                .collect(),
-            outputs: (0_u32..)
-                .zip(&transaction.body.outputs)
-                .map(|(index, output)| TxOutput {
-                    outpoint: OutPoint { tx: id, index }.to_string(),
-                    asset: asset_of(output.asset),
-                    amount: output.amount.into(),
-                    lock: lock_of(&output.lock),
-                })
-                .collect(),
-            payload: transaction.body.payload.as_ref().map(|payload| hex::encode(codec::encode(payload))),
-            size_bytes: size_of(&transaction),
-            hex: hex::encode(codec::encode(&transaction)),
+        if let Some(found) = self.final_transaction(&id)? {
+            return Ok(found);
+        }
+        let asked = self.ledger.ask(|reply| Input::Waiting { id, reply }).await;
+        if let Some(waiting) = asked.map_err(ledger_busy)? {
+            return Ok(describe(&waiting, TransactionStatus::Pending, None));
+        }
+        // It may have become final between the two questions.
+        self.final_transaction(&id)?.ok_or_else(|| {
+            ApiError::new(Code::TransactionNotFound, format!("no transaction {text} is final or waits here"))
+                .with_hint("one that was sent by another node gets here within moments, or was refused there")
         })
+    }
+
+    fn final_transaction(&self, id: &TxId) -> Result<Option<Transaction>, ApiError> {
+        let found = self.chain.transaction(id).map_err(|error| store_error(&error))?;
+        let Some((place, transaction)) = found else { return Ok(None) };
+        let header = self.chain.header(place.height).map_err(|error| store_error(&error))?;
+        Ok(Some(describe(&transaction, TransactionStatus::Final, Some((place.height, header)))))
     }
 
     pub(super) async fn submit(&self, encoded: &[u8]) -> Result<Submitted, ApiError> {
@@ -150,6 +138,42 @@ impl Node {
                 .unwrap_or_default(),
             proof: hex::encode(codec::encode(&proof)),
         })
+    }
+}
+
+/// A transaction for readers; `block` is the height of its block, and that block's header.
+fn describe(
+    transaction: &ledger::Transaction,
+    status: TransactionStatus,
+    block: Option<(u64, Option<ledger::Header>)>,
+) -> Transaction {
+    let id = transaction.id();
+    let (height, header) = block.map_or((None, None), |(height, header)| (Some(height), header));
+    let inputs = transaction.body.inputs.iter().zip(&transaction.witnesses);
+    Transaction {
+        id: id.to_string(),
+        status,
+        block: header.as_ref().map(|header| header.id().to_string()),
+        height,
+        time_ms: header.map(|header| header.time.0),
+        inputs: inputs
+            .map(|(outpoint, witness)| TxInput {
+                outpoint: outpoint.to_string(),
+                witness: name_of(witness).to_owned(),
+            })
+            .collect(),
+        outputs: (0_u32..)
+            .zip(&transaction.body.outputs)
+            .map(|(index, output)| TxOutput {
+                outpoint: OutPoint { tx: id, index }.to_string(),
+                asset: asset_of(output.asset),
+                amount: output.amount.into(),
+                lock: lock_of(&output.lock),
+            })
+            .collect(),
+        payload: transaction.body.payload.as_ref().map(|payload| hex::encode(codec::encode(payload))),
+        size_bytes: size_of(transaction),
+        hex: hex::encode(codec::encode(transaction)),
     }
 }
 

@@ -4,31 +4,33 @@
 mod channels;
 mod events;
 mod find;
+mod history;
 mod ledger;
 mod wallet;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use towpath_api::{
-    ApiError, BatchStats, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
-    Code, ConnectPeer, HistoryPage, HistoryQuery, Info, Latency, LedgerInfo, LedgerTip, Mode, NewAddress,
-    OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
-    StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, Code,
+    ConnectPeer, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, Mode, NewAddress, OpenChannel,
+    OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats,
+    Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;
 use towpath_store::StoreError;
 
-use crate::api::{Backend, EventFeed, Reply};
+use crate::api::{ApiUsage, Backend, EventFeed, Reply};
 use crate::clock;
 use crate::journal::Journal;
-use crate::ledger::{Chain, Input, LedgerBusy, LedgerHandle, read_fees};
-use crate::metrics::{Metrics, Snapshot, usage};
+use crate::ledger::{Chain, Input, LedgerBusy, LedgerHandle, Status, read_fees};
+use crate::metrics::{Reading, Waiting, usage};
 use crate::net::NetHandle;
 use crate::worker::{Board, Busy, WorkerStats, Workers, node_text};
 
@@ -50,18 +52,16 @@ pub struct Node {
     pub net: NetHandle,
     /// The ledger driver.
     pub ledger: LedgerHandle,
-    /// Transactions and bytes that wait.
-    pub pool: watch::Receiver<(u64, u64)>,
+    /// How the ledger driver does.
+    pub status: watch::Receiver<Status>,
     /// The channels' owners.
     pub workers: Workers,
     /// The channels as readers see them.
     pub board: Arc<Board>,
     /// The workers' counters.
     pub worker_stats: Arc<WorkerStats>,
-    /// The metrics.
-    pub metrics: Metrics,
-    /// The wallet's keys, for its history.
-    pub seed: towpath_crypto::seed::Seed,
+    /// When the node started.
+    pub started: Instant,
     /// Whether the node signs nothing because it has lost data.
     pub recovering: bool,
     /// Whether everything has started.
@@ -110,7 +110,7 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mode: if self.recovering { Mode::Recovery } else { Mode::Running },
             validator: self.validator,
-            uptime_ms: u64::try_from(self.metrics.uptime().as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             listen: self.net.listening().iter().map(ToString::to_string).collect(),
             peers: u32::try_from(self.net.peers().len()).unwrap_or(u32::MAX),
             channels: self.board.totals(),
@@ -148,61 +148,28 @@ impl Node {
         }
     }
 
-    fn stats(&self) -> Stats {
-        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let (workers, group, usage) = (&self.worker_stats, self.journal.writer().stats(), usage());
-        let syncs = group.groups;
-        let both =
-            |hundredths| group.database.percentile_us(hundredths) + group.anchor.percentile_us(hundredths);
-        Stats {
-            uptime_ms: u64::try_from(self.metrics.uptime().as_millis()).unwrap_or(u64::MAX),
-            payments_sent: load(&workers.payments_sent),
-            payments_received: load(&workers.payments_received),
-            payments_failed: load(&workers.payments_failed),
-            syncs,
-            sync_latency: Latency {
-                count: syncs,
-                mean_us: (group.database.total_us + group.anchor.total_us) / syncs.max(1),
-                p50_us: both(50),
-                p95_us: both(95),
-                p99_us: both(99),
-                max_us: group.database.longest_us + group.anchor.longest_us,
-            },
-            bytes_written: group.bytes,
-            turns: load(&workers.turns),
-            turn_inputs: BatchStats {
-                count: load(&workers.turns),
-                items: load(&workers.inputs),
-                max: load(&workers.inputs_max),
-            },
-            verified_signatures: BatchStats {
-                count: load(&workers.batches),
-                items: load(&workers.signatures),
-                max: load(&workers.signatures_max),
-            },
-            writes_per_sync: BatchStats { count: syncs, items: group.batches, max: 0 },
-            messages_sent: load(&workers.messages_sent),
-            messages_received: load(&workers.messages_received),
-            blocks_applied: self.chain.tip().height(),
-            transactions_applied: 0,
-            cpu_us: usage.cpu_us,
-            memory_bytes: usage.memory_bytes,
-            database_bytes: folder_bytes(&self.database),
-        }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let (mempool_transactions, mempool_bytes) = *self.pool.borrow();
+    /// Everything that is counted, now. What the API itself counts comes from the API.
+    fn reading(&self, api: ApiUsage) -> Reading {
         let tip = self.chain.tip();
-        Snapshot {
+        Reading {
+            uptime: self.started.elapsed(),
+            recovering: self.recovering,
+            workers: self.worker_stats.total(),
             channels: self.board.totals(),
-            peers: u64::try_from(self.net.peers().len()).unwrap_or(u64::MAX),
+            net: self.net.metrics(),
+            writes: self.journal.writer().stats(),
+            ledger: *self.status.borrow(),
             height: tip.height(),
-            tip_age_ms: clock::now().ms_since(tip.header().time),
-            mempool_transactions,
-            mempool_bytes,
+            tip_age: Duration::from_millis(clock::now().ms_since(tip.header().time)),
+            api,
+            waiting: Waiting {
+                workers: self.workers.waiting(),
+                ledger: self.ledger.waiting(),
+                net: self.net.waiting_commands(),
+                unsent_bytes: self.net.unsent_bytes(),
+            },
             database_bytes: folder_bytes(&self.database),
-            recovery: u64::from(self.recovering),
+            usage: usage(),
         }
     }
 
@@ -260,11 +227,11 @@ impl Backend for NodeBackend {
     }
 
     fn stats(&self) -> Reply<'_, Stats> {
-        async move { Ok(self.0.stats()) }.boxed()
+        async move { Ok(self.0.reading(ApiUsage::default()).stats()) }.boxed()
     }
 
-    fn metrics(&self) -> Reply<'_, String> {
-        async move { Ok(self.0.metrics.encode(&self.0.snapshot())) }.boxed()
+    fn metrics(&self, api: ApiUsage) -> Reply<'_, String> {
+        async move { Ok(self.0.reading(api).encode()) }.boxed()
     }
 
     fn wallet(&self) -> Reply<'_, Wallet> {
@@ -280,7 +247,7 @@ impl Backend for NodeBackend {
     }
 
     fn history(&self, query: HistoryQuery) -> Reply<'_, HistoryPage> {
-        self.run(|node| async move { node.history(&query) })
+        self.run(|node| async move { node.history(query).await })
     }
 
     fn travel(&self, to: Travel) -> Reply<'_, LedgerTip> {
@@ -348,7 +315,7 @@ impl Backend for NodeBackend {
     }
 
     fn transaction(&self, id: String) -> Reply<'_, Transaction> {
-        async move { self.0.transaction(&id) }.boxed()
+        self.run(|node| async move { node.transaction(&id).await })
     }
 
     fn submit_transaction(&self, encoded: Vec<u8>) -> Reply<'_, Submitted> {

@@ -1,12 +1,16 @@
 //! The wallet's part of the API.
 
+use std::sync::Arc;
+
 use towpath_api::{
-    ApiError, Code, Direction, HistoryEntry, HistoryKind, HistoryPage, HistoryQuery, NewAddress, Units,
-    Wallet, WalletSend, WalletSent,
+    ApiError, Code, HistoryEntry, HistoryKind, HistoryPage, HistoryQuery, NewAddress, Units, Wallet,
+    WalletSend, WalletSent,
 };
+use towpath_crypto::schnorr::WalletKey;
 use towpath_ledger::{AssetId, Payload, Payout, Transaction, Witness};
 use towpath_store::Position;
 
+use super::history::{Merged, Moved};
 use super::{Node, ledger_busy, store_error};
 use crate::ledger::{FundsCall, FundsError, Input};
 use crate::wallet::WalletError;
@@ -61,40 +65,56 @@ impl Node {
         Ok(WalletSent { tx: tx.to_string(), fee: fee.into() })
     }
 
-    pub(super) fn history(&self, query: &HistoryQuery) -> Result<HistoryPage, ApiError> {
-        let key = self.seed.wallet_key(0).public();
+    /// What happened to all of the wallet's keys, newest first.
+    pub(super) async fn history(self: Arc<Self>, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
         let before = query.before.as_deref().map(position).transpose()?;
         let limit = usize::try_from(query.limit.unwrap_or(50).min(HISTORY_MAX)).unwrap_or(usize::MAX);
-        let page = self.chain.history(&key, before, limit).map_err(|error| store_error(&error))?;
-        let mut entries = Vec::with_capacity(page.rows.len());
-        for row in page.rows {
-            let Some(movement) = row.movements.iter().find(|movement| movement.asset == AssetId::NATIVE)
-            else {
-                continue;
-            };
-            let (spent, received) = (movement.spent.units(), movement.received.units());
-            let (direction, amount) = if received >= spent {
-                (Direction::In, received - spent)
-            } else {
-                (Direction::Out, spent - received)
-            };
-            let transaction =
-                self.chain.transaction(&row.transaction).map_err(|error| store_error(&error))?;
-            entries.push(HistoryEntry {
-                tx: row.transaction.to_string(),
-                kind: transaction
-                    .as_ref()
-                    .map_or(HistoryKind::Genesis, |(_, transaction)| kind_of(transaction)),
-                direction,
-                amount: Units(amount),
-                fee: None,
-                height: Some(row.height),
-                time_ms: Some(row.time.0),
-                channel: transaction.and_then(|(_, transaction)| channel_in(&transaction)),
-            });
+        let keys =
+            self.ledger.ask(|reply| Input::Funds(FundsCall::Keys(reply))).await.map_err(ledger_busy)?;
+        // A wallet of very many addresses takes as many reads.
+        let read = tokio::task::spawn_blocking(move || self.read_history(&keys, before, limit)).await;
+        read.map_err(|error| ApiError::new(Code::Internal, error.to_string()))?
+    }
+
+    fn read_history(
+        &self,
+        keys: &[WalletKey],
+        before: Option<Position>,
+        limit: usize,
+    ) -> Result<HistoryPage, ApiError> {
+        // The newest of all are among the newest of each; one more than asked for tells whether there are older ones.
+        let mut merged = Merged::default();
+        for key in keys {
+            let page = self.chain.history(key, before, limit + 1).map_err(|error| store_error(&error))?;
+            merged.add(page.rows, limit + 1);
         }
-        let next = page.older.map(|older| format!("{}.{}", older.height, older.index));
+        let mut moves = merged.newest_first();
+        let next =
+            (moves.len() > limit).then(|| moves.get(limit.saturating_sub(1)).map(|last| last.position));
+        moves.truncate(limit);
+        let entries = moves
+            .iter()
+            .filter(|moved| moved.is_any())
+            .map(|moved| self.entry(moved, keys))
+            .collect::<Result<_, _>>()?;
+        let next = next.flatten().map(|last| format!("{}.{}", last.height, last.index));
         Ok(HistoryPage { entries, next })
+    }
+
+    fn entry(&self, moved: &Moved, keys: &[WalletKey]) -> Result<HistoryEntry, ApiError> {
+        let found = self.chain.transaction(&moved.transaction).map_err(|error| store_error(&error))?;
+        let transaction = found.map(|(_, transaction)| transaction);
+        let (direction, amount) = moved.net();
+        Ok(HistoryEntry {
+            tx: moved.transaction.to_string(),
+            kind: transaction.as_ref().map_or(HistoryKind::Genesis, kind_of),
+            direction,
+            amount: Units(amount),
+            fee: transaction.as_ref().and_then(|transaction| fee_of(transaction, moved, keys)).map(Units),
+            height: Some(moved.position.height),
+            time_ms: Some(moved.time.0),
+            channel: transaction.as_ref().and_then(channel_in),
+        })
     }
 }
 
@@ -104,6 +124,29 @@ fn position(text: &str) -> Result<Position, ApiError> {
     let (height, index) = parsed
         .ok_or_else(|| ApiError::new(Code::InvalidRequest, "`before` is the `next` of an earlier answer"))?;
     Ok(Position { height, index })
+}
+
+/// The fee of a transaction that this wallet paid alone: what all its keys put in, less all that came out.
+fn fee_of(transaction: &Transaction, moved: &Moved, keys: &[WalletKey]) -> Option<u64> {
+    let is_ours = |witness: &Witness| match witness {
+        Witness::Wallet(signatures) => {
+            !signatures.is_empty() && signatures.iter().all(|(key, _)| keys.contains(key))
+        }
+        Witness::Cooperative { .. }
+        | Witness::Unilateral { .. }
+        | Witness::Supersede { .. }
+        | Witness::Penalize { .. }
+        | Witness::Answer { .. }
+        | Witness::Finalize { .. }
+        | Witness::Resize { .. }
+        | Witness::Resolve { .. } => false,
+    };
+    if !transaction.witnesses.iter().all(is_ours) {
+        return None;
+    }
+    let native = transaction.body.outputs.iter().filter(|output| output.asset == AssetId::NATIVE);
+    let paid = native.fold(0_u64, |sum, output| sum.saturating_add(output.amount.units()));
+    moved.spent.checked_sub(paid)
 }
 
 fn kind_of(transaction: &Transaction) -> HistoryKind {

@@ -35,6 +35,16 @@ pub enum ConfigError {
         /// What may have been meant.
         nearest: Option<String>,
     },
+    /// A section is written as something else.
+    #[error("{origin}: {name} is a section: write [{name}], not {found}")]
+    Section {
+        /// Who writes it.
+        origin: Origin,
+        /// The section.
+        name: String,
+        /// What it is written as.
+        found: String,
+    },
     /// A value is of the wrong kind.
     #[error("{origin}: {key} must be {expected}, not {found}")]
     Kind {

@@ -9,6 +9,10 @@ use super::error::ConfigError;
 use super::key::{Key, Shape};
 use super::layers::{Layer, Origin, Raw};
 use super::values::nearest;
+use crate::logging::shown;
+
+/// How much of an unknown name an error repeats.
+const NAME_CHARS_SHOWN: usize = 100;
 
 /// The values of the file at `path`; paths among them are made relative to its folder.
 pub fn read(path: &Path) -> Result<Layer, ConfigError> {
@@ -49,9 +53,23 @@ impl Source<'_> {
             let is_section = Key::ALL.iter().any(|key| key.path().starts_with(&format!("{path}.")));
             match value.get_ref() {
                 DeValue::Table(inner) if is_section => self.collect(inner, &path, layer)?,
+                other if is_section => {
+                    let is_list_of_tables = matches!(other, DeValue::Array(items)
+                        if !items.is_empty() && items.iter().all(|item| item.get_ref().is_table()));
+                    let found = if is_list_of_tables {
+                        format!("[[{path}]], which begins a list of sections")
+                    } else {
+                        format!("a value of type {}", other.type_str())
+                    };
+                    return Err(ConfigError::Section { origin, name: path, found });
+                }
                 _other => {
                     let nearest = nearest(&path, names());
-                    return Err(ConfigError::Unknown { origin, name: path, nearest });
+                    return Err(ConfigError::Unknown {
+                        origin,
+                        name: shown(&path, NAME_CHARS_SHOWN),
+                        nearest,
+                    });
                 }
             }
         }

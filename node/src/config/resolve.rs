@@ -187,13 +187,16 @@ impl Values {
 
     fn name(&self) -> Result<String, ConfigError> {
         let name = self.text(Key::Name).unwrap_or_default();
-        let is_plain = name.chars().all(|character| !character.is_control());
+        let is_plain = name.chars().all(logging::is_plain);
         if is_plain && (1..=NAME_CHARS_MAX).contains(&name.chars().count()) {
             return Ok(name.to_owned());
         }
         Err(self.wrong(
             Key::Name,
-            format!("must have 1 to {NAME_CHARS_MAX} characters and no control characters"),
+            format!(
+                "must have 1 to {NAME_CHARS_MAX} characters: letters and digits of any script, spaces and ASCII \
+                 punctuation"
+            ),
         ))
     }
 

@@ -236,13 +236,48 @@ fn unknown_keys_are_refused_with_the_nearest_name() {
 }
 
 #[test]
+fn a_section_that_is_none_is_told_how_to_be_one() {
+    check(
+        "\n[[api]]\nlisten = \"127.0.0.1:1\"\n",
+        "config.toml:2: api is a section: write [api], not [[api]], which begins a list of sections",
+    );
+    check(
+        "[[network]]\nmdns = true\n[[network]]\nmdns = false\n",
+        "config.toml:1: network is a section: write [network], not [[network]], which begins a list of sections",
+    );
+    check("api = 7420", "config.toml:1: api is a section: write [api], not a value of type integer");
+    check("log = []", "config.toml:1: log is a section: write [log], not a value of type array");
+}
+
+#[test]
+fn n12_a_name_that_could_fool_a_terminal_is_refused() {
+    for name in ["a\\nb", "a\\u001b[2Jb", "\\u007f", "a\\u0085b", "pay\\u202eecila", "a\\u200bb", "\\u2028"] {
+        let error = error_of(&format!("name = \"{name}\""));
+        assert_eq!(
+            error,
+            "config.toml:1: name must have 1 to 64 characters: letters and digits of any script, spaces and ASCII punctuation",
+            "{name}"
+        );
+    }
+    let place = Place::new("name = \"alice's node, größer 你好\"");
+    let config = Config::from_layers(Some(&place.file()), [], &with_data_dir()).expect("a good name");
+    assert_eq!(config.name, "alice's node, größer 你好");
+    let variables = env(&[("TOWPATH_NAME", "a\nb")]);
+    let error = Config::from_layers(None, variables, &with_data_dir()).expect_err("refused").to_string();
+    assert!(error.starts_with("environment variable TOWPATH_NAME: name must have"), "{error}");
+}
+
+#[test]
 fn wrong_values_name_the_place_the_key_and_what_is_right() {
     check("workers = \"3\"", "config.toml:1: workers must be a whole number, not of type string");
     check("workers = 3.0", "config.toml:1: workers must be a whole number, not of type float");
     check("\nworkers = -1", "config.toml:2: workers must be a whole number, not -1");
     check("workers = 0", "config.toml:1: workers is 0, not 1 to 256");
     check("validator = 1", "config.toml:1: validator must be true or false, not of type integer");
-    check("name = \"\"", "config.toml:1: name must have 1 to 64 characters and no control characters");
+    check(
+        "name = \"\"",
+        "config.toml:1: name must have 1 to 64 characters: letters and digits of any script, spaces and ASCII punctuation",
+    );
     check(
         "api.listen = \"7420\"",
         "config.toml:1: api.listen is '7420', not an address and a port such as 127.0.0.1:7420",

@@ -17,6 +17,8 @@ pub struct Listener {
     journal: Arc<Journal>,
     durable: watch::Receiver<u64>,
     after: u64,
+    /// Where the listener believed to be, if that is past the log's end.
+    ahead: Option<u64>,
 }
 
 /// What comes after a place.
@@ -24,7 +26,8 @@ pub struct Listener {
 pub enum Page {
     /// These events; at least one.
     Events(Vec<Event>),
-    /// Events between these indices are no longer kept.
+    /// There are no events for the listener between these indices: they are no longer kept; or, if it goes on before
+    /// where it was, the log is not the one that it has read.
     Gap {
         /// Where the listener was.
         after: u64,
@@ -34,16 +37,15 @@ pub enum Page {
 }
 
 impl Journal {
-    /// Listens from `after` on; from now on if there is none.
+    /// Listens from `after` on; from now on if there is none. A listener that is past the end has read another log,
+    /// such as the one before a restored backup: it is told so, and goes on from the end.
     #[must_use]
     pub fn listen(self: &Arc<Self>, after: Option<u64>) -> Listener {
         let durable = self.durable.subscribe();
         let newest = *durable.borrow();
-        Listener {
-            journal: Arc::clone(self),
-            durable,
-            after: after.map_or(newest, |after| after.min(newest)),
-        }
+        let ahead = after.filter(|after| *after > newest);
+        let after = after.map_or(newest, |after| after.min(newest));
+        Listener { journal: Arc::clone(self), durable, after, ahead }
     }
 
     /// The index of the newest event that is durable.
@@ -65,6 +67,9 @@ impl Listener {
     /// # Errors
     /// When the log cannot be read, or the node stops.
     pub async fn next(&mut self) -> Result<Page, StoreError> {
+        if let Some(after) = self.ahead.take() {
+            return Ok(Page::Gap { after, resumed_after: self.after });
+        }
         loop {
             let newest = *self.durable.borrow_and_update();
             if newest > self.after {

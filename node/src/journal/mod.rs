@@ -5,6 +5,8 @@
 //! which runs only once the batch is synced and anchored: persist before you speak (DESIGN 1.2).
 
 mod listen;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use super::host::{Chain, LedgerHost};
 use super::log::EngineLog;
 use super::notice::Notice;
 use super::timers::Timers;
-use super::{FundsCall, Input, LedgerHandle, SubmitError};
+use super::{FundsCall, Input, LedgerHandle, LedgerInbox, Status, SubmitError};
 use crate::clock;
 use crate::journal::{Entry, Journal};
 use crate::net::{GossipId, NetHandle, Topic, Verdict};
@@ -58,21 +58,20 @@ pub struct Driver {
     runtime: tokio::runtime::Handle,
     own: LedgerHandle,
     notices: Box<dyn Fn(Arc<Notice>) + Send>,
-    pool_size: watch::Sender<(u64, u64)>,
+    status: watch::Sender<Status>,
 }
 
-/// The driver's thread, and the size of the mempool: transactions and bytes.
-pub type Spawned = (std::thread::JoinHandle<()>, watch::Receiver<(u64, u64)>);
+/// The driver's thread, and how it does.
+pub type Spawned = (std::thread::JoinHandle<()>, watch::Receiver<Status>);
 
-/// Starts the driver's thread. `notices` hears of each applied block, in order. The returned receiver tells the size
-/// of the mempool (transactions, bytes).
+/// Starts the driver's thread. `notices` hears of each applied block, in order.
 ///
 /// # Errors
 /// When the engine or the wallet cannot be set up.
 pub fn spawn(
     config: DriverConfig,
     (chain, journal, net): (Arc<Chain>, Arc<Journal>, NetHandle),
-    (handle, inbox): (LedgerHandle, Receiver<Input>),
+    (handle, inbox): (LedgerHandle, LedgerInbox),
     notices: Box<dyn Fn(Arc<Notice>) + Send>,
     fatal: impl FnOnce(String) + Send + 'static,
 ) -> Result<Spawned, String> {
@@ -87,7 +86,7 @@ pub fn spawn(
     let log = EngineLog::new(Arc::clone(&journal));
     let engine = Engine::new(config.identity, host, log, config.engine).map_err(|error| error.to_string())?;
     let funds = Funds::open(config.seed, &chain, config.params.rules).map_err(|error| error.to_string())?;
-    let (pool_size, size) = watch::channel((0, 0));
+    let (status, read) = watch::channel(Status::default());
     let driver = Driver {
         engine,
         funds,
@@ -98,7 +97,7 @@ pub fn spawn(
         runtime: tokio::runtime::Handle::current(),
         own: handle,
         notices,
-        pool_size,
+        status,
     };
     let thread = std::thread::Builder::new()
         .name("ledger".into())
@@ -108,11 +107,11 @@ pub fn spawn(
             }
         })
         .map_err(|error| error.to_string())?;
-    Ok((thread, size))
+    Ok((thread, read))
 }
 
 impl Driver {
-    fn run(mut self, inbox: &Receiver<Input>) -> Result<(), EngineError> {
+    fn run(mut self, inbox: &LedgerInbox) -> Result<(), EngineError> {
         let outputs = self.engine.start()?;
         self.carry_out(outputs)?;
         loop {
@@ -172,6 +171,11 @@ impl Driver {
                 }
                 self.wake()
             }
+            Input::Waiting { id, reply } => {
+                // A caller that is gone needs no answer.
+                let _ = reply.send(self.engine.host().pool.transaction(&id).cloned());
+                Ok(())
+            }
             Input::Funds(call) => {
                 self.funds_call(call);
                 self.wake()
@@ -203,7 +207,10 @@ impl Driver {
         let mut queue = VecDeque::from(outputs);
         while let Some(output) = queue.pop_front() {
             match output {
-                Output::Publish(bytes) => publish(&self.net, Topic::Consensus, bytes),
+                Output::Publish(bytes) => {
+                    publish(&self.net, Topic::Consensus, bytes);
+                    self.status.send_modify(|status| status.consensus_messages += 1);
+                }
                 Output::RequestSync { peer, bytes } => self.request_sync(peer, bytes),
                 Output::SetTimer { token, after } => self.timers.set(token, Instant::now() + after),
                 Output::BuildValue { height, round, deadline: _ } => {
@@ -225,10 +232,18 @@ impl Driver {
                 Output::Evidence(evidence) => tracing::warn!(?evidence, "a validator signed twice"),
             }
         }
-        let pool = &self.engine.host().pool;
-        let bytes = Queue::ALL.into_iter().map(|queue| pool.usage(queue).0).sum();
-        self.pool_size.send_replace((u64::try_from(pool.len()).unwrap_or(u64::MAX), bytes));
+        self.show();
         Ok(())
+    }
+
+    /// Shows readers how it does.
+    fn show(&self) {
+        let (pool, progress) = (&self.engine.host().pool, self.engine.progress());
+        self.status.send_modify(|status| {
+            status.mempool_transactions = u64::try_from(pool.len()).unwrap_or(u64::MAX);
+            status.mempool_bytes = Queue::ALL.into_iter().map(|queue| pool.usage(queue).0).sum();
+            status.round = progress.round.unwrap_or(0);
+        });
     }
 
     fn request_sync(&self, peer: PublicKey, bytes: Vec<u8>) {
@@ -243,6 +258,11 @@ impl Driver {
     /// Tells everyone of the blocks that were applied.
     fn committed(&mut self) {
         for applied in self.engine.host_mut().take_applied() {
+            self.status.send_modify(|status| {
+                status.blocks_applied += 1;
+                status.transactions_applied +=
+                    u64::try_from(applied.block.transactions.len()).unwrap_or(u64::MAX);
+            });
             for transaction in &applied.block.transactions {
                 self.funds.is_final(transaction);
             }
@@ -257,7 +277,12 @@ impl Driver {
         let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX).unwrap_or(usize::MAX);
         let Ok(transaction) = codec::decode::<Transaction>(bytes, limit) else { return Verdict::Reject };
         match self.engine.host_mut().admit(transaction, Source::Peer(from)) {
-            Ok(_) => Verdict::Accept,
+            Ok(admitted) => {
+                if let Some(transaction) = self.engine.host().pool.transaction(&admitted.id) {
+                    self.funds.waits(admitted.id, transaction);
+                }
+                Verdict::Accept
+            }
             // It may have been valid where it came from, on another tip or before another transaction: no fault.
             Err(_) => Verdict::Ignore,
         }
@@ -279,7 +304,7 @@ impl Driver {
             Ok(_) | Err(Refusal::Known(_)) => {}
             Err(error) => return Err(SubmitError::Refused(error.to_string())),
         }
-        self.funds.waiting(id, &transaction);
+        self.funds.waits(id, &transaction);
         publish(&self.net, Topic::Transactions, bytes);
         Ok(id)
     }
@@ -289,6 +314,7 @@ impl Driver {
         // A caller that is gone needs no answer, so none of these sends can matter.
         match call {
             FundsCall::View(reply) => drop(reply.send(self.funds.view(&self.chain, now))),
+            FundsCall::Keys(reply) => drop(reply.send(self.funds.keys())),
             FundsCall::NewAddress(reply) => drop(reply.send(self.new_address())),
             FundsCall::Send { to, amount, key, reply } => drop(reply.send(self.send((to, amount), key))),
             FundsCall::Reserve { amount, reply } => {

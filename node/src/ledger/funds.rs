@@ -1,7 +1,8 @@
 //! The wallet as the driver keeps it: coins on the ledger, less those that are promised or spent by what waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use towpath_crypto::schnorr::WalletKey;
 use towpath_crypto::seed::Seed;
 use towpath_ledger::rules::Params;
 use towpath_ledger::{
@@ -66,7 +67,7 @@ pub struct WalletView {
     pub confirmed: u64,
     /// Of that, what can be spent now.
     pub available: u64,
-    /// Of that, what is set aside for channels that are being opened.
+    /// Of that, what is set aside for channels that are being opened, or spent by transactions that wait.
     pub reserved: u64,
     /// What waiting transactions will bring.
     pub pending: u64,
@@ -99,8 +100,17 @@ pub(super) struct Funds {
     keys: Keyring,
     /// By the first coin of each reservation.
     reserved: BTreeMap<OutPoint, Selection>,
-    /// Our transactions that wait, and what they spend.
-    waiting: BTreeMap<TxId, Vec<OutPoint>>,
+    /// What the transactions that wait do to this wallet; of those that do something.
+    waiting: BTreeMap<TxId, Touch>,
+}
+
+/// What a transaction does to the wallet.
+#[derive(Debug)]
+struct Touch {
+    /// Coins that it spends.
+    spends: Vec<OutPoint>,
+    /// What it pays to the wallet, in base units.
+    brings: u64,
 }
 
 impl Funds {
@@ -157,22 +167,27 @@ impl Funds {
         self.reserved.values().any(|selection| selection.coins.iter().any(|coin| coin.outpoint == *outpoint))
     }
 
+    /// Coins that waiting transactions spend.
+    fn spent(&self) -> BTreeSet<OutPoint> {
+        self.waiting.values().flat_map(|touch| touch.spends.iter().copied()).collect()
+    }
+
     fn free_coins(&self, chain: &Chain, now: Time) -> Result<Vec<Coin>, FundsError> {
-        let coins = self.coins(chain, now)?;
-        Ok(coins
-            .into_iter()
-            .filter(|coin| !self.is_spent(&coin.outpoint) && !self.is_set_aside(&coin.outpoint))
-            .collect())
+        let (coins, spent) = (self.coins(chain, now)?, self.spent());
+        let is_free = |coin: &Coin| !spent.contains(&coin.outpoint) && !self.is_set_aside(&coin.outpoint);
+        Ok(coins.into_iter().filter(is_free).collect())
     }
 
     pub(super) fn view(&self, chain: &Chain, now: Time) -> Result<WalletView, FundsError> {
-        let mut view = WalletView::default();
+        let spent = self.spent();
+        let pending = self.waiting.values().fold(0_u64, |sum, touch| sum.saturating_add(touch.brings));
+        let mut view = WalletView { pending, ..WalletView::default() };
         for coin in self.coins(chain, now)? {
             let units = coin.amount.units();
             view.confirmed = view.confirmed.saturating_add(units);
-            if self.is_set_aside(&coin.outpoint) {
+            if spent.contains(&coin.outpoint) || self.is_set_aside(&coin.outpoint) {
                 view.reserved = view.reserved.saturating_add(units);
-            } else if !self.is_spent(&coin.outpoint) {
+            } else {
                 view.available = view.available.saturating_add(units);
             }
         }
@@ -326,13 +341,31 @@ impl Funds {
             .collect()
     }
 
-    fn is_spent(&self, outpoint: &OutPoint) -> bool {
-        self.waiting.values().any(|spent| spent.contains(outpoint))
+    /// The keys of all addresses that were handed out, oldest first.
+    pub(super) fn keys(&self) -> Vec<WalletKey> {
+        self.keys.keys().to_vec()
     }
 
-    /// A transaction waits: its inputs are spent.
-    pub(super) fn waiting(&mut self, id: TxId, transaction: &Transaction) {
-        self.waiting.insert(id, transaction.body.inputs.clone());
+    /// A valid transaction waits, whoever made it: coins that it spends are spent, and what it pays to us is on its way.
+    pub(super) fn waits(&mut self, id: TxId, transaction: &Transaction) {
+        let inputs = transaction.body.inputs.iter().zip(&transaction.witnesses);
+        let is_key = |key: &WalletKey| self.keys.holds(&Payout::Key(*key));
+        let ours = inputs.filter(|(_, witness)| {
+            matches!(witness, Witness::Wallet(signatures) if signatures.iter().any(|(key, _)| is_key(key)))
+        });
+        let spends: Vec<OutPoint> = ours.map(|(input, _)| *input).collect();
+        let brings = transaction.body.outputs.iter().fold(0_u64, |sum, output| match &output.lock {
+            // The same that counts as confirmed once it is final.
+            Lock::Wallet(payout @ Payout::Key(_))
+                if output.asset == AssetId::NATIVE && self.keys.holds(payout) =>
+            {
+                sum.saturating_add(output.amount.units())
+            }
+            Lock::Wallet(_) | Lock::Channel(_) | Lock::Closing(_) | Lock::Conditional(_) => sum,
+        });
+        if brings > 0 || !spends.is_empty() {
+            self.waiting.insert(id, Touch { spends, brings });
+        }
     }
 
     /// A transaction is final: what it spent is gone.

@@ -8,9 +8,14 @@ mod log;
 mod notice;
 mod timers;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 use towpath_crypto::ed25519::PublicKey;
-use towpath_crypto::schnorr::WalletSignature;
+use towpath_crypto::schnorr::{WalletKey, WalletSignature};
 use towpath_ledger::{Amount, OutPoint, Output, Payout, Time, Transaction, TxBody, TxId, Witness};
 
 pub use driver::{Driver, DriverConfig, spawn};
@@ -60,6 +65,13 @@ pub enum Input {
         /// Its id, or why it is refused.
         reply: Option<oneshot::Sender<Result<TxId, SubmitError>>>,
     },
+    /// The transaction with this id, if it waits for a block.
+    Waiting {
+        /// Its id.
+        id: TxId,
+        /// The transaction.
+        reply: oneshot::Sender<Option<Arc<Transaction>>>,
+    },
     /// Something of the wallet.
     Funds(FundsCall),
     /// The next block that this node proposes takes ledger time there, if the ledger allows it (SPEC B-7a).
@@ -73,6 +85,8 @@ pub enum Input {
 pub enum FundsCall {
     /// What there is.
     View(oneshot::Sender<Result<WalletView, FundsError>>),
+    /// The keys of all addresses that were handed out.
+    Keys(oneshot::Sender<Vec<WalletKey>>),
     /// A new address.
     NewAddress(oneshot::Sender<Result<Payout, FundsError>>),
     /// Pay on the ledger.
@@ -123,7 +137,24 @@ pub enum FundsCall {
 }
 
 /// A wallet witness, as channel messages carry it.
-pub type WitnessSignatures = Vec<(towpath_crypto::schnorr::WalletKey, WalletSignature)>;
+pub type WitnessSignatures = Vec<(WalletKey, WalletSignature)>;
+
+/// How the driver does, for readers. Counters count from the node's start.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Status {
+    /// Transactions that wait for a block.
+    pub mempool_transactions: u64,
+    /// Their size in bytes.
+    pub mempool_bytes: u64,
+    /// Blocks that were applied.
+    pub blocks_applied: u64,
+    /// Transactions in them.
+    pub transactions_applied: u64,
+    /// Consensus messages that were published, repeated ones included.
+    pub consensus_messages: u64,
+    /// The round in which the next block is being decided; zero while that has not begun.
+    pub round: u32,
+}
 
 /// Why a transaction is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,7 +172,25 @@ pub enum SubmitError {
 
 /// The bounded sending end of the driver's inbox.
 #[derive(Clone, Debug)]
-pub struct LedgerHandle(std::sync::mpsc::SyncSender<Input>);
+pub struct LedgerHandle {
+    inbox: SyncSender<Input>,
+    waiting: Arc<AtomicU64>,
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub struct LedgerInbox {
+    inbox: Receiver<Input>,
+    waiting: Arc<AtomicU64>,
+}
+
+impl LedgerInbox {
+    fn recv_timeout(&self, wait: Duration) -> Result<Input, RecvTimeoutError> {
+        let input = self.inbox.recv_timeout(wait)?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Ok(input)
+    }
+}
 
 /// The inbox is full, or the driver ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -151,9 +200,24 @@ pub struct LedgerBusy;
 impl LedgerHandle {
     /// Both ends of an inbox.
     #[must_use]
-    pub fn inbox() -> (Self, std::sync::mpsc::Receiver<Input>) {
-        let (sender, receiver) = std::sync::mpsc::sync_channel(limits::LEDGER_INBOX);
-        (Self(sender), receiver)
+    pub fn inbox() -> (Self, LedgerInbox) {
+        let (sender, receiver) = sync_channel(limits::LEDGER_INBOX);
+        let waiting = Arc::<AtomicU64>::default();
+        (Self { inbox: sender, waiting: Arc::clone(&waiting) }, LedgerInbox { inbox: receiver, waiting })
+    }
+
+    /// Inputs that wait.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Counts an input before it is sent, so that the count never falls below what waits.
+    fn counted<E>(&self, send: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        send().inspect_err(|_| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        })
     }
 
     /// Hands over without waiting.
@@ -161,13 +225,13 @@ impl LedgerHandle {
     /// # Errors
     /// [`LedgerBusy`]; the input is lost.
     pub fn offer(&self, input: Input) -> Result<(), LedgerBusy> {
-        self.0.try_send(input).map_err(|_| LedgerBusy)
+        self.counted(|| self.inbox.try_send(input)).map_err(|_| LedgerBusy)
     }
 
     /// Hands over from a thread that may wait.
     pub fn push(&self, input: Input) {
         // The driver ends only with the node; what is lost then is emitted again at the next start.
-        let _ = self.0.send(input);
+        let _ = self.counted(|| self.inbox.send(input));
     }
 
     /// Asks, and waits for the answer.

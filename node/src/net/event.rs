@@ -28,6 +28,15 @@ pub enum Verdict {
     Reject,
 }
 
+/// What a channel message did that ends its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offence {
+    /// It does not decode.
+    Malformed,
+    /// It breaks the channel protocol.
+    Protocol,
+}
+
 /// Why a channel session ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DownReason {

@@ -5,14 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId, request_response};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::channel::outbox::{Batch, Outbox, OutboxError};
 use super::error::NetError;
-use super::event::{GossipId, Verdict};
+use super::event::{GossipId, Offence, Verdict};
 use super::gossip::Topic;
 use super::identity::NodeId;
 use super::limits::{MESSAGE_BYTES_MAX, SYNC_REQUEST_BYTES_MAX, SYNC_RESPONSE_BYTES_MAX};
@@ -32,13 +34,28 @@ pub(crate) enum Command {
     Shutdown,
 }
 
-/// A connected node.
+/// Who opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialled {
+    /// This node.
+    ByUs,
+    /// The peer.
+    ByPeer,
+}
+
+/// A connected node. Where there are several connections, this tells of the oldest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerInfo {
     /// What it calls its software, cut and escaped.
     pub agent: String,
     /// Where it is connected from or to.
     pub address: Multiaddr,
+    /// Who opened the connection.
+    pub dialled: Dialled,
+    /// Since when there is a connection without a break.
+    pub since: Instant,
+    /// How long the last ping took there and back; none before the first.
+    pub round_trip: Option<Duration>,
 }
 
 /// What the driver and the handles share.
@@ -127,8 +144,13 @@ impl NetHandle {
         })
     }
 
-    /// Ends the session with `node`, which broke the channel protocol; it may begin a new one.
-    pub fn end_session(&self, node: NodeId) {
+    /// Ends the session with `node` for what a message of it did; it may begin a new one.
+    pub fn end_session(&self, node: NodeId, offence: Offence) {
+        let counters = &self.shared.counters;
+        match offence {
+            Offence::Malformed => counters.messages_malformed.add(1),
+            Offence::Protocol => counters.messages_refused.add(1),
+        }
         let outboxes = self.shared.outboxes.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(outbox) = outboxes.get(&node) {
             outbox.end();
@@ -198,6 +220,20 @@ impl NetHandle {
     #[must_use]
     pub fn metrics(&self) -> NetMetrics {
         self.shared.counters.snapshot()
+    }
+
+    /// Bytes of channel messages that wait to be written to peers.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> u64 {
+        let outboxes = self.shared.outboxes.read().unwrap_or_else(PoisonError::into_inner);
+        outboxes.values().fold(0, |sum, outbox| sum.saturating_add(outbox.waiting_bytes()))
+    }
+
+    /// Commands that wait for the driver.
+    #[must_use]
+    pub fn waiting_commands(&self) -> u64 {
+        let waiting = self.commands.max_capacity().saturating_sub(self.commands.capacity());
+        u64::try_from(waiting).unwrap_or(u64::MAX)
     }
 
     /// Stops the network and waits until all its tasks have ended.

@@ -59,6 +59,18 @@ metrics! {
     bytes_sent,
     /// Bytes of channel messages received, after decryption.
     bytes_received,
+    /// Frames refused for the length that they claim.
+    frames_wrong_length,
+    /// Frames refused because they do not decrypt: garbage, replayed, out of order, or not of this session.
+    frames_not_decrypted,
+    /// Frames that decrypt, and hold anything but whole messages.
+    frames_wrong_content,
+    /// Frames that began and did not end in time.
+    frames_too_slow,
+    /// Channel messages that do not decode.
+    messages_malformed,
+    /// Channel messages that break the channel protocol.
+    messages_refused,
     /// Gossip messages published by this node.
     gossip_published,
     /// Gossip messages that could not be published, most often because nobody listens.

@@ -25,9 +25,9 @@ mod text;
 pub use config::{ConnectionLimits, Mdns, NetConfig};
 pub use driver::spawn;
 pub use error::NetError;
-pub use event::{Credit, DownReason, GossipId, NetEvent, NetEvents, Verdict};
+pub use event::{Credit, DownReason, GossipId, NetEvent, NetEvents, Offence, Verdict};
 pub use gossip::Topic;
-pub use handle::{NetHandle, PeerInfo, SyncReply};
+pub use handle::{Dialled, NetHandle, PeerInfo, SyncReply};
 pub use identity::{NodeId, node_of, peer_of};
 pub use metrics::NetMetrics;
 

@@ -33,6 +33,12 @@ impl Keyring {
         self.order.is_empty()
     }
 
+    /// The keys, oldest first.
+    #[must_use]
+    pub fn keys(&self) -> &[WalletKey] {
+        &self.order
+    }
+
     /// The payouts of all addresses, oldest first.
     pub fn payouts(&self) -> impl Iterator<Item = Payout> + '_ {
         self.order.iter().map(|key| Payout::Key(*key))

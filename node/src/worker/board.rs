@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use towpath_api::ChannelTotals;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::ChannelId;
+use towpath_protocol::Life;
 
 use super::view::ChannelView;
 
@@ -13,6 +14,8 @@ use super::view::ChannelView;
 #[derive(Default)]
 pub struct Board {
     views: RwLock<BTreeMap<ChannelId, Arc<ChannelView>>>,
+    /// Channels whose rows cannot be used, and why. They have no view, and must not be forgotten for that.
+    damaged: RwLock<BTreeMap<ChannelId, String>>,
 }
 
 impl Board {
@@ -22,6 +25,19 @@ impl Board {
         for view in views {
             board.insert(view.id, view);
         }
+    }
+
+    /// Puts up a channel that cannot be restored.
+    pub(super) fn publish_damaged(&self, channel: ChannelId, reason: String) {
+        self.damaged.write().unwrap_or_else(PoisonError::into_inner).insert(channel, reason);
+    }
+
+    /// Channels that cannot be restored, and why; at most `limit`, ascending by id.
+    #[must_use]
+    pub fn damaged(&self, limit: usize, wanted: impl Fn(&ChannelId) -> bool) -> Vec<(ChannelId, String)> {
+        let damaged = self.damaged.read().unwrap_or_else(PoisonError::into_inner);
+        let found = damaged.iter().filter(|(channel, _)| wanted(channel));
+        found.take(limit).map(|(channel, reason)| (*channel, reason.clone())).collect()
     }
 
     /// Takes down the views of channels that are forgotten.
@@ -66,6 +82,8 @@ impl Board {
         for view in board.values() {
             view.count_into(&mut totals);
         }
+        let damaged = self.damaged.read().unwrap_or_else(PoisonError::into_inner).len();
+        totals.damaged = u64::try_from(damaged).unwrap_or(u64::MAX);
         totals
     }
 
@@ -83,13 +101,14 @@ impl Board {
         board.values().filter(|view| view.peer == *peer && !view.is_settled()).count()
     }
 
-    /// What this node owns in channels that are not settled, in base units.
+    /// What this node owns in channels that are funded and not settled, in base units. Before the funding is final nothing
+    /// of it counts, least of all what an opener promises (FAULTS C1).
     #[must_use]
     pub fn balance(&self) -> u64 {
         let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
         board
             .values()
-            .filter(|view| !view.is_settled())
+            .filter(|view| !view.is_settled() && view.life != Life::Opening)
             .fold(0, |sum, view| sum.saturating_add(view.balance.units()))
     }
 }

@@ -10,6 +10,7 @@ use towpath_protocol::{Channel, Online, Token};
 use towpath_store::{Batch, Column};
 
 use super::call::{Paid, Reply, Wait};
+use super::history::PaymentRow;
 use super::view::{ChannelView, Count};
 use super::why::{CLOSE_ROW, CloseRecord};
 
@@ -107,25 +108,44 @@ pub(super) struct Held {
     /// Why it is closed, and whether that changed in this turn.
     pub close: Option<Box<CloseRecord>>,
     pub close_changed: bool,
-    /// Payments by this node up to this number are counted as settled.
-    pub counted: u64,
+    /// Payments by this node that have a number and are neither settled nor failed, ascending by it. Their number is
+    /// bounded by what a channel has in flight and in requests.
+    pub unsettled: VecDeque<PaymentRow>,
 }
 
 impl Held {
     pub(super) fn new(channel: Channel, row: NodeRow) -> Self {
         let text = channel.id().to_string();
-        let channel_counted = channel.view().sent;
+        // Of a restored channel's payments the rest is in their rows.
+        let unsettled = channel.unsettled();
+        let unsettled = unsettled.iter().map(|(number, amount)| PaymentRow::new(*number, *amount, 0, None));
         Self {
-            channel,
-            row,
             asked: BTreeMap::new(),
             settling: VecDeque::new(),
             streams: BTreeSet::new(),
             close: None,
             close_changed: false,
-            counted: channel_counted,
+            unsettled: unsettled.collect(),
+            channel,
+            row,
             text,
         }
+    }
+
+    /// Takes out the payment with this number, if it is neither settled nor failed yet.
+    pub(super) fn take_unsettled(&mut self, number: u64) -> Option<PaymentRow> {
+        let place = self.unsettled.binary_search_by_key(&number, |row| row.number).ok()?;
+        self.unsettled.remove(place)
+    }
+
+    /// Takes out all payments up to this number: how many, and their sum.
+    pub(super) fn take_settled(&mut self, upto: u64) -> Count {
+        let mut settled = Count::default();
+        while let Some(row) = self.unsettled.front().filter(|row| row.number <= upto) {
+            settled.add(row.amount);
+            self.unsettled.pop_front();
+        }
+        settled
     }
 
     pub(super) fn write_rows(&mut self, batch: &mut Batch) {

@@ -115,6 +115,21 @@ fn rows(store: &dyn Store, channel: &ChannelId, ring: Ring) -> Result<Vec<Vec<u8
         .collect())
 }
 
+/// The payment by this node with this number, if it is kept.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn sent(
+    store: &dyn Store,
+    channel: &ChannelId,
+    number: u64,
+    retention: Retention,
+) -> Result<Option<PaymentRow>, StoreError> {
+    let value = store.get(Column::ChannelEvents, &key(channel, Ring::Sent, number, retention.payments))?;
+    let row = value.and_then(|value| codec::decode::<PaymentRow>(&value, ROW_BYTES_MAX).ok());
+    Ok(row.filter(|row| row.number == number))
+}
+
 /// The payments that are kept, newest first.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ mod pay;
 mod release;
 mod run;
 mod start;
+mod stats;
 mod stream_calls;
 mod streams;
 mod turn;
@@ -35,8 +36,9 @@ pub use history::{
     PaymentRow, Retention, log as channel_log, payment_id, payments, stored_bytes, view as payment_view,
 };
 pub use open::{ChannelKeys, Policy, WalletAnswer};
-pub use run::{Parts, WorkerStats};
+pub use run::Parts;
 pub use start::{StartError, Started, start};
+pub use stats::{WorkerStats, WorkerTotals};
 pub use streams::{Plan, stream_id};
 pub use view::{ChannelView, node_text, state_of};
 
@@ -105,6 +107,13 @@ impl Workers {
 
     pub(crate) fn count_u64(&self) -> u64 {
         u64::try_from(self.0.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Inputs that wait for all workers together.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        let waiting = self.0.iter().map(|worker| worker.max_capacity().saturating_sub(worker.capacity()));
+        u64::try_from(waiting.sum::<usize>()).unwrap_or(u64::MAX)
     }
 
     fn of(&self, peer: &PublicKey) -> &mpsc::Sender<Input> {

@@ -77,7 +77,12 @@ impl ChannelKeys {
     }
 
     fn bounds(&self, chain: ChainId) -> Bounds {
-        Bounds { chain, params: self.params.clone(), funding_ms_max: FUNDING_MS_MAX }
+        Bounds {
+            chain,
+            params: self.params.clone(),
+            funding_ms_max: FUNDING_MS_MAX,
+            accepts: towpath_protocol::Accepts::default(),
+        }
     }
 }
 

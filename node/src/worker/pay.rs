@@ -1,7 +1,7 @@
 //! Payments: from a caller's wish to its answer, and the memory that makes a repeated call the same payment.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bincode::{Decode, Encode};
@@ -13,7 +13,7 @@ use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
 use super::call::{CallError, Paid, PayRequest, Reply, Wait, failure};
 use super::held::{Payer, Settling, Who};
-use super::history::{PaymentRow, keep_received, keep_sent, payment_id};
+use super::history::{PaymentRow, keep_received, keep_sent, payment_id, sent as sent_row};
 use super::run::Worker;
 use super::turn::Turn;
 use crate::limits;
@@ -189,6 +189,7 @@ impl Worker {
         held.row.sent.add(payer.amount);
         let row = PaymentRow::new(number, payer.amount, time_ms, payer.memo);
         keep_sent(&mut turn.entry.batch, &id, &row, self.parts.retention);
+        held.unsettled.push_back(row);
         if let Some(key) = payer.key {
             self.idempotency.remember(&mut turn.entry.batch, (id, number, payer.amount), key, time_ms);
         }
@@ -215,12 +216,23 @@ impl Worker {
     /// All of this node's payments up to a number are acknowledged.
     pub(super) fn settled(&mut self, id: ChannelId, upto: u64, turn: &mut Turn) {
         let Some(held) = self.channels.get_mut(&id) else { return };
-        let me = held.channel.view().me;
-        let newly = upto.saturating_sub(held.counted);
-        held.counted = held.counted.max(upto);
-        self.parts.stats.payments_sent.fetch_add(newly, Ordering::Relaxed);
+        let me = held.channel.me();
+        let newly = held.take_settled(upto);
+        let stats = Arc::clone(&self.parts.stats);
+        let counters = stats.of(self.place);
+        counters.sent(newly.payments);
+        if newly.payments > 0 {
+            // One event for all that one acknowledgement settles: a stream would write thousands a second.
+            turn.tell(EventBody::PaymentSent {
+                payment: payment_id(&held.text, me, upto),
+                channel: held.text.clone(),
+                count: newly.payments,
+                amount: Units(newly.total),
+            });
+        }
         while held.settling.front().is_some_and(|waiting| waiting.number <= upto) {
             let Some(waiting) = held.settling.pop_front() else { break };
+            counters.payment_latency_us.record_time(waiting.asked.elapsed());
             turn.release.answers.push(Box::new(move || {
                 let paid = Paid {
                     number: waiting.number,
@@ -235,7 +247,7 @@ impl Worker {
         }
         for stream in held.streams.clone() {
             if let Some(running) = self.streams.get_mut(&stream) {
-                running.settled(upto, turn.now.local_ms, Instant::now());
+                running.settled(upto, (turn.now.local_ms, Instant::now()), &counters.payment_latency_us);
                 self.roomy.insert(stream);
                 self.note_end(stream, turn);
             }
@@ -251,7 +263,7 @@ impl Worker {
     ) {
         let Some(held) = self.channels.get_mut(&id) else { return };
         held.row.received.add(amount);
-        self.parts.stats.payments_received.fetch_add(1, Ordering::Relaxed);
+        self.parts.stats.of(self.place).received(1);
         let row = PaymentRow::new(number, amount, turn.now.local_ms, memo);
         keep_received(&mut turn.entry.batch, &id, &row, self.parts.retention);
         let view = held.channel.view();
@@ -269,23 +281,26 @@ impl Worker {
     /// A payment by this node was not made, and never will be.
     pub(super) fn failed(&mut self, id: ChannelId, number: u64, reason: Failure, turn: &mut Turn) {
         let Some(held) = self.channels.get_mut(&id) else { return };
-        let me = held.channel.view().me;
-        self.parts.stats.payments_failed.fetch_add(1, Ordering::Relaxed);
+        let me = held.channel.me();
+        self.parts.stats.of(self.place).failed(1);
         let waiting = held.settling.iter().position(|waiting| waiting.number == number);
         let waiting = waiting.and_then(|place| held.settling.remove(place));
-        let amount = held.failed_amount(&*self.parts.journal.store().clone(), number);
-        if let Some(row) = amount {
+        let failed = held.take_unsettled(number);
+        let amount = failed.as_ref().map_or(Amount::ZERO, |row| row.amount);
+        if let Some(row) = failed {
             held.row.sent.payments = held.row.sent.payments.saturating_sub(1);
             held.row.sent.total = held.row.sent.total.saturating_sub(row.amount.units());
+            // After a restart only the row knows when the payment was made, and what for.
+            let kept = sent_row(&**self.parts.journal.store(), &id, number, self.parts.retention);
+            let row = kept.ok().flatten().unwrap_or(row);
             keep_sent(&mut turn.entry.batch, &id, &row.failed(), self.parts.retention);
         }
         let channel = held.text.clone();
         let streams = held.streams.clone();
-        let units = waiting.as_ref().map_or(0, |waiting| waiting.amount.units());
         turn.tell(EventBody::PaymentFailed {
             payment: payment_id(&channel, me, number),
             channel,
-            amount: Units(units),
+            amount: amount.into(),
             reason: failure(reason),
         });
         if let Some(waiting) = waiting {
@@ -332,10 +347,5 @@ impl super::held::Held {
     fn wait_for(&mut self, settling: Settling) {
         let place = self.settling.partition_point(|other| other.number <= settling.number);
         self.settling.insert(place, settling);
-    }
-
-    fn failed_amount(&self, store: &dyn Store, number: u64) -> Option<PaymentRow> {
-        let rows = super::history::payments(store, &self.channel.id(), Direction::Out).ok()?;
-        rows.into_iter().find(|row| row.number == number)
     }
 }

@@ -1,12 +1,10 @@
 //! A worker's thread: it waits, takes what is there, runs a turn, and hands the turn to the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Tokens, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use tokio::sync::mpsc;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
@@ -17,6 +15,7 @@ use super::closing::Duty;
 use super::held::Held;
 use super::history::Retention;
 use super::open::{Awaited, Policy};
+use super::stats::{WorkerCounters, WorkerStats};
 use super::streams::Running;
 use super::turn::Turn;
 use super::{Input, Workers};
@@ -28,56 +27,6 @@ use crate::net::NetHandle;
 
 /// How long a worker sleeps when nothing is due: time-outs of openings are looked at this often.
 const IDLE: Duration = Duration::from_millis(500);
-
-/// Counters of all workers of a node, for readers.
-#[derive(Debug)]
-pub struct WorkerStats {
-    /// Payments by this node that are settled.
-    pub payments_sent: AtomicU64,
-    /// Payments to this node that are final.
-    pub payments_received: AtomicU64,
-    /// Payments by this node that failed.
-    pub payments_failed: AtomicU64,
-    /// Turns.
-    pub turns: AtomicU64,
-    /// Inputs of all turns.
-    pub inputs: AtomicU64,
-    /// The largest turn.
-    pub inputs_max: AtomicU64,
-    /// Batches of signatures that were verified.
-    pub batches: AtomicU64,
-    /// Signatures in them.
-    pub signatures: AtomicU64,
-    /// The largest batch.
-    pub signatures_max: AtomicU64,
-    /// Messages sent.
-    pub messages_sent: AtomicU64,
-    /// Messages received.
-    pub messages_received: AtomicU64,
-    /// From the hand-over of a turn to its durability, in microseconds.
-    pub durable_us: Mutex<Histogram<u64>>,
-}
-
-impl Default for WorkerStats {
-    fn default() -> Self {
-        let durable_us =
-            Histogram::new_with_bounds(1, limits::LATENCY_US_MAX, 2).expect("the bounds are valid");
-        Self {
-            payments_sent: AtomicU64::new(0),
-            payments_received: AtomicU64::new(0),
-            payments_failed: AtomicU64::new(0),
-            turns: AtomicU64::new(0),
-            inputs: AtomicU64::new(0),
-            inputs_max: AtomicU64::new(0),
-            batches: AtomicU64::new(0),
-            signatures: AtomicU64::new(0),
-            signatures_max: AtomicU64::new(0),
-            messages_sent: AtomicU64::new(0),
-            messages_received: AtomicU64::new(0),
-            durable_us: Mutex::new(durable_us),
-        }
-    }
-}
 
 /// What all workers of a node share.
 #[derive(Clone)]
@@ -106,6 +55,16 @@ pub struct Parts {
     pub retention: Retention,
     /// For waiting on the wallet's answers.
     pub runtime: tokio::runtime::Handle,
+}
+
+/// The right to one turn that is being written; it goes back when it is dropped, however the write ended.
+struct TurnInFlight(SyncSender<()>);
+
+impl Drop for TurnInFlight {
+    fn drop(&mut self) {
+        // The worker may have ended.
+        let _ = self.0.try_send(());
+    }
 }
 
 /// What a worker begins with.
@@ -251,6 +210,11 @@ impl Worker {
             .clamp(Duration::from_millis(1), IDLE)
     }
 
+    /// This worker's own counters.
+    pub(super) fn counters(&self) -> &WorkerCounters {
+        self.parts.stats.of(self.place)
+    }
+
     pub(super) fn now(&self) -> Now {
         Now { local_ms: clock::now_ms(), ledger: self.ledger_time }
     }
@@ -275,10 +239,7 @@ impl Worker {
         }
         let Turn { entry, release, .. } = turn;
         if count > 0 {
-            let stats = &self.parts.stats;
-            stats.turns.fetch_add(1, Ordering::Relaxed);
-            stats.inputs.fetch_add(count, Ordering::Relaxed);
-            stats.inputs_max.fetch_max(count, Ordering::Relaxed);
+            self.counters().turn_inputs.record(count);
         }
         self.hand_over(entry, release);
         drop(credits);
@@ -296,16 +257,13 @@ impl Worker {
         if self.free.recv().is_err() {
             return;
         }
-        let (give_back, began) = (self.give_back.clone(), Instant::now());
+        let in_flight = TurnInFlight(self.give_back.clone());
+        let (began, place) = (Instant::now(), self.place);
         let Parts { net, ledger, board, stats, .. } = self.parts.clone();
         self.parts.journal.submit(entry, clock::now_ms(), move || {
-            let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            stats.durable_us.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(us);
-            let messages: usize = release.messages.values().map(Vec::len).sum();
-            stats.messages_sent.fetch_add(u64::try_from(messages).unwrap_or(u64::MAX), Ordering::Relaxed);
+            stats.of(place).durable_us.record_time(began.elapsed());
             release.run(&net, &ledger, &board);
-            // The worker may have ended.
-            let _ = give_back.try_send(());
+            drop(in_flight);
         });
     }
 

@@ -64,6 +64,9 @@ pub fn start(parts: &Parts, inboxes: Vec<mpsc::Receiver<Input>>) -> Result<Start
         parts.board.publish([Arc::new(held.view())]);
         starts[Workers::place(held.channel.peer(), count)].channels.push(held);
     }
+    for (channel, reason) in &found.damaged {
+        parts.board.publish_damaged(*channel, reason.clone());
+    }
     for acceptance in found.acceptances {
         peers.insert(*acceptance.peer());
         starts[Workers::place(acceptance.peer(), count)].acceptances.push(acceptance);

@@ -9,6 +9,7 @@ use towpath_api::{Latency, Stream, StreamState, Units};
 use towpath_ledger::Amount;
 
 use crate::limits;
+use crate::metrics::Buckets;
 
 /// What a caller asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,15 +92,16 @@ impl Running {
         self.open.push_back((number, asked_at));
     }
 
-    /// All payments up to `number` are acknowledged.
-    pub(super) fn settled(&mut self, upto: u64, now_ms: u64, now: Instant) {
+    /// All payments up to `number` are acknowledged; `latencies` counts how long each took.
+    pub(super) fn settled(&mut self, upto: u64, (now_ms, now): (u64, Instant), latencies: &Buckets) {
         while let Some((number, asked_at)) = self.open.front().copied()
             && number <= upto
         {
             self.open.pop_front();
             self.settled += 1;
-            let us = u64::try_from(now.duration_since(asked_at).as_micros()).unwrap_or(u64::MAX);
-            self.latency_us.saturating_record(us);
+            let latency = now.duration_since(asked_at);
+            self.latency_us.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+            latencies.record_time(latency);
         }
         if self.is_running() && self.settled + self.failed == self.plan.count {
             self.end(StreamState::Done, None, now_ms, now);
@@ -201,14 +203,16 @@ mod tests {
             stream.sent(number, now);
         }
         assert_eq!(stream.wanted(), 0);
-        stream.settled(2, 1_001, now + Duration::from_micros(150));
+        let latencies = Buckets::default();
+        stream.settled(2, (1_001, now + Duration::from_micros(150)), &latencies);
         assert_eq!(stream.wanted(), 2, "two were settled and two are left to ask for");
         for number in 4..=5 {
             stream.asked();
             stream.sent(number, now);
         }
         assert_eq!(stream.wanted(), 0, "no more than the plan");
-        stream.settled(5, 1_002, now + Duration::from_micros(150));
+        stream.settled(5, (1_002, now + Duration::from_micros(150)), &latencies);
+        assert_eq!((latencies.read().count(), latencies.read().sum), (5, 750));
         let view = stream.view(now + Duration::from_secs(9));
         assert_eq!((view.state, view.settled, view.sent, view.latency.count), (StreamState::Done, 5, 5, 5));
         assert_eq!(view.latency.p50_us, 150);

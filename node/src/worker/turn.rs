@@ -1,7 +1,6 @@
 //! One turn: what comes in is stepped with its signatures collected, checked as one batch, and ended as one write.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use towpath_api::EventBody;
@@ -17,7 +16,7 @@ use super::held::row_key;
 use super::release::Release;
 use super::run::Worker;
 use crate::journal::Entry;
-use crate::net::Credit;
+use crate::net::{Credit, Offence};
 
 /// A turn under way.
 pub(super) struct Turn {
@@ -58,8 +57,6 @@ impl Worker {
     pub(super) fn take(&mut self, input: Input, turn: &mut Turn, credits: &mut Vec<Credit>) {
         match input {
             Input::Messages { peer, messages, credit } => {
-                let count = u64::try_from(messages.len()).unwrap_or(u64::MAX);
-                self.parts.stats.messages_received.fetch_add(count, Ordering::Relaxed);
                 for message in messages {
                     self.hear(peer, message, turn);
                 }
@@ -137,7 +134,7 @@ impl Worker {
         match reject.severity() {
             Severity::Disconnect => {
                 tracing::warn!(?peer, %channel, %reject, "a peer broke the channel protocol; its session ends");
-                self.parts.net.end_session(peer);
+                self.parts.net.end_session(peer, Offence::Protocol);
             }
             Severity::Caller | Severity::Ignore => {
                 tracing::debug!(?peer, %channel, %reject, "a message was not taken")
@@ -154,11 +151,7 @@ impl Worker {
         if all.is_empty() {
             return;
         }
-        let stats = &self.parts.stats;
-        let count = u64::try_from(all.len()).unwrap_or(u64::MAX);
-        stats.batches.fetch_add(1, Ordering::Relaxed);
-        stats.signatures.fetch_add(count, Ordering::Relaxed);
-        stats.signatures_max.fetch_max(count, Ordering::Relaxed);
+        self.counters().signatures.record(u64::try_from(all.len()).unwrap_or(u64::MAX));
         if verify_batch(&all) {
             return;
         }

@@ -1,5 +1,7 @@
 //! A channel as others see it: an immutable snapshot for readers, and what a driver asks.
 
+use std::collections::BTreeMap;
+
 use towpath_crypto::Amount;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{AssetId, ChannelId, ChannelTerms, CoSigned, OutPoint, Party};
@@ -11,6 +13,7 @@ use crate::journal::Journal;
 use crate::life::Life;
 use crate::message::OpenId;
 use crate::signer::Mark;
+use crate::update::Update;
 
 /// A snapshot of a channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -148,6 +151,20 @@ impl Channel {
         let me = self.fixed.me;
         let proposed = self.open.iter().map(move |open| open.content.state.balance(me));
         std::iter::once(self.held.content.state.balance(me)).chain(proposed)
+    }
+
+    /// This party's payments that have a number and are neither made nor failed, by it, with their amounts: those that
+    /// are proposed, those that wait for a version, and those of burnt versions that may yet be completed.
+    #[must_use]
+    pub fn unsettled(&self) -> BTreeMap<u64, Amount> {
+        let me = self.fixed.me;
+        let proposed = self.open.iter().flat_map(|open| &open.propose.updates);
+        let proposed = proposed.filter_map(|update| match update {
+            Update::Transfer(transfer) if transfer.from == me => Some(transfer),
+            Update::Transfer(_) | Update::Handover | Update::Finish => None,
+        });
+        let all = proposed.chain(self.outgoing.after(0));
+        all.map(|transfer| (transfer.number, transfer.amount)).collect()
     }
 
     /// The newest thing that this party signed.

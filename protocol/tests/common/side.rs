@@ -91,6 +91,16 @@ impl Side {
         self.first.0 + received - sent
     }
 
+    /// Own payments that this party was told to be neither settled nor failed.
+    pub fn unsettled(&self) -> BTreeMap<u64, Amount> {
+        let open = |number: &u64| *number > self.settled && !self.failed.contains(number);
+        self.sent
+            .iter()
+            .filter(|(number, _)| open(number))
+            .map(|(number, amount)| (*number, *amount))
+            .collect()
+    }
+
     /// The machine as it starts again from its disk.
     pub fn restored(&self) -> Channel {
         let rows = self.rows.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));

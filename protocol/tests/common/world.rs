@@ -289,6 +289,11 @@ impl World {
     fn audit(&self, side: usize) {
         let side = &self.sides[side];
         side.channel.check().expect("the machine's invariants hold");
+        assert_eq!(
+            side.channel.unsettled(),
+            side.unsettled(),
+            "what is neither settled nor failed is remembered"
+        );
         let told = side.told();
         for balance in side.channel.possible_balances() {
             assert!(balance.0 >= told, "I3: told {told}, but a state with {balance} can be posted");

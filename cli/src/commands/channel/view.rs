@@ -47,7 +47,7 @@ pub fn one(channel: &View) -> String {
 
 /// Channels in a table.
 pub fn list(page: &ChannelPage) -> String {
-    if page.channels.is_empty() {
+    if page.channels.is_empty() && page.totals.damaged == 0 {
         return "no channels; `towpath channel open PEER AMOUNT` makes one".to_owned();
     }
     let rows = page.channels.iter().map(|channel| {
@@ -72,5 +72,19 @@ pub fn list(page: &ChannelPage) -> String {
     if let Some(next) = &page.next {
         text.push_str(&format!("\n more: --after {next}"));
     }
+    text.push_str(&damaged(page));
     text
+}
+
+/// Channels that the node cannot use: nothing else on the page is as important.
+fn damaged(page: &ChannelPage) -> String {
+    let of = page.totals.damaged;
+    if of == 0 {
+        return String::new();
+    }
+    let rows = page.damaged.iter().map(|channel| vec![channel.id.clone(), channel.reason.clone()]);
+    format!(
+        "\n\n{of} in need of recovery; nothing is signed or closed for them:\n{}",
+        table(&["channel", "why"], rows.collect())
+    )
 }

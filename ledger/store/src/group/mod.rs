@@ -6,6 +6,9 @@
 //! While the anchor of group n is written, the writer writes group n+1. That is right because of two orders that stay:
 //! a group is anchored only after its own write is synced, and its callbacks run only after its anchor is
 //! (`docs/decisions/anchor.md`).
+//!
+//! A write that fails, and a panic in the store or in a callback, are the end: what was to follow a write did not all
+//! happen, and nobody knows which part. Nothing more is written, everyone who waits is told, and the owner ends the process.
 
 mod queue;
 mod stats;
@@ -13,5 +16,5 @@ mod stats;
 mod tests;
 mod writer;
 
-pub use stats::{GroupStats, SyncTimes};
+pub use stats::{GroupSizes, GroupStats, SyncTimes};
 pub use writer::GroupWriter;

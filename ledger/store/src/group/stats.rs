@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::limits::SYNC_BUCKETS;
+use crate::limits::{SIZE_BUCKETS, SYNC_BUCKETS};
 
 /// How long syncs took. Bucket n counts those of less than 2ⁿ microseconds that were in no bucket before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -38,6 +38,15 @@ impl SyncTimes {
     }
 }
 
+/// How many batches shared one sync. Bucket n counts groups of at most 2ⁿ batches that were in no bucket before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GroupSizes {
+    /// The counts; the last bucket has no upper end.
+    pub buckets: [u64; SIZE_BUCKETS],
+    /// The largest group.
+    pub largest: u64,
+}
+
 /// What the writer has done so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GroupStats {
@@ -45,6 +54,8 @@ pub struct GroupStats {
     pub groups: u64,
     /// Batches in them.
     pub batches: u64,
+    /// How many batches a group had.
+    pub sizes: GroupSizes,
     /// Bytes in them.
     pub bytes: u64,
     /// Batches that wait now.
@@ -87,19 +98,57 @@ impl Times {
 }
 
 #[derive(Default)]
+pub(super) struct Sizes {
+    buckets: [AtomicU64; SIZE_BUCKETS],
+    largest: AtomicU64,
+}
+
+impl Sizes {
+    fn record(&self, size: u64) {
+        // 1 is in bucket 0, 2 in bucket 1, 3 and 4 in bucket 2.
+        let exponent =
+            usize::try_from(u64::BITS - size.saturating_sub(1).leading_zeros()).unwrap_or(usize::MAX);
+        if let Some(bucket) = self.buckets.get(exponent.min(SIZE_BUCKETS - 1)) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        self.largest.fetch_max(size, Ordering::Relaxed);
+    }
+
+    fn snapshot(&self) -> GroupSizes {
+        let mut buckets = [0; SIZE_BUCKETS];
+        for (copy, bucket) in buckets.iter_mut().zip(&self.buckets) {
+            *copy = bucket.load(Ordering::Relaxed);
+        }
+        GroupSizes { buckets, largest: self.largest.load(Ordering::Relaxed) }
+    }
+}
+
+#[derive(Default)]
 pub(super) struct Counters {
-    pub(super) groups: AtomicU64,
-    pub(super) batches: AtomicU64,
-    pub(super) bytes: AtomicU64,
+    groups: AtomicU64,
+    batches: AtomicU64,
+    sizes: Sizes,
+    bytes: AtomicU64,
     pub(super) database: Times,
     pub(super) anchor: Times,
 }
 
 impl Counters {
+    /// A group was written and synced.
+    pub(super) fn written(&self, batches: usize, bytes: usize, time: Duration) {
+        let count = |amount: usize| u64::try_from(amount).unwrap_or(u64::MAX);
+        self.database.record(time);
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        self.batches.fetch_add(count(batches), Ordering::Relaxed);
+        self.sizes.record(count(batches));
+        self.bytes.fetch_add(count(bytes), Ordering::Relaxed);
+    }
+
     pub(super) fn snapshot(&self, waiting: usize) -> GroupStats {
         GroupStats {
             groups: self.groups.load(Ordering::Relaxed),
             batches: self.batches.load(Ordering::Relaxed),
+            sizes: self.sizes.snapshot(),
             bytes: self.bytes.load(Ordering::Relaxed),
             waiting: u64::try_from(waiting).unwrap_or(u64::MAX),
             database: self.database.snapshot(),
@@ -124,5 +173,16 @@ mod tests {
         assert_eq!(snapshot.buckets[7], 1, "100 is less than 128");
         assert_eq!(snapshot.percentile_us(60), 4);
         assert_eq!(SyncTimes::default().percentile_us(99), 0);
+    }
+
+    #[test]
+    fn sizes_fall_into_buckets_that_include_their_bound() {
+        let sizes = Sizes::default();
+        for size in [1, 2, 3, 4, 5, 1 << 40] {
+            sizes.record(size);
+        }
+        let snapshot = sizes.snapshot();
+        assert_eq!(snapshot.buckets[..4], [1, 1, 2, 1]);
+        assert_eq!((snapshot.buckets[SIZE_BUCKETS - 1], snapshot.largest), (1, 1 << 40));
     }
 }

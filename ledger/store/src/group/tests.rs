@@ -156,3 +156,61 @@ fn closing_writes_what_waits() {
     let rows = store.scan(Column::Channels, &Scan::prefix(&[])).expect("it reads");
     assert_eq!(rows.len(), 1_000);
 }
+
+#[test]
+fn s6_a_callback_that_panics_ends_all_writing() {
+    let store = Gated::new();
+    let (fatal, fatal_heard) = channel();
+    let writer = GroupWriter::start(store.clone(), move |error| {
+        fatal.send(error.clone()).expect("the test listens");
+    })
+    .expect("it starts");
+    let (told, heard) = channel();
+    // While the first write waits at the gate, the others gather into the second one.
+    writer.submit(put(0), |_| {});
+    for key in 1..=3 {
+        let told = told.clone();
+        writer.submit(put(key), move |result| {
+            assert!(key != 2 || result.is_err(), "this one panics once it is released");
+            told.send((key, result)).expect("the test listens");
+        });
+    }
+    store.gate.wait();
+    let error = fatal_heard.recv().expect("the owner is told");
+    assert!(matches!(&error, StoreError::Poisoned { cause } if cause.contains("panicked")), "{error}");
+    assert!(matches!(heard.recv(), Ok((1, Ok(_)))), "it came before the panic");
+    assert_eq!(heard.recv(), Ok((3, Err(error.clone()))), "it came after it");
+    let before = store.sequence();
+    assert_eq!(writer.commit(put(4)), Err(error));
+    writer.close();
+    assert_eq!(store.sequence(), before, "nothing is written any more");
+    assert_eq!(fatal_heard.iter().count(), 0, "the owner is told once");
+}
+
+#[test]
+fn s6_what_waits_behind_a_panic_is_told_and_not_written() {
+    let store = Gated::new();
+    let writer = GroupWriter::start(store.clone(), |_| {}).expect("it starts");
+    let (told, heard) = channel();
+    writer.submit(put(0), |result| {
+        assert!(result.is_err(), "this one panics once it is released");
+    });
+    // More than one group: the panic comes while some of it still waits in the queue.
+    let large = crate::limits::GROUP_BYTES_MAX;
+    for key in 1..=4_u32 {
+        let told = told.clone();
+        let mut batch = Batch::new();
+        batch.put(Column::Channels, key.to_be_bytes(), vec![1; large]);
+        writer.submit(batch, move |result| told.send((key, result.is_ok())).expect("the test listens"));
+    }
+    store.gate.wait();
+    writer.close();
+    drop(told);
+    let heard: Vec<_> = heard.iter().collect();
+    assert_eq!(
+        heard,
+        [(1, false), (2, false), (3, false), (4, false)],
+        "each is told once, and none that all is well"
+    );
+    assert!(store.sequence() < Sequence(4), "the last groups are not written");
+}

@@ -1,5 +1,6 @@
 //! The writer's two threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -29,7 +30,8 @@ struct Shared {
     /// Groups that were handed to the anchor thread and whose callbacks have not run.
     anchoring: AtomicU64,
     on_fatal: OnFatal,
-    fatal: OnceLock<()>,
+    /// The first failure.
+    failure: OnceLock<StoreError>,
 }
 
 /// A written group that waits for its anchor.
@@ -45,8 +47,8 @@ impl std::fmt::Debug for GroupWriter {
 }
 
 impl GroupWriter {
-    /// Starts the threads. `on_fatal` is called once, from one of them, when a write has failed: it should end the
-    /// process.
+    /// Starts the threads. `on_fatal` is called once, from one of them, when a write has failed or something has
+    /// panicked: it should end the process.
     ///
     /// # Errors
     /// [`StoreError::Io`] if the system gives no thread.
@@ -60,7 +62,7 @@ impl GroupWriter {
             counters: Counters::default(),
             anchoring: AtomicU64::new(0),
             on_fatal: Box::new(on_fatal),
-            fatal: OnceLock::new(),
+            failure: OnceLock::new(),
         });
         // No room between the threads: a group that cannot be anchored yet keeps the writer from going further ahead.
         let (hand_over, written) = sync_channel(0);
@@ -157,8 +159,7 @@ impl Shared {
         }
         self.anchoring.fetch_add(1, Ordering::AcqRel);
         if let Err(returned) = hand_over.send(written) {
-            let error = StoreError::Poisoned { cause: "the anchor's thread has ended".to_owned() };
-            self.fail(&error, returned.0.callbacks);
+            self.fail(&poisoned("the anchor's thread has ended"), returned.0.callbacks);
         }
     }
 
@@ -171,40 +172,73 @@ impl Shared {
     }
 
     fn write(&self, batch: Batch, batches: usize) -> Result<Sequence, StoreError> {
+        self.alive()?;
         let bytes = batch.size_bytes();
         let start = Instant::now();
-        let sequence = self.store.write(batch)?;
-        self.counters.database.record(start.elapsed());
-        self.counters.groups.fetch_add(1, Ordering::Relaxed);
-        self.counters.batches.fetch_add(u64::try_from(batches).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.counters.bytes.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let sequence = caught(|| self.store.write(batch), "the store has panicked")??;
+        self.counters.written(batches, bytes, start.elapsed());
         Ok(sequence)
     }
 
     fn anchor(&self, written: Written) {
+        let Written { sequence, callbacks } = written;
         let start = Instant::now();
-        match self.store.acknowledge(written.sequence) {
+        let anchored = self
+            .alive()
+            .and_then(|()| caught(|| self.store.acknowledge(sequence), "the store has panicked").flatten());
+        match anchored {
             Ok(()) => {
                 self.counters.anchor.record(start.elapsed());
-                for callback in written.callbacks {
-                    callback(Ok(written.sequence));
-                }
+                self.tell(sequence, callbacks);
             }
-            Err(error) => self.fail(&error, written.callbacks),
+            Err(error) => self.fail(&error, callbacks),
+        }
+    }
+
+    /// Releases what waited for the write. What a callback that panicked left undone is unknown, so nothing follows it.
+    fn tell(&self, sequence: Sequence, callbacks: Vec<Callback>) {
+        let mut callbacks = callbacks.into_iter();
+        while let Some(callback) = callbacks.next() {
+            if let Err(error) = caught(|| callback(Ok(sequence)), "what waited for a write has panicked") {
+                return self.fail(&error, callbacks.collect());
+            }
+        }
+    }
+
+    /// Nothing is written, anchored or released after a failure.
+    fn alive(&self) -> Result<(), StoreError> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(StoreError::Poisoned { cause }) => Err(StoreError::Poisoned { cause: cause.clone() }),
+            Some(error) => Err(StoreError::Poisoned { cause: error.to_string() }),
         }
     }
 
     /// Ends all writing: first nobody can submit, then the node is told, then those who waited.
     fn fail(&self, error: &StoreError, callbacks: Vec<Callback>) {
-        self.queue.close(StoreError::Poisoned { cause: error.to_string() });
-        if self.fatal.set(()).is_ok() {
+        let is_first = self.failure.set(error.clone()).is_ok();
+        self.queue.close(match error {
+            StoreError::Poisoned { .. } => error.clone(),
+            _ => StoreError::Poisoned { cause: error.to_string() },
+        });
+        if is_first {
             tracing::error!(%error, "the store has failed; the node must end");
             (self.on_fatal)(error);
         }
         for callback in callbacks {
-            callback(Err(error.clone()));
+            // Each of the others must still be told; what this one does no longer matters.
+            let _panicked = caught(|| callback(Err(error.clone())), "");
         }
     }
+}
+
+fn poisoned(cause: &str) -> StoreError {
+    StoreError::Poisoned { cause: cause.to_owned() }
+}
+
+/// Runs `work`; a panic in it is an error. Whatever it left half done is never looked at again: the writer ends.
+fn caught<T>(work: impl FnOnce() -> T, cause: &str) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| poisoned(cause))
 }
 
 fn merge(group: Vec<Submission>) -> (Batch, Vec<Callback>) {

@@ -143,6 +143,22 @@ pub struct ChannelTotals {
     pub disputed: u64,
     /// See [`ChannelState::Settled`].
     pub settled: u64,
+    /// Channels that are in no state, because what is stored of them cannot be used: see [`DamagedChannel`].
+    #[serde(default)]
+    pub damaged: u64,
+}
+
+/// A channel of which the node cannot use what it has stored. It signs nothing and closes nothing for it, until the
+/// channel is recovered from what others hold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DamagedChannel {
+    /// Its id.
+    pub id: String,
+    /// What is wrong with what is stored.
+    pub reason: String,
+    /// Its output on the ledger, if that is unspent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
 }
 
 /// Which channels.
@@ -172,6 +188,9 @@ pub struct ChannelPage {
     pub channels: Vec<Channel>,
     /// Over all channels, whatever was asked for.
     pub totals: ChannelTotals,
+    /// Channels in need of recovery, on the first page, whatever was asked for; at most 500.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<DamagedChannel>,
     /// Give this as `after` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

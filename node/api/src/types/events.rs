@@ -16,6 +16,8 @@ pub enum EventType {
     Channel,
     /// See [`EventBody::Payment`].
     Payment,
+    /// See [`EventBody::PaymentSent`].
+    PaymentSent,
     /// See [`EventBody::PaymentFailed`].
     PaymentFailed,
     /// See [`EventBody::Stream`].
@@ -34,9 +36,10 @@ pub enum EventType {
 
 impl EventType {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Channel,
         Self::Payment,
+        Self::PaymentSent,
         Self::PaymentFailed,
         Self::Stream,
         Self::Peer,
@@ -52,6 +55,7 @@ impl EventType {
         match self {
             Self::Channel => "channel",
             Self::Payment => "payment",
+            Self::PaymentSent => "payment_sent",
             Self::PaymentFailed => "payment_failed",
             Self::Stream => "stream",
             Self::Peer => "peer",
@@ -88,7 +92,7 @@ pub enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tx: Option<String>,
     },
-    /// A payment is final for its payee.
+    /// A payment to this node is final.
     Payment {
         /// The payment.
         payment: String,
@@ -103,6 +107,18 @@ pub enum EventBody {
         /// What the payer wrote.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         memo: Option<String>,
+    },
+    /// Payments of this node are settled: those of one channel that the payee acknowledged together. One event tells
+    /// of all of them, so that a stream of payments makes no stream of events.
+    PaymentSent {
+        /// The last of them; the others have the numbers before it, but for those that failed.
+        payment: String,
+        /// The channel.
+        channel: String,
+        /// How many.
+        count: u64,
+        /// Their sum.
+        amount: Units,
     },
     /// A payment of this node failed; nothing was paid.
     PaymentFailed {
@@ -179,6 +195,7 @@ impl EventBody {
         match self {
             Self::Channel { .. } => Some(EventType::Channel),
             Self::Payment { .. } => Some(EventType::Payment),
+            Self::PaymentSent { .. } => Some(EventType::PaymentSent),
             Self::PaymentFailed { .. } => Some(EventType::PaymentFailed),
             Self::Stream { .. } => Some(EventType::Stream),
             Self::Peer { .. } => Some(EventType::Peer),
@@ -196,6 +213,7 @@ impl EventBody {
         match self {
             Self::Channel { channel, .. }
             | Self::Payment { channel, .. }
+            | Self::PaymentSent { channel, .. }
             | Self::PaymentFailed { channel, .. }
             | Self::Stream { channel, .. }
             | Self::Cheat { channel, .. } => Some(channel),
@@ -219,7 +237,8 @@ pub struct Event {
     pub body: EventBody,
 }
 
-/// The node no longer keeps what the listener asked for: look at the state itself, then go on.
+/// The node does not have what the listener asked for: it keeps it no longer, or its log is another one and ends before
+/// that index (`resumed_after` is the lower one then). Look at the state itself, then go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Gap {
     /// The listener asked for what comes after this index.

@@ -13,8 +13,8 @@ mod wallet;
 
 pub use channels::{
     Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, ChannelState, ChannelTotals,
-    CloseChannel, CloseMode, CloseWait, Closed, OpenChannel, OpenWait, Outcome, PageQuery, Role, Side,
-    StoredBytes,
+    CloseChannel, CloseMode, CloseWait, Closed, DamagedChannel, OpenChannel, OpenWait, Outcome, PageQuery,
+    Role, Side, StoredBytes,
 };
 pub use closing::{
     Close, CloseReason, CloseStage, Penalty, PostedState, ReplacedState, SettledBy, Settlement,

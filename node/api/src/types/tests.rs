@@ -37,7 +37,7 @@ fn node_answers() {
     golden::<Info>(&format!(
         r#"{{"node":"node1p","name":"alice","chain":"chain1c","chain_name":"local","version":"0.1.0","mode":"running",
         "validator":true,"uptime_ms":5,"listen":["/ip4/127.0.0.1/tcp/7421"],"peers":3,
-        "channels":{{"opening":0,"active":2,"closing":0,"disputed":0,"settled":1}},
+        "channels":{{"opening":0,"active":2,"closing":0,"disputed":0,"settled":1,"damaged":0}},
         "ledger":{{"height":8,"time_ms":1790000000000,"tip_age_ms":250}},"wallet":{WALLET}}}"#
     ));
     golden::<Mode>(r#""recovery""#);
@@ -75,7 +75,8 @@ fn peer_types() {
 fn channel_types() {
     golden::<Channel>(CHANNEL);
     golden::<ChannelPage>(&format!(
-        r#"{{"channels":[{CHANNEL}],"totals":{{"opening":0,"active":1,"closing":0,"disputed":0,"settled":0}},"next":"chan1q"}}"#
+        r#"{{"channels":[{CHANNEL}],"totals":{{"opening":0,"active":1,"closing":0,"disputed":0,"settled":0,
+        "damaged":1}},"damaged":[{{"id":"chan1r","reason":"a row is damaged","output":"out1r"}}],"next":"chan1q"}}"#
     ));
     golden::<ChannelQuery>(r#"{"state":"disputed","peer":"node1p","limit":5,"after":"chan1q"}"#);
     golden::<OpenChannel>(
@@ -142,6 +143,7 @@ fn events_and_stats() {
     let bodies = [
         r#"{"type":"channel","channel":"chan1q","peer":"node1p","state":"settled","outcome":"penalized","tx":"tx1t"}"#,
         r#"{"type":"payment","payment":"p","channel":"chan1q","direction":"in","amount":"5","version":9,"memo":"tea"}"#,
+        r#"{"type":"payment_sent","payment":"p","channel":"chan1q","count":64,"amount":"320"}"#,
         r#"{"type":"payment_failed","payment":"p","channel":"chan1q","amount":"5","reason":"offline"}"#,
         r#"{"type":"stream","stream":"s","channel":"chan1q","state":"done"}"#,
         r#"{"type":"peer","peer":"node1p","connected":false}"#,

@@ -13,11 +13,11 @@ pub struct Wallet {
     pub confirmed: Units,
     /// What can be spent now.
     pub available: Units,
-    /// Held for transactions that are being made or are not final yet.
+    /// The rest of `confirmed`: set aside for transactions that are being made, or spent by ones that are not final yet.
     pub reserved: Units,
-    /// On its way in: change and payments of transactions that are not final yet.
+    /// On its way in: change and payments of transactions that are not final yet. Not part of `confirmed`.
     pub pending: Units,
-    /// This node's balances in its channels that are not settled.
+    /// This node's balances in its channels that are funded and not settled.
     pub in_channels: Units,
 }
 

@@ -16,9 +16,9 @@ use towpath_api::Code;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::backend::{Backend, Reply};
+use super::backend::{ApiUsage, Backend, Reply};
 use super::body::Answer;
-use super::limits::{BACKEND_TIMEOUT, LISTENERS_MAX};
+use super::limits::{BACKEND_TIMEOUT, CONNECTIONS_MAX, LISTENERS_MAX};
 use super::problem::Problem;
 
 /// What the handlers share.
@@ -27,6 +27,7 @@ pub struct Shared {
     /// Ends event streams and waits when the server stops.
     pub shutdown: CancellationToken,
     pub listeners: Arc<Semaphore>,
+    pub connections: Arc<Semaphore>,
     /// How often a silent event stream shows that it is alive.
     pub heartbeat: Duration,
 }
@@ -39,7 +40,20 @@ pub type Result<T> = std::result::Result<Answer<T>, Problem>;
 
 impl Shared {
     pub fn new(backend: Arc<dyn Backend>, shutdown: CancellationToken, heartbeat: Duration) -> Self {
-        Self { backend, shutdown, listeners: Arc::new(Semaphore::new(LISTENERS_MAX)), heartbeat }
+        let permits = |count| Arc::new(Semaphore::new(count));
+        let (listeners, connections) = (permits(LISTENERS_MAX), permits(CONNECTIONS_MAX));
+        Self { backend, shutdown, listeners, connections, heartbeat }
+    }
+
+    /// Who uses the API now.
+    pub fn usage(&self) -> ApiUsage {
+        let taken = |permits: &Semaphore, of: usize| {
+            u64::try_from(of.saturating_sub(permits.available_permits())).unwrap_or(u64::MAX)
+        };
+        ApiUsage {
+            listeners: taken(&self.listeners, LISTENERS_MAX),
+            connections: taken(&self.connections, CONNECTIONS_MAX),
+        }
     }
 
     /// Waits for an answer that the node has at hand.

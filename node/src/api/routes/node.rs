@@ -75,7 +75,7 @@ pub async fn stats(State(app): State<App>) -> Result<Stats> {
     responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"))
 )]
 pub async fn metrics(State(app): State<App>) -> std::result::Result<Response, Problem> {
-    let Answer(text) = app.now(app.backend.metrics()).await?;
+    let Answer(text) = app.now(app.backend.metrics(app.usage())).await?;
     let content_type = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(CONTENT_TYPE, content_type)], text).into_response())
 }

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use tokio::sync::watch;
 use towpath_api::*;
 
-use crate::api::{Backend, EventFeed, Reply};
+use crate::api::{ApiUsage, Backend, EventFeed, Reply};
 
 /// Answers that tests can turn.
 pub struct Fake {
@@ -174,11 +174,11 @@ impl Backend for Fake {
     }
 
     fn travel(&self, _to: Travel) -> Reply<'_, LedgerTip> {
-        async { Err(ApiError::new(Code::InvalidRequest, "this ledger does not travel in time")) }.boxed()
+        answer(Err(ApiError::new(Code::InvalidRequest, "this ledger does not travel in time")))
     }
 
-    fn metrics(&self) -> Reply<'_, String> {
-        answer(Ok("# EOF\n".to_owned()))
+    fn metrics(&self, api: ApiUsage) -> Reply<'_, String> {
+        answer(Ok(format!("{} of {} connections listen\n", api.listeners, api.connections)))
     }
 
     fn wallet(&self) -> Reply<'_, Wallet> {
@@ -217,6 +217,7 @@ impl Backend for Fake {
         answer(self.channel_now(CHANNEL).map(|channel| ChannelPage {
             channels: vec![channel],
             totals: ChannelTotals { active: 1, ..ChannelTotals::default() },
+            damaged: Vec::new(),
             next: None,
         }))
     }

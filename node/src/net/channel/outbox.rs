@@ -73,6 +73,11 @@ impl Outbox {
         }
     }
 
+    /// Bytes that wait to be written.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        u64::try_from(self.waiting.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
+    }
+
     /// Ends the session.
     pub(crate) fn end(&self) {
         self.overflow.cancel();

@@ -129,10 +129,21 @@ impl<R: AsyncRead + Unpin> Reader<'_, R> {
     }
 
     async fn next(&mut self, plain: &mut Vec<u8>) -> Result<Vec<Vec<u8>>, DownReason> {
-        let frame = self.stream.next(self.patience.frame).await?;
+        let counters = self.counters;
+        let frame = self.stream.next(self.patience.frame).await.inspect_err(|reason| match reason {
+            DownReason::Violation(_) => counters.frames_wrong_length.add(1),
+            DownReason::TooSlow => counters.frames_too_slow.add(1),
+            DownReason::Lost | DownReason::Replaced | DownReason::QueueFull | DownReason::Closed => {}
+        })?;
         plain.clear();
-        self.opener.open(frame, plain).map_err(|error| DownReason::Violation(error.to_string()))?;
-        let messages = unpack(plain).map_err(|error| DownReason::Violation(error.to_string()))?;
+        self.opener.open(frame, plain).map_err(|error| {
+            counters.frames_not_decrypted.add(1);
+            DownReason::Violation(error.to_string())
+        })?;
+        let messages = unpack(plain).map_err(|error| {
+            counters.frames_wrong_content.add(1);
+            DownReason::Violation(error.to_string())
+        })?;
         self.counters.frames_received.add(1);
         self.counters.messages_received.add(messages.len());
         self.counters.bytes_received.add(plain.len());

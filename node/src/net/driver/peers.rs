@@ -1,11 +1,13 @@
 //! Connections: who is connected, who is dialled again, who is on another chain, and where peers say they are.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{DialError, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, kad, mdns, ping};
 use tokio::time::Instant;
 
@@ -14,7 +16,7 @@ use crate::net::behaviour::TowpathEvent;
 use crate::net::dialer::Purpose;
 use crate::net::error::NetError;
 use crate::net::event::NetEvent;
-use crate::net::handle::PeerInfo;
+use crate::net::handle::{Dialled, PeerInfo};
 use crate::net::identity::{NodeId, node_of, peer_of};
 use crate::net::limits::{
     ADDRESSES_PER_PEER_MAX, BAN_OTHER_CHAIN, DIALS_AT_ONCE_MAX, FOREIGN_GRACE, LOOKUPS_MAX, WANTED_MAX,
@@ -24,23 +26,37 @@ use crate::net::text::shown;
 /// A peer with at least one connection.
 #[derive(Debug)]
 pub(crate) struct Connected {
-    /// Its end of the first connection.
-    address: Multiaddr,
+    /// Its end of each connection, and who opened it; at most as many as one node may have. Ids only rise, so the
+    /// first is the oldest.
+    connections: BTreeMap<ConnectionId, (Multiaddr, Dialled)>,
+    /// Since when there is one.
+    since: Instant,
+    /// What the last ping said.
+    round_trip: Option<Duration>,
     /// Whether it is of another chain; then it is sent away once it has had time to learn why.
     is_foreign: bool,
+}
+
+impl Connected {
+    /// What readers see of it.
+    fn info(&self, agent: String) -> Option<PeerInfo> {
+        let (address, dialled) = self.connections.values().next()?.clone();
+        Some(PeerInfo { agent, address, dialled, since: self.since, round_trip: self.round_trip })
+    }
 }
 
 impl Driver {
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<TowpathEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
-            SwarmEvent::ConnectionEstablished { peer_id, endpoint, num_established, .. } => {
-                if num_established.get() == 1 {
-                    self.on_connected(&peer_id, &endpoint);
-                }
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_connected(&peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
                 self.on_disconnected(&peer_id)
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+                self.on_one_less(&peer_id, &connection_id);
             }
             SwarmEvent::IncomingConnectionError { error, send_back_addr, .. } => {
                 self.counters.connections_refused.add(1);
@@ -78,7 +94,12 @@ impl Driver {
                     self.swarm.close_connection(connection);
                 }
             },
-            TowpathEvent::Ping(_) => {}
+            TowpathEvent::Ping(ping::Event { peer, result: Ok(round_trip), .. }) => {
+                if let Some(connected) = self.connected.get_mut(&peer) {
+                    connected.round_trip = Some(round_trip);
+                    self.show(&peer);
+                }
+            }
             TowpathEvent::Kademlia(event) => self.on_kademlia(event),
             TowpathEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found {
@@ -173,15 +194,43 @@ impl Driver {
         }
     }
 
-    fn on_connected(&mut self, peer: &PeerId, endpoint: &ConnectedPoint) {
-        self.dialer.on_connected(peer, Instant::now());
+    fn on_connected(&mut self, peer: &PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+        let now = Instant::now();
         let address = without_peer(endpoint.get_remote_address().clone(), peer);
-        tracing::debug!(%peer, %address, "connected");
-        self.connected.insert(*peer, Connected { address, is_foreign: false });
+        let dialled = if endpoint.is_dialer() { Dialled::ByUs } else { Dialled::ByPeer };
+        tracing::debug!(%peer, %address, ?dialled, "connected");
+        if let Some(connected) = self.connected.get_mut(peer) {
+            connected.connections.insert(connection, (address, dialled));
+            return;
+        }
+        self.dialer.on_connected(peer, now);
+        let connections = BTreeMap::from([(connection, (address, dialled))]);
+        let connected = Connected { connections, since: now, round_trip: None, is_foreign: false };
+        self.connected.insert(*peer, connected);
         if let Some(node) = node_of(peer)
             && self.is_wanted(peer)
         {
             self.open_session(node);
+        }
+    }
+
+    /// One connection of several is closed.
+    fn on_one_less(&mut self, peer: &PeerId, connection: &ConnectionId) {
+        if let Some(connected) = self.connected.get_mut(peer) {
+            connected.connections.remove(connection);
+            self.show(peer);
+        }
+    }
+
+    /// Shows readers what is known of a connected node now.
+    fn show(&self, peer: &PeerId) {
+        let (Some(node), Some(connected)) = (node_of(peer), self.connected.get(peer)) else { return };
+        let mut peers = self.shared.peers.write().unwrap_or_else(PoisonError::into_inner);
+        // One that has not identified itself on this chain is not shown.
+        if let Some(shown) = peers.get_mut(&node)
+            && let Some(info) = connected.info(shown.agent.clone())
+        {
+            *shown = info;
         }
     }
 
@@ -205,19 +254,19 @@ impl Driver {
 
     fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
         let (Some(node), Some(connected)) = (node_of(&peer), self.connected.get(&peer)) else { return };
-        let address = connected.address.clone();
+        let agent = shown(&info.agent_version);
+        let Some(described) = connected.info(agent.clone()) else { return };
         if info.protocol_version != self.version {
             self.refuse_other_chain(peer, node, &info.protocol_version);
             return;
         }
-        for address in usable(&peer, &address, info.listen_addrs) {
+        for address in usable(&peer, &described.address, info.listen_addrs) {
             self.swarm.behaviour_mut().kademlia.add_address(&peer, address.clone());
             self.dialer.learn(&peer, vec![address]);
         }
-        let agent = shown(&info.agent_version);
         let is_new = {
             let mut peers = self.shared.peers.write().unwrap_or_else(PoisonError::into_inner);
-            let known = peers.insert(node, PeerInfo { agent: agent.clone(), address }).is_some();
+            let known = peers.insert(node, described).is_some();
             self.counters.peers.set(peers.len());
             !known
         };
