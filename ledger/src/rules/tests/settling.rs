@@ -217,7 +217,7 @@ fn the_answers_fee_follows_the_payouts() {
 #[test]
 fn a_channel_of_the_least_capacity_closes_in_every_way() {
     // FAULTS C20: a fee is shared as the ledger shares it, so that no small channel is stuck.
-    let mut world = World::new();
+    let world = World::new();
     let least = settle::close_fee_min(&place(&world), &World::terms(&coin(1, 0))).expect("terms");
     let capacity = settle::capacity_min(&world.params, least).expect("fees may be set aside");
     let share = |capacity: Amount| capacity.share(world.params.close_fee_basis_points_max);
@@ -332,7 +332,8 @@ proptest! {
         match settle::cooperative(&place(&world), channel.outpoint, &channel.terms, &state) {
             Ok(close) => { world.check(&close).expect("the ledger takes it"); }
             Err(error) => {
-                prop_assert!(matches!(error, SettleError::Fault(ChannelFault::Fee { .. })));
+                let is_fee = matches!(error, SettleError::Fault(ChannelFault::Fee { .. }));
+                prop_assert!(is_fee);
                 prop_assert!(max * 2 < 600, "{error}");
             }
         }
