@@ -150,7 +150,9 @@ async fn s8_a_folder_that_cannot_be_written_is_said_so_and_left_alone() {
     if let Some(disk) = &disk {
         disk.remount(Access::ReadWrite);
     }
-    modes.iter().for_each(|(mode, path)| drop(set_mode(path, *mode)));
+    for (mode, path) in &modes {
+        set_mode(path, *mode);
+    }
     net.network.restart("bob").await.expect("it serves");
     nothing_is_lost(&alice, &bob, 1, &channel).await;
     net.network.down().await.expect("they stop");

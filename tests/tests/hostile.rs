@@ -155,7 +155,7 @@ async fn n3_n4_n8_what_breaks_a_session_ends_it_and_is_counted_by_its_reason() {
     let truncated =
         Message::Channel(towpath_ledger::ChannelId(Digest([3; 32])), ChannelMessage::Resend(5)).encode();
     let truncated = &truncated[..truncated.len() - 1];
-    let far = [&truncated, &[0; 600]].concat();
+    let far = [truncated, &[0_u8; 600][..]].concat();
     honest
         .pays_while(async {
             for length in [0, 1, 20, 600_000, u32::MAX] {
