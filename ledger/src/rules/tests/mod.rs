@@ -11,6 +11,7 @@ mod opening;
 mod paths;
 mod pending;
 mod random;
+mod replay;
 mod settling;
 mod wallets;
 mod world;
