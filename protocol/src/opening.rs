@@ -328,7 +328,9 @@ fn agree(
     let terms = terms_of(open, &accept.key, &accept.payout, id);
     check_terms(&terms, (open.asset, capacity), &bounds.params, now.ledger)?;
     bounds.accepts.check(&terms, (open.asset, capacity), (open.chain, &bounds.params))?;
-    let first = Content::first(&terms, open.amount_a, open.amount_b, open.sequencer);
+    let theirs = terms.key(me.other());
+    let tag = identity.keys.tag(theirs, &terms.id).ok_or(Reject::Terms("a weak key"))?;
+    let first = Content::first(&terms, tag, (open.amount_a, open.amount_b), open.sequencer);
     check_state(&terms, capacity, &first.state)?;
     Ok(Fixed {
         open: open.open,

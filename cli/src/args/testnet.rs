@@ -31,12 +31,12 @@ pub enum Testnet {
     Down,
     /// Kill one node at once, as a crash would.
     Kill {
-        /// Its name.
+        /// Its name in the network, such as `bob`.
         name: String,
     },
     /// Start a node again, stopping it first if it runs.
     Restart {
-        /// Its name.
+        /// Its name in the network, such as `bob`.
         name: String,
     },
     /// Ledger time; `testnet time advance 24h` moves it forward.

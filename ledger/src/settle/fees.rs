@@ -31,6 +31,7 @@ pub fn close_fee_min(place: &Place<'_>, terms: &ChannelTerms) -> Result<Amount, 
         balance_b: half,
         pending_total: Amount::ZERO,
         pending_root: Digest::ZERO,
+        tag: crate::types::ChannelTag(Digest::ZERO),
     });
     let posting = Posting {
         funding: NOWHERE,

@@ -97,6 +97,7 @@ fn state(terms: &ChannelTerms, version: u64, (a, b): (u64, u64), is_final: bool)
         balance_b: Amount(b),
         pending_total: Amount::ZERO,
         pending_root: Digest::ZERO,
+        tag: crate::types::ChannelTag(Digest::ZERO),
     }
 }
 

@@ -114,6 +114,7 @@ impl Channel {
             balance_b: Amount(version * 1_000_000),
             pending_total: Amount::ZERO,
             pending_root: Digest::ZERO,
+            tag: ChannelTag(Digest::ZERO),
         };
         let a = StateSignature::sign(&self.a, &self.chain, &state, version - 1);
         let b = StateSignature::sign(&self.b, &self.chain, &state, version);

@@ -215,9 +215,9 @@ fn l14_a_restarted_node_computes_the_same_ledger() {
     let channels: Vec<Channel> = (0..12).map(|number| Channel::new(&genesis, number)).collect();
     let mut sim = Sim::real(genesis, paced(), 5);
     sim.boot_all();
-    channels.iter().for_each(|channel| drop(sim.submit(&channel.open)));
+    channels.iter().for_each(|channel| assert_eq!(sim.submit(&channel.open), 4));
     assert!(sim.run_until(2, 60));
-    channels.iter().for_each(|channel| drop(sim.submit(&channel.close())));
+    channels.iter().for_each(|channel| assert_eq!(sim.submit(&channel.close()), 4));
     assert!(sim.run_until(4, 60));
     let now = sim.now / 1_000;
     (1..4).for_each(|node| sim.crash_at(node, now + 100 * node as u64, CrashPoint::Now, Some(300)));
