@@ -217,7 +217,7 @@ fn l20_each_reserved_queue_has_its_part_of_the_lane_in_bytes() {
     let (mut world, channels) = with_channels(260, 300);
     let closing = |world: &World, index: usize| {
         let (at, channel) = &channels[index];
-        channel.close(*at, u64::try_from(index % 5).expect("small") + 1 + u64::from(world.parent.height))
+        channel.close(*at, u64::try_from(index % 5).expect("small") + 1 + world.parent.height)
     };
     let disputed: Vec<Transaction> = (0..120).map(|index| closing(&world, index)).collect();
     world.step(&disputed);
