@@ -32,6 +32,9 @@ pub enum LoggingError {
 pub fn start(log: &Log) -> Result<(), LoggingError> {
     let filter = filter(&log.level)?;
     let builder = tracing_subscriber::fmt()
+        // A line that cannot be written, since the disk is full, is lost: to say so would need the same disk, and
+        // panic where it fails.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_span_events(FmtSpan::NONE)

@@ -53,6 +53,13 @@ async fn each_refusal_has_its_exit_code() {
     let (code, message) = start(&|| fs::write(&config, good.replace("listen", "lisen")).expect("written"));
     assert_eq!(code, 8, "{message}");
     assert!(message.contains("config.toml") && message.contains("did you mean"), "{message}");
+    let (code, message) = start(&|| fs::write(&config, good.replace("[api]", "[[api]]")).expect("written"));
+    assert_eq!(code, 8, "{message}");
+    assert!(message.contains("api is a section: write [api], not [[api]]"), "{message}");
+    let (code, message) =
+        start(&|| fs::write(&config, good.replace("\"bob\"", "\"b\\nob\"")).expect("written"));
+    assert_eq!(code, 8, "{message}");
+    assert!(message.contains("name must have"), "{message}");
     fs::write(&config, &good).expect("written");
 
     let passphrase = dir.join("bob/passphrase");

@@ -73,8 +73,7 @@ fn the_documentation_lists_every_metric_with_its_kind_and_no_other() {
         let unit = unit.map_or_else(String::new, |unit| format!("_{}", unit.as_str()));
         let total = if matches!(value.kind(), MetricType::Counter) { "_total" } else { "" };
         let kind = value.kind();
-        let kind = kind.as_str();
-        wanted.insert(format!("| `towpath_{name}{unit}{total}` | {kind} | {help} |"));
+        wanted.insert(format!("| `towpath_{name}{unit}{total}` | {} | {help} |", kind.as_str()));
     }
     let listed: BTreeSet<String> =
         docs.lines().filter(|line| line.starts_with("| `towpath_")).map(str::to_owned).collect();
