@@ -51,7 +51,11 @@ fn c11_either_side_and_both_at_once_close_with_what_is_open() {
             }
             world.settle();
             assert_final(world);
-            assert_eq!(world.sides[0].received.len() + world.sides[1].received.len(), 2, "accepted before it");
+            assert_eq!(
+                world.sides[0].received.len() + world.sides[1].received.len(),
+                2,
+                "accepted before it"
+            );
             settle_on_ledger(harbour);
         }
     }

@@ -8,7 +8,8 @@ use common::ledger::ANSWER_FEE;
 use common::world::{Crypto, Cut, World};
 use towpath_ledger::{Transaction, Witness};
 use towpath_protocol::{
-    Alarm, Channel, ClosingStage, Command, Effect, Event, Immediate, LedgerEvent, Life, Pacing, Reject, Settlement,
+    Alarm, Channel, ClosingStage, Command, Effect, Event, Immediate, LedgerEvent, Life, Pacing, Reject,
+    Settlement,
 };
 
 const ALONE: Command = Command::ForceClose { fee: towpath_ledger::Amount(2) };
@@ -56,7 +57,11 @@ fn c3_every_stale_close_is_answered_and_costs_who_knew_better() {
             harbour.world.disconnect();
             harbour.run_to_rest();
             let (version, outcome) = harbour.end.expect("it ended");
-            assert_eq!(version, harbour.world.sides[1 - cheater].channel.state().version, "the latest state wins");
+            assert_eq!(
+                version,
+                harbour.world.sides[1 - cheater].channel.state().version,
+                "the latest state wins"
+            );
             // The follower's signature says that it holds what it signs; the sequencer's is one behind.
             let provable = cheater == 1 || age > 1;
             if provable {
@@ -154,7 +159,9 @@ fn p23_a_refused_version_that_is_completed_after_all_counts() {
         assert!(harbour.world.sides[0].failed.is_empty(), "it could still be completed");
         // B's other self accepts it: what a dishonest B would sign.
         let mut completing = before;
-        completing.step(Event::Message(burnt), harbour.world.now, &mut common::fast::FastVerifier).expect("fine");
+        completing
+            .step(Event::Message(burnt), harbour.world.now, &mut common::fast::FastVerifier)
+            .expect("fine");
         completing.step(Event::TurnEnd, harbour.world.now, &mut Immediate).expect("a turn ends");
         let poster = [&harbour.world.sides[0].channel, &completing][settled_by].clone();
         harbour.world.disconnect();
@@ -215,7 +222,8 @@ fn c14_an_author_that_supersedes_itself_moves_no_deadline() {
         author.step(Event::Ledger(seen(&harbour)), harbour.world.now, &mut Immediate).expect("seen");
         let outcome = author.step(Event::TurnEnd, harbour.world.now, &mut Immediate).expect("a turn ends");
         let raise = outcome.effects.iter().find(|effect| matches!(effect, Effect::Supersede { .. }));
-        let raise = harbour.ledger.transaction(&author, raise.expect("it supersedes")).expect("a transaction");
+        let raise =
+            harbour.ledger.transaction(&author, raise.expect("it supersedes")).expect("a transaction");
         harbour.apply(&raise).expect("each raises the version");
     }
     harbour.tell(1);
@@ -283,7 +291,11 @@ fn p21_no_close_is_posted_that_its_fee_makes_invalid() {
     assert_eq!(harbour.world.turn(0, events, Cut::Nowhere), []);
     harbour.run_to_rest();
     assert!(harbour.refused.is_empty(), "{:?}", harbour.refused);
-    assert_eq!(harbour.world.sides[0].channel.life(), Life::Active, "declined: the caller asks again with less");
+    assert_eq!(
+        harbour.world.sides[0].channel.life(),
+        Life::Active,
+        "declined: the caller asks again with less"
+    );
     harbour.world.command(0, Command::ForceClose { fee: common::amount(1) }).expect("closes alone");
     harbour.run_to_rest();
     assert_eq!((harbour.paid(0), harbour.paid(1)), (0, 1_499 - ANSWER_FEE));

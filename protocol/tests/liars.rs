@@ -8,8 +8,8 @@ use common::world::{Crypto, Cut, World};
 use towpath_ledger::{Amount, ChainId, ChannelState, Digest, Party};
 use towpath_protocol::limits::{BUFFERED_MAX, IN_FLIGHT_MAX, UPDATES_MAX, VERSION_MAX};
 use towpath_protocol::{
-    Ack, Answer, Channel, ChannelMessage, Command, Effect, Pacing, Propose, RefuseReason, Refused, Reject, Request,
-    Role, Transfer, Update, UpdateError,
+    Ack, Answer, Channel, ChannelMessage, Command, Effect, Pacing, Propose, RefuseReason, Refused, Reject,
+    Request, Role, Transfer, Update, UpdateError,
 };
 
 const A: usize = 0;
@@ -80,7 +80,10 @@ fn c8_c15_old_versions_are_answered_with_the_newest() {
     let world = moment(Crypto::Fast);
     for version in 0..=5 {
         // Even with another content than that version had.
-        let taken = told(&world, propose(Crypto::Fast, follower(&world), (version, version.max(1) - 1), &[from_a(9, 7)], 4));
+        let taken = told(
+            &world,
+            propose(Crypto::Fast, follower(&world), (version, version.max(1) - 1), &[from_a(9, 7)], 4),
+        );
         assert_eq!(taken.verdict, Ok(()));
         assert_eq!(taken.after.held(), follower(&world).held(), "nothing is taken back");
         assert!(matches!(taken.said()[..], [ChannelMessage::Ack(Ack { version: 5, .. })]));
@@ -95,7 +98,10 @@ fn c8_what_is_behind_a_gap_waits_within_a_bound() {
     for gap in &gaps[..BUFFERED_MAX] {
         world.wires[B].push_back(gap.clone());
         assert_eq!(world.deliver(B, 1, Cut::Nowhere), []);
-        assert!(matches!(world.wires[A].pop_back(), Some(ChannelMessage::Resend(6))), "what is missing is asked for");
+        assert!(
+            matches!(world.wires[A].pop_back(), Some(ChannelMessage::Resend(6))),
+            "what is missing is asked for"
+        );
     }
     world.wires[B].push_back(gaps[BUFFERED_MAX].clone());
     assert_eq!(world.deliver(B, 1, Cut::Nowhere), [Reject::Busy]);
@@ -114,7 +120,11 @@ fn c9_signatures_of_others_and_on_other_things() {
         let victim = follower(&world);
         let updates = [from_a(5, 100)];
         let good = state(victim, 6, &updates);
-        let less = ChannelState { balance_a: Amount(good.balance_a.0 + 1), balance_b: Amount(good.balance_b.0 - 1), ..good.clone() };
+        let less = ChannelState {
+            balance_a: Amount(good.balance_a.0 + 1),
+            balance_b: Amount(good.balance_b.0 - 1),
+            ..good.clone()
+        };
         let elsewhere = ChainId(Digest([8; 32]));
         let mut other_channel = good.clone();
         other_channel.channel.0.0[0] ^= 1;
@@ -130,7 +140,11 @@ fn c9_signatures_of_others_and_on_other_things() {
         ];
         let mut lies: Vec<_> = states.iter().map(|state| sign(crypto, A, state, 5)).collect();
         // Of the victim, of a stranger, for another ledger, over another `held`, of nobody.
-        lies.extend([sign(crypto, B, &good, 5), sign(crypto, 3, &good, 5), sign_on(crypto, A, &elsewhere, &good, 5)]);
+        lies.extend([
+            sign(crypto, B, &good, 5),
+            sign(crypto, 3, &good, 5),
+            sign_on(crypto, A, &elsewhere, &good, 5),
+        ]);
         let mut other_held = sign(crypto, A, &good, 4);
         other_held.held = 5;
         lies.push(other_held);
@@ -138,11 +152,13 @@ fn c9_signatures_of_others_and_on_other_things() {
         nobody.signature.0 = [0; 64];
         lies.push(nobody);
         for signature in lies {
-            let lie = Propose { version: 6, base: 5, updates: updates.to_vec(), answer: Answer::Now, signature };
+            let lie =
+                Propose { version: 6, base: 5, updates: updates.to_vec(), answer: Answer::Now, signature };
             assert_eq!(told(&world, lie).verdict, Err(Reject::Signature));
         }
         let signature = sign(crypto, A, &good, 5);
-        let honest = Propose { version: 6, base: 5, updates: updates.to_vec(), answer: Answer::Now, signature };
+        let honest =
+            Propose { version: 6, base: 5, updates: updates.to_vec(), answer: Answer::Now, signature };
         assert_eq!(told(&world, honest).verdict, Ok(()));
     }
 }
@@ -177,7 +193,8 @@ fn c9_acknowledgements_of_others_and_of_other_things() {
             assert_eq!(hear(lie), Err(Reject::Held { held: said }), "an acknowledgement says that it holds");
         }
         // Of something old: whatever it says, it is a repetition.
-        let old = tell(crypto, victim, ack(crypto, 3, &ChannelState { version: held, ..good.clone() }), world.now);
+        let old =
+            tell(crypto, victim, ack(crypto, 3, &ChannelState { version: held, ..good.clone() }), world.now);
         assert_eq!((old.verdict, old.after.held() == victim.held()), (Ok(()), true));
         assert_eq!(hear(ack(crypto, B, &good)), Ok(()));
     }
@@ -278,7 +295,8 @@ fn c10_nothing_takes_the_followers_funds_that_it_did_not_ask_for() {
 #[test]
 fn p17_a_request_that_was_refused_or_passed_over_is_never_paid() {
     let world = moment(Crypto::Fast);
-    let refuse = towpath_protocol::Refuse { what: Refused::Request { number: 1 }, reason: RefuseReason::Busy };
+    let refuse =
+        towpath_protocol::Refuse { what: Refused::Request { number: 1 }, reason: RefuseReason::Busy };
     let refused = tell(Crypto::Fast, follower(&world), ChannelMessage::Refuse(refuse), world.now);
     assert!(matches!(refused.outcome.effects[..], [Effect::Failed { number: 1, .. }]));
     // Now the sequencer includes it after all.
@@ -314,7 +332,12 @@ fn requests_that_are_none() {
     let victim = &world.sides[A].channel;
     let transfer = |from, number, amount| Transfer { from, number, amount: Amount(amount), memo: None };
     let hear = |transfers: Vec<Transfer>| {
-        tell(Crypto::Fast, victim, ChannelMessage::Request(Request { transfers, role: Role::Keep }), world.now)
+        tell(
+            Crypto::Fast,
+            victim,
+            ChannelMessage::Request(Request { transfers, role: Role::Keep }),
+            world.now,
+        )
     };
     for lie in [
         vec![transfer(Party::A, 1, 5)],
@@ -324,14 +347,48 @@ fn requests_that_are_none() {
     ] {
         assert_eq!(hear(lie).verdict, Err(Reject::Unexpected("request")));
     }
-    for (amount, expected) in [(0, UpdateError::Zero), (531, UpdateError::Balance), (u64::MAX, UpdateError::Balance)] {
+    for (amount, expected) in
+        [(0, UpdateError::Zero), (531, UpdateError::Balance), (u64::MAX, UpdateError::Balance)]
+    {
         let taken = hear(vec![transfer(Party::B, 1, amount)]);
         let said = taken.said();
         let [ChannelMessage::Refuse(refuse)] = said[..] else { panic!("{said:?}") };
         assert_eq!(refuse.reason, RefuseReason::Invalid(expected));
         assert_eq!(taken.after.state(), victim.state());
     }
-    assert!(hear(vec![transfer(Party::B, 1, 530)]).said().iter().any(|said| matches!(said, ChannelMessage::Propose(_))));
+    assert!(
+        hear(vec![transfer(Party::B, 1, 530)])
+            .said()
+            .iter()
+            .any(|said| matches!(said, ChannelMessage::Propose(_)))
+    );
+}
+
+#[test]
+fn a_follower_that_floods_and_refuses_stays_within_the_bounds() {
+    let mut world = World::open(Crypto::Fast, 1_000, 100_000, 10);
+    let hear = |world: &mut World, message| {
+        world.wires[A].push_back(message);
+        world.deliver(A, 1, Cut::Nowhere)
+    };
+    let first = world.sides[A].channel.mark().version + 1;
+    let request = |from: u64| {
+        let transfers = (from..from + 1_024).map(|number| Transfer {
+            from: Party::B,
+            number,
+            amount: Amount(1),
+            memo: None,
+        });
+        ChannelMessage::Request(Request { transfers: transfers.collect(), role: Role::Keep })
+    };
+    for flood in 0..12 {
+        // Each request is within its bound, and none is ever answered with a signature.
+        assert_eq!(hear(&mut world, request(1 + 1_024 * flood)), []);
+    }
+    let what = Refused::Proposal { version: first, update: 0 };
+    let refuse = towpath_protocol::Refuse { what, reason: RefuseReason::Unwanted };
+    assert_eq!(hear(&mut world, ChannelMessage::Refuse(refuse)), []);
+    world.crash(A);
 }
 
 #[test]
@@ -352,7 +409,12 @@ fn c15_every_message_of_a_conversation_replayed_in_every_later_moment() {
             let victim = &world.sides[side].channel;
             for old in &heard[side] {
                 let taken = tell(Crypto::Fast, victim, old.clone(), world.now);
-                assert_eq!(taken.after.held().content, victim.held().content, "an old {} changes nothing", old.name());
+                assert_eq!(
+                    taken.after.held().content,
+                    victim.held().content,
+                    "an old {} changes nothing",
+                    old.name()
+                );
                 assert!(taken.after.possible_balances().all(|balance| balance.0 >= world.sides[side].told()));
             }
         }
@@ -380,7 +442,8 @@ fn c9_c10_every_changed_byte_of_every_message_costs_nothing() {
                         let mut changed = bytes.clone();
                         changed[position] ^= flip;
                         tried += 1;
-                        let Ok(towpath_protocol::Message::Channel(_, lie)) = towpath_protocol::Message::decode(&changed)
+                        let Ok(towpath_protocol::Message::Channel(_, lie)) =
+                            towpath_protocol::Message::decode(&changed)
                         else {
                             continue;
                         };

@@ -7,7 +7,8 @@ use common::world::{Crypto, bounds, identity};
 use towpath_crypto::Amount;
 use towpath_ledger::{Lock, OutPoint, Time, TxId};
 use towpath_protocol::{
-    Acceptance, ChannelMessage, Command, Effect, Event, LedgerEvent, Life, Message, Online, Reject, Settlement,
+    Acceptance, ChannelMessage, Command, Effect, Event, LedgerEvent, Life, Message, Online, Reject,
+    Settlement,
 };
 
 const COINS: u64 = 1_000;
@@ -141,7 +142,8 @@ fn close_alone(opening: &mut Opening, side: usize) {
 }
 
 fn finalize(opening: &Opening, side: usize) -> Option<Effect> {
-    let found = opening.ledger.view.entries.iter().find(|(_, entry)| matches!(entry.output.lock, Lock::Closing(_)));
+    let found =
+        opening.ledger.view.entries.iter().find(|(_, entry)| matches!(entry.output.lock, Lock::Closing(_)));
     let (closing, _) = found?;
     assert_eq!(opening.life(side), Some(Life::Closing(towpath_protocol::ClosingStage::Unilateral)));
     Some(Effect::Finalize { closing: *closing, deadline: Time(0) })
@@ -158,7 +160,8 @@ fn an_offer_and_an_acceptance_are_void_after_their_time() {
     assert_eq!((offer.deadline_ms(), acceptance.deadline_ms()), (due, due));
     let forgotten = acceptance.forget();
     assert_eq!(forgotten.effects, [Effect::FundingReleased], "its inputs are free: it gave no witness");
-    let deleted = |row: &(Vec<u8>, Option<Vec<u8>>)| row.1.is_none() && opening.ends[1].rows.contains_key(&row.0);
+    let deleted =
+        |row: &(Vec<u8>, Option<Vec<u8>>)| row.1.is_none() && opening.ends[1].rows.contains_key(&row.0);
     assert!(forgotten.write.iter().all(deleted) && !forgotten.write.is_empty());
 }
 
@@ -242,7 +245,8 @@ fn c1_nothing_is_paid_or_signed_before_the_own_replica_shows_the_funding() {
     // A's replica is ahead: A is active, says what it holds, and would take payments.
     opening.run();
     assert_eq!((opening.life(0), opening.life(1)), (Some(Life::Active), Some(Life::Opening)));
-    let version = |opening: &Opening, side: usize| opening.channel(side).map(|channel| channel.mark().version);
+    let version =
+        |opening: &Opening, side: usize| opening.channel(side).map(|channel| channel.mark().version);
     for side in 0..2 {
         opening.rejects.clear();
         let pay = Command::Pay { amount: Amount(1), memo: None };

@@ -176,7 +176,10 @@ fn assert_paid(harbour: &Harbour) {
         assert!(matches!(me.channel.life(), Life::Settled(_)));
         assert_eq!(me.alarms(), [], "I3: nobody loses");
         fees[side] = me.told() - harbour.paid(side);
-        assert!(fees[side] <= 5, "paid what it was told, less the fees: {fees:?} by version {version}, {outcome:?}");
+        assert!(
+            fees[side] <= 5,
+            "paid what it was told, less the fees: {fees:?} by version {version}, {outcome:?}"
+        );
         let open = me.sent.keys().filter(|number| **number > me.settled && !me.failed.contains(number));
         assert_eq!(open.count(), 0, "every payment is settled or failed");
     }

@@ -8,8 +8,8 @@ use common::world::{Crypto, Cut, World};
 use towpath_ledger::{Amount, ChannelState, CoSigned, Party};
 use towpath_protocol::limits::IN_FLIGHT_MAX;
 use towpath_protocol::{
-    Alarm, Channel, ChannelMessage, Command, Effect, Event, Pacing, Propose, Reestablish, Reject, Transfer, Turnholder,
-    Update,
+    Alarm, Channel, ChannelMessage, Command, Effect, Event, Pacing, Propose, Reestablish, Reject, Transfer,
+    Turnholder, Update,
 };
 
 const A: usize = 0;
@@ -36,7 +36,12 @@ fn moment(crypto: Crypto) -> (World, [Reestablish; 2]) {
 }
 
 fn hear(world: &World, side: usize, said: &Reestablish) -> Taken {
-    tell(world.crypto, &world.sides[side].channel, ChannelMessage::Reestablish(Box::new(said.clone())), world.now)
+    tell(
+        world.crypto,
+        &world.sides[side].channel,
+        ChannelMessage::Reestablish(Box::new(said.clone())),
+        world.now,
+    )
 }
 
 /// A state with both signatures: of what the honest machines would never sign.
@@ -54,7 +59,10 @@ fn is_lost(taken: &Taken) -> bool {
 fn assert_silent(taken: &Taken, before: &Channel) {
     assert_eq!(taken.after.mark(), before.mark(), "signs nothing");
     let speaks = |effect: &Effect| {
-        matches!(effect, Effect::Send(_) | Effect::PostClose { .. } | Effect::SubmitClose { .. } | Effect::Answer { .. })
+        matches!(
+            effect,
+            Effect::Send(_) | Effect::PostClose { .. } | Effect::SubmitClose { .. } | Effect::Answer { .. }
+        )
     };
     assert!(!taken.outcome.effects.iter().any(speaks), "says and posts nothing");
 }
@@ -96,7 +104,8 @@ fn then_nothing(world: &World, side: usize, lost: &Channel) {
     let mark = *lost.mark();
     let pay = Command::Pay { amount: Amount(1), memo: None };
     for command in [pay, Command::ForceClose { fee: Amount(0) }] {
-        let refused = lost.step(Event::Command { token: 1, command }, world.now, &mut towpath_protocol::Immediate);
+        let refused =
+            lost.step(Event::Command { token: 1, command }, world.now, &mut towpath_protocol::Immediate);
         assert_eq!(refused.map(drop), Err(Reject::Lost));
     }
     for event in [Event::Disconnected, Event::Connected, Event::TurnEnd] {
@@ -167,8 +176,18 @@ fn c17_less_than_the_truth_takes_nothing_back() {
             let victim = &world.sides[side].channel;
             for version in 1..=4 {
                 let (a, b) = (1_000 - 10 * (version - 1), 500 + 10 * (version - 1));
-                let old = ChannelState { version, balance_a: Amount(a), balance_b: Amount(b), ..victim.state().clone() };
-                let lie = Reestablish { newest: co_signed(crypto, old), next: 1, seen: 0, ..said[1 - side].clone() };
+                let old = ChannelState {
+                    version,
+                    balance_a: Amount(a),
+                    balance_b: Amount(b),
+                    ..victim.state().clone()
+                };
+                let lie = Reestablish {
+                    newest: co_signed(crypto, old),
+                    next: 1,
+                    seen: 0,
+                    ..said[1 - side].clone()
+                };
                 let taken = hear(&world, side, &lie);
                 assert_eq!(taken.verdict, Ok(()));
                 assert_eq!(taken.after.held(), victim.held());
@@ -271,7 +290,12 @@ fn what_a_peer_says_twice_counts_once() {
     let mut lie = said[A].clone();
     lie.seen = u64::MAX;
     for said in [said[A].clone(), lie] {
-        let taken = tell(Crypto::Fast, &world.sides[B].channel, ChannelMessage::Reestablish(Box::new(said)), world.now);
+        let taken = tell(
+            Crypto::Fast,
+            &world.sides[B].channel,
+            ChannelMessage::Reestablish(Box::new(said)),
+            world.now,
+        );
         assert_eq!((taken.verdict, taken.said().len()), (Ok(()), 0));
     }
 }

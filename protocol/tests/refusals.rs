@@ -3,13 +3,18 @@
 mod common;
 
 use common::world::{Crypto, Cut, World};
-use towpath_protocol::{ChannelMessage, Command, Event, Pacing, Receive, Refuse, RefuseReason, Refused, Reject};
+use towpath_protocol::{
+    ChannelMessage, Command, Event, Pacing, Receive, Refuse, RefuseReason, Refused, Reject,
+};
 
 const NO: Command = Command::SetReceive(Receive::Nothing);
 const YES: Command = Command::SetReceive(Receive::Any);
 
 fn refuse(version: u64, update: u16) -> ChannelMessage {
-    ChannelMessage::Refuse(Refuse { what: Refused::Proposal { version, update }, reason: RefuseReason::Unwanted })
+    ChannelMessage::Refuse(Refuse {
+        what: Refused::Proposal { version, update },
+        reason: RefuseReason::Unwanted,
+    })
 }
 
 fn hear(world: &mut World, side: usize, message: ChannelMessage) -> Vec<Reject> {

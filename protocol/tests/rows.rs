@@ -108,7 +108,9 @@ fn a_cut_a_longer_and_an_empty_row_is_an_error() {
                 let mut later = value.clone();
                 later[0] = version;
                 let error = with(&side.rows, key, later, &side.keys);
-                assert!(matches!(error, RestoreError::Version { version: found, known: 1, .. } if found == version));
+                assert!(
+                    matches!(error, RestoreError::Version { version: found, known: 1, .. } if found == version)
+                );
             }
         }
     }
@@ -161,7 +163,9 @@ fn c7_a_changed_bit_of_a_row_never_makes_a_machine_that_breaks_its_word() {
                         Ok(mut channel) => {
                             channel.check().expect("what was taken holds");
                             for event in [Event::Connected, Event::TurnEnd] {
-                                channel.step(event, world.now, &mut common::fast::FastVerifier).expect("taken");
+                                channel
+                                    .step(event, world.now, &mut common::fast::FastVerifier)
+                                    .expect("taken");
                             }
                             channel.check().expect("what was taken holds");
                         }
@@ -186,7 +190,10 @@ fn balances_versions_and_the_mark_are_bound_to_each_other() {
             let mut value = value.clone();
             value[position] ^= 0x01;
             let error = with(&side.rows, &live, value, &side.keys);
-            assert!(matches!(error, RestoreError::Inconsistent(_) | RestoreError::Damaged { .. }), "{position}: {error}");
+            assert!(
+                matches!(error, RestoreError::Inconsistent(_) | RestoreError::Damaged { .. }),
+                "{position}: {error}"
+            );
         }
     }
 }

@@ -115,7 +115,9 @@ fn cuts(cut: Cut) -> impl Fn(&World) -> Vec<Faults> {
 }
 
 fn wires(fault: WireFault) -> impl Fn(&World) -> Vec<Faults> {
-    move |clean| (1..=clean.messages).map(|number| Faults { cut: None, wire: Some((number, fault)) }).collect()
+    move |clean| {
+        (1..=clean.messages).map(|number| Faults { cut: None, wire: Some((number, fault)) }).collect()
+    }
 }
 
 #[test]

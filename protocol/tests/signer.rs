@@ -76,7 +76,10 @@ fn c26_each_key_signs_rising_versions_once() {
         let claims = recorder.states();
         assert!(claims.len() >= 6);
         for pair in claims.windows(2) {
-            assert!(pair[1].state.version > pair[0].state.version, "one content a version, and never downwards");
+            assert!(
+                pair[1].state.version > pair[0].state.version,
+                "one content a version, and never downwards"
+            );
             assert!(pair[1].held >= pair[0].held, "what it holds never falls");
         }
         assert!(claims.iter().all(|claim| claim.held <= claim.state.version));
@@ -117,7 +120,8 @@ fn c26_a_signer_derives_its_public_key_and_signs_by_type() {
     let key = signer.public();
     assert!(verify(&key, &chain(), &claim, &signature));
     // A signature on a state is nothing else, nowhere else.
-    let intent = CloseIntent { state: state.clone(), author: towpath_ledger::Party::A, fee: common::amount(0) };
+    let intent =
+        CloseIntent { state: state.clone(), author: towpath_ledger::Party::A, fee: common::amount(0) };
     let closing = world.sides[0].channel.funding().expect("funded");
     let answer = CloseAnswer { closing, state, penalized: false, fee: common::amount(0) };
     assert!(!verify(&key, &chain(), &intent, &signature));
@@ -156,7 +160,8 @@ fn c7_a_turn_that_was_never_written_is_signed_again_alike_or_not_at_all() {
     world.token += 1;
     let token = world.token;
     world.sides[0].asked.insert(token, common::amount(7));
-    let events = vec![Event::Command { token, command: Command::Pay { amount: common::amount(7), memo: None } }];
+    let events =
+        vec![Event::Command { token, command: Command::Pay { amount: common::amount(7), memo: None } }];
     world.turn(0, events, Cut::BeforeEffects);
     let written = world.sides[0].channel.mark().version;
     world.connect();

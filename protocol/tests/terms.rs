@@ -113,7 +113,11 @@ fn c21_times() {
 fn c21_keys_and_payouts() {
     let b = keys(Crypto::Fast, 2).public();
     refuses(|open| open.key = b, ledger(TermsFault::SameKey));
-    for weak in [[0; 32], [0xff; 32], { let mut one = [0; 32]; one[0] = 1; one }] {
+    for weak in [[0; 32], [0xff; 32], {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    }] {
         refuses(|open| open.key = PublicKey(weak), ledger(TermsFault::WeakKey));
     }
     let no_point = towpath_crypto::schnorr::WalletKey([0xff; 32]);
@@ -137,7 +141,8 @@ fn c21_another_ledger_and_no_inputs() {
 
 #[test]
 fn c21_an_offer_is_checked_before_it_is_made() {
-    let offer = |open: Open, seed: u8| Offer::new(open, identity(Crypto::Fast, seed), &bounds(), NOW).map(drop);
+    let offer =
+        |open: Open, seed: u8| Offer::new(open, identity(Crypto::Fast, seed), &bounds(), NOW).map(drop);
     assert_eq!(offer(good(), 1), Ok(()));
     assert_eq!(offer(good(), 2), Err(Reject::Terms("another key than this channel's")));
     let past = Open { funding_deadline: Time(0), ..good() };

@@ -22,7 +22,13 @@ pub fn sign(crypto: Crypto, side: usize, state: &ChannelState, held: u64) -> Sta
     sign_on(crypto, side, &chain(), state, held)
 }
 
-pub fn sign_on(crypto: Crypto, side: usize, chain: &ChainId, state: &ChannelState, held: u64) -> StateSignature {
+pub fn sign_on(
+    crypto: Crypto,
+    side: usize,
+    chain: &ChainId,
+    state: &ChannelState,
+    held: u64,
+) -> StateSignature {
     let claim = StateClaim { state: state.clone(), held };
     StateSignature { held, signature: keys(crypto, seed(side)).sign_state(chain, &claim) }
 }
@@ -30,14 +36,19 @@ pub fn sign_on(crypto: Crypto, side: usize, chain: &ChainId, state: &ChannelStat
 /// The state that `updates` make of what the victim holds; the held one with another version, if they make none.
 pub fn state(victim: &Channel, version: u64, updates: &[Update]) -> ChannelState {
     let content = &victim.held().content;
-    content.next(version, updates, victim.terms()).map_or_else(
-        |_| ChannelState { version, ..content.state.clone() },
-        |content| content.state,
-    )
+    content
+        .next(version, updates, victim.terms())
+        .map_or_else(|_| ChannelState { version, ..content.state.clone() }, |content| content.state)
 }
 
 /// A proposal to the victim, properly signed by its peer, whatever it says.
-pub fn propose(crypto: Crypto, victim: &Channel, (version, base): (u64, u64), updates: &[Update], held: u64) -> Propose {
+pub fn propose(
+    crypto: Crypto,
+    victim: &Channel,
+    (version, base): (u64, u64),
+    updates: &[Update],
+    held: u64,
+) -> Propose {
     let liar = 1 - super::world::index(victim.me());
     let signature = sign(crypto, liar, &state(victim, version, updates), held);
     Propose { version, base, updates: updates.to_vec(), answer: Answer::Now, signature }
@@ -70,7 +81,9 @@ impl Taken {
 /// invariant.
 pub fn tell(crypto: Crypto, victim: &Channel, message: ChannelMessage, now: Now) -> Taken {
     let mut after = victim.clone();
-    let step = |channel: &mut Channel, event: Event| verify_with(crypto, |verifier| channel.step(event, now, verifier));
+    let step = |channel: &mut Channel, event: Event| {
+        verify_with(crypto, |verifier| channel.step(event, now, verifier))
+    };
     let verdict = step(&mut after, Event::Message(message.clone())).map(drop);
     if let Err(reject) = verdict {
         assert_eq!(format!("{victim:?}"), format!("{after:?}"), "{reject} left a trace: {message:?}");

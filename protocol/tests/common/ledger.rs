@@ -7,8 +7,8 @@ use towpath_ledger::rules::{
     BlockContext, Changes, Signatures, Signed, TxError, apply_transaction, signatures,
 };
 use towpath_ledger::{
-    Amount, AssetId, Closing, Deadline, Entry, Lock, MemoryView, OutPoint, Output, Party, Payout, Spend, Time,
-    Transaction, TxBody, Witness,
+    Amount, AssetId, Closing, Deadline, Entry, Lock, MemoryView, OutPoint, Output, Party, Payout, Spend,
+    Time, Transaction, TxBody, Witness,
 };
 use towpath_protocol::{Channel, Effect, LedgerEvent, Settlement, Verifier, WalletWitness};
 

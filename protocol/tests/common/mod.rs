@@ -1,11 +1,11 @@
 //! Two parties over virtual wires: a world in which every fault is a function call and every step is audited.
 #![expect(dead_code, reason = "each test binary uses its own part of the harness")]
 
+pub mod fast;
+pub mod forge;
 pub mod harbour;
 pub mod ledger;
 pub mod opening;
-pub mod fast;
-pub mod forge;
 pub mod script;
 pub mod side;
 pub mod world;

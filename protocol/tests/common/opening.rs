@@ -167,7 +167,8 @@ impl Opening {
         let (crypto, now) = (self.crypto, self.now);
         match (self.ends[side].stage.clone(), message) {
             (Stage::Nothing, Message::Open(open)) => {
-                let accepted = Acceptance::new(&open, self.gift.clone(), &identity(crypto, 2), &bounds(), now);
+                let accepted =
+                    Acceptance::new(&open, self.gift.clone(), &identity(crypto, 2), &bounds(), now);
                 let (acceptance, outcome) = accepted.expect("fine terms");
                 self.ends[side].stage = Stage::Accepted(Box::new(acceptance));
                 self.carry_out(side, outcome);

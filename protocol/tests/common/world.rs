@@ -467,7 +467,9 @@ impl World {
     /// Delivers everything until nothing moves and every claim is acknowledged.
     pub fn settle(&mut self) {
         for _ in 0..10_000 {
-            if let Some((to, message, _)) = self.delayed.take_if(|_| self.wires.iter().all(VecDeque::is_empty)) {
+            if let Some((to, message, _)) =
+                self.delayed.take_if(|_| self.wires.iter().all(VecDeque::is_empty))
+            {
                 self.wires[to].push_back(message);
             }
             if self.wires.iter().all(VecDeque::is_empty) {
