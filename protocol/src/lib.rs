@@ -39,6 +39,8 @@ mod channel;
 mod effect;
 mod error;
 mod event;
+#[cfg(test)]
+mod golden_tests;
 mod journal;
 mod life;
 mod message;

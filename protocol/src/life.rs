@@ -59,10 +59,8 @@ impl Life {
             (Self::Closing(Draining), Self::Closing(Finishing | Agreed | Unilateral) | Self::Disputed) => {
                 true
             }
-            // A peer that never signs the final balances: back to settling if it refuses, or alone.
-            (Self::Closing(Finishing), Self::Closing(Draining | Agreed | Unilateral) | Self::Disputed) => {
-                true
-            }
+            // A final state can't be refused: there is no way back to settling what is open.
+            (Self::Closing(Finishing), Self::Closing(Agreed | Unilateral) | Self::Disputed) => true,
             (Self::Closing(Agreed), Self::Closing(Unilateral) | Self::Disputed) => true,
             (Self::Closing(Unilateral), Self::Disputed) => true,
             (Self::Active | Self::Closing(_) | Self::Disputed, Self::Settled(outcome)) => {

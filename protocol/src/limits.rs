@@ -6,7 +6,8 @@ pub const MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// Updates in one proposal: what shares one signature. 512 payments with memos are 29 KiB.
 pub const UPDATES_MAX: usize = 512;
 
-/// Versions that a sequencer proposes past the newest one that it holds an acknowledgement of. It also bounds how far
+/// Versions that a sequencer proposes past the newest one that it holds an acknowledgement of; the last is kept for the
+/// version that follows a refusal. It also bounds how far
 /// its `held` can lag behind, and with it how stale a state it can post without being penalized.
 pub const IN_FLIGHT_MAX: u64 = 64;
 
@@ -17,8 +18,7 @@ pub const ACK_AT_LATEST: u64 = IN_FLIGHT_MAX / 2;
 /// Bytes of updates in open proposals: what a sequencer keeps durable until it is acknowledged.
 pub const IN_FLIGHT_BYTES_MAX: usize = 256 << 10;
 
-/// Proposals kept, burnt ones among them, until a later version is co-signed. A follower that only refuses makes the
-/// sequencer stop here.
+/// Proposals kept, burnt ones among them, until a later version is co-signed.
 pub const OPEN_MAX: usize = 128;
 
 /// Proposals that a follower buffers behind a gap.

@@ -145,10 +145,10 @@ pub struct Acceptance {
 
 /// What is stored of an acceptance.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
-struct Stored {
-    fixed: Fixed,
-    mark: Mark,
-    accept: Accept,
+pub(crate) struct Stored {
+    pub(crate) fixed: Fixed,
+    pub(crate) mark: Mark,
+    pub(crate) accept: Accept,
 }
 
 impl Acceptance {
@@ -307,6 +307,8 @@ fn agree(
             }
             (*first_input, *index, Plan::Single { first_input: *first_input, index: *index })
         }
+        // Who brings nothing has nothing to sign, and the other would wait for its witnesses until the deadline.
+        Funding::Dual { .. } if accept.inputs.is_empty() => return Err(Reject::Terms("no inputs")),
         Funding::Dual { inputs, change } => {
             check_side(&accept.inputs, &accept.change, open.amount_b, open.asset)?;
             let distinct: BTreeSet<OutPoint> =

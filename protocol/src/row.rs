@@ -61,6 +61,14 @@ impl Key {
         }
     }
 
+    /// Whether the live row says how many rows of this kind there are.
+    pub(crate) const fn is_counted(self) -> bool {
+        match self {
+            Self::Proposal(_) | Self::Request(_) => true,
+            Self::Fixed | Self::Live | Self::Witnesses | Self::Acceptance => false,
+        }
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Fixed => "fixed",
@@ -101,6 +109,10 @@ pub(crate) struct Live {
     pub(crate) posted: Option<Posted>,
     pub(crate) lost: Option<Lost>,
     pub(crate) journal: Journal,
+    /// How many rows of open proposals there are: none can be missing without a word.
+    pub(crate) proposals: u32,
+    /// And how many of requests.
+    pub(crate) requests: u32,
 }
 
 /// All rows of a channel, read and sorted.

@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::world::{Crypto, World};
-use towpath_protocol::{Command, Pacing, Receive, Reject, Turnholder};
+use common::world::{Crypto, Cut, World};
+use towpath_protocol::limits::{ACK_AT_LATEST, ACK_DELAY_MS_MAX, IN_FLIGHT_MAX, QUEUE_MAX};
+use towpath_protocol::{
+    Answer, ChannelEvent, ChannelMessage, Command, Effect, Journal, Pacing, Receive, Reject, Turnholder,
+};
 
 #[test]
 fn payments_in_both_directions_settle() {
@@ -32,7 +35,7 @@ fn a_stream_needs_no_answer_within_its_pace() {
     let before = world.messages;
     for _ in 0..15 {
         world.pay(0, 1).expect("paid");
-        world.deliver(1, 1, common::world::Cut::Nowhere);
+        world.deliver(1, 1, Cut::Nowhere);
     }
     assert_eq!(world.messages - before, 15, "claims only");
     assert_eq!(world.sides[1].received.len(), 15, "each is final at once");
@@ -85,5 +88,113 @@ fn a_refused_payment_fails_and_the_rest_goes_on() {
         world.pay(side, 8).expect("paid");
         world.settle();
         world.assert_quiescent();
+    }
+}
+
+#[test]
+fn p8_p9_a_silent_follower_stops_a_stream_at_its_bound_and_not_before() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    world.command(0, Command::SetPacing(Pacing { ack_every: 1_000 })).expect("fine");
+    for _ in 0..80 {
+        world.pay(0, 1).expect("accepted, and waits");
+    }
+    let asks: Vec<bool> = world.wires[1]
+        .iter()
+        .map(|message| matches!(message, ChannelMessage::Propose(propose) if propose.answer == Answer::Now))
+        .collect();
+    let bound = usize::try_from(IN_FLIGHT_MAX).expect("small") - 1;
+    assert_eq!(asks.len(), bound, "what is more waits for an answer");
+    let first = asks.iter().position(|asked| *asked);
+    assert_eq!(first, usize::try_from(ACK_AT_LATEST).ok().map(|at| at - 1), "an answer is asked for in time");
+    world.settle();
+    world.assert_quiescent();
+    assert_eq!(world.sides[1].received.len(), 80);
+}
+
+#[test]
+fn p15_a_claim_is_answered_after_its_delay() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    world.command(0, Command::SetPacing(Pacing { ack_every: 1_000 })).expect("fine");
+    world.pay(0, 1).expect("paid");
+    assert_eq!(world.sides[1].channel.next_deadline_ms(), None);
+    world.deliver(1, 1, Cut::Nowhere);
+    let due = world.now.local_ms + ACK_DELAY_MS_MAX;
+    assert_eq!(world.sides[1].channel.next_deadline_ms(), Some(due));
+    for (now, answers) in [(due - 1, 0), (due, 1)] {
+        world.now.local_ms = now;
+        world.turn(1, Vec::new(), Cut::Nowhere);
+        assert_eq!(world.wires[0].len(), answers);
+    }
+    assert_eq!(world.sides[1].channel.next_deadline_ms(), None);
+    world.settle();
+    world.assert_quiescent();
+}
+
+#[test]
+fn callers_are_told_why_a_payment_is_not_taken() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 100);
+    for side in 0..2 {
+        assert_eq!(world.pay(side, 0), Err(Reject::ZeroAmount));
+        let spendable = [900, 400][side];
+        for wanted in [spendable + 1, u64::MAX] {
+            let expected =
+                Reject::Balance { wanted: common::amount(wanted), spendable: common::amount(spendable) };
+            assert_eq!(world.pay(side, wanted), Err(expected));
+        }
+    }
+    world.disconnect();
+    assert_eq!(world.pay(0, 1), Err(Reject::Offline));
+    let flood = vec![1; QUEUE_MAX + 1];
+    let mut rich = World::open(Crypto::Fast, 100_000, 500, 0);
+    assert_eq!(rich.pay_many(0, &flood), [Reject::Busy]);
+    rich.settle();
+    rich.assert_quiescent();
+}
+
+#[test]
+fn c10_every_unit_can_be_paid_to_and_fro() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 100);
+    for round in 0..6 {
+        let payer = round % 2;
+        let all = world.sides[payer].channel.spendable().0;
+        world.pay(payer, all).expect("all above the reserve");
+        assert_eq!(world.sides[payer].channel.spendable().0, 0);
+        world.settle();
+        world.assert_quiescent();
+        assert_eq!(world.sides[payer].channel.view().balance.0, 100, "the reserve stays");
+    }
+}
+
+#[test]
+fn p24_the_log_is_a_chain_that_no_crash_breaks() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    for round in 0..12 {
+        world.pay(round % 2, 3).expect("paid");
+        world.deliver(1, 1, [Cut::Nowhere, Cut::BeforeWrite, Cut::BeforeEffects][round % 3]);
+        world.connect();
+        world.settle();
+    }
+    for side in &world.sides {
+        let log: Vec<ChannelEvent> = side
+            .facts
+            .iter()
+            .filter_map(|fact| match fact {
+                Effect::Event(event) => Some((**event).clone()),
+                _ => None,
+            })
+            .collect();
+        let mut reader = Journal::default();
+        assert!(log.iter().all(|event| reader.verify(event)), "each entry follows the one before");
+        assert_eq!(reader, *side.channel.journal(), "and the last is the one that the machine knows");
+        for (position, event) in log.iter().enumerate() {
+            let mut changed = event.clone();
+            changed.local_ms += 1;
+            let mut reader = Journal::default();
+            log[..position].iter().for_each(|event| assert!(reader.verify(event)));
+            assert!(!reader.verify(&changed), "a changed entry is found");
+            if let Some(next) = log.get(position + 1) {
+                assert!(!reader.verify(next), "a missing one, too");
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The invariants of a channel: what must hold after every step, and of whatever was read from a disk.
 
 use super::machine::Channel;
-use super::state::OpenProposal;
+use super::state::{OpenProposal, Turnholder};
+use crate::life::Life;
 use crate::limits::{BUFFERED_MAX, IN_FLIGHT_MAX, OPEN_MAX, QUEUE_MAX, REQUESTS_MAX};
 
 /// An invariant that does not hold.
@@ -33,6 +34,10 @@ impl Channel {
             self.open.iter().all(|open| open.content.state.total() == capacity),
             "the balances of every open proposal make the capacity",
         )?;
+        if self.turnholder() != Turnholder::Follower {
+            // After a refusal a sequencer may have more to propose again than it has left; that fails when it is proposed.
+            return Ok(());
+        }
         let above = self.tip().spendable(self.fixed.me, &self.fixed.terms);
         let waits = self.outgoing.total().checked_add(self.memory.queue_total);
         must(waits.is_some_and(|waits| waits <= above), "what waits can be paid")
@@ -62,13 +67,21 @@ impl Channel {
             "waiting payments have numbers that were given, and not used",
         )?;
         must(sent < self.next_number, "numbers are given before they are used")?;
-        must(self.memory.expected > held, "what is held is not expected")
+        must(self.memory.expected > held, "what is held is not expected")?;
+        must(
+            self.turnholder() != Turnholder::Follower || self.open.is_empty(),
+            "a follower has proposed nothing",
+        )
     }
 
     fn check_signatures(&self) -> Result<(), Broken> {
-        let mark = self.guard.mark();
+        let (mark, held) = (self.guard.mark(), self.held.version());
         let highest = self.open.back().map_or(0, |open: &std::sync::Arc<OpenProposal>| open.version());
         must(mark.version >= highest, "the mark covers every proposal")?;
+        must(
+            mark.version <= held.max(highest) || matches!(self.life, Life::Settled(_)),
+            "what was signed last is held, or proposed",
+        )?;
         must(
             self.held.mine.is_none() || mark.version >= self.held.version(),
             "the mark covers what was completed",
@@ -90,6 +103,6 @@ impl Channel {
         )?;
         must(memory.queue.len() <= QUEUE_MAX, "the queue is bounded")?;
         must(memory.buffered.len() <= BUFFERED_MAX, "buffered proposals are bounded")?;
-        must(memory.inbox.len() <= 2 * REQUESTS_MAX, "kept requests are bounded")
+        must(memory.inbox.len() <= REQUESTS_MAX, "kept requests are bounded")
     }
 }

@@ -1,10 +1,12 @@
 //! Posting closes: what is signed last, and never again after.
 
+use towpath_crypto::Amount;
 use towpath_ledger::{CloseIntent, CoSigned};
 
 use super::machine::Channel;
 use super::state::Posted;
 use crate::effect::{Alarm, Effect};
+use crate::error::Reject;
 use crate::journal::EventKind;
 use crate::life::{ClosingStage, Life};
 
@@ -21,18 +23,21 @@ impl Channel {
     /// A unilateral close, if it is wanted (SPEC P-21): the newest state, signed by its author.
     pub(super) fn post(&mut self) {
         let Some((token, fee)) = self.memory.wishes.post.take() else { return };
-        let may_post = matches!(
-            self.life,
-            Life::Active
-                | Life::Closing(ClosingStage::Draining | ClosingStage::Finishing | ClosingStage::Unilateral)
-        );
+        let may_post = match self.life {
+            Life::Active | Life::Closing(ClosingStage::Draining | ClosingStage::Finishing) => true,
+            // Posted before; or the other party closes, and there is nothing left to close.
+            Life::Closing(ClosingStage::Unilateral) => self.posted.is_some(),
+            Life::Closing(ClosingStage::Agreed) | Life::Opening | Life::Disputed | Life::Settled(_) => false,
+        };
         if !may_post || self.lost.is_some() {
-            let reason = crate::error::Reject::Closing;
-            self.effect(Effect::Declined { token, reason });
+            self.effect(Effect::Declined { token, reason: Reject::Closing });
             return;
         }
         if self.posted.is_none() {
-            let Some(posted) = self.sign_posting(fee) else { return };
+            let posted = match self.sign_posting(fee) {
+                Ok(posted) => posted,
+                Err(reason) => return self.effect(Effect::Declined { token, reason }),
+            };
             self.posted = Some(posted);
             self.record(EventKind::Posted { version: posted.version, fee });
             self.decline_waiting();
@@ -42,14 +47,16 @@ impl Channel {
         self.done(token);
     }
 
-    fn sign_posting(&mut self, fee: towpath_crypto::Amount) -> Option<Posted> {
-        let CoSigned { state, .. } = self.complete()?;
+    /// What was paid in this very turn may have left too little for the fee, and the ledger would never take the close.
+    fn sign_posting(&mut self, fee: Amount) -> Result<Posted, Reject> {
+        self.check_close_fee(fee)?;
+        let CoSigned { state, .. } = self.complete().ok_or(Reject::Lost)?;
         let intent = CloseIntent { state, author: self.fixed.me, fee };
         match self.guard.sign_close_intent(&self.fixed.chain, &intent) {
-            Ok(signature) => Some(Posted { version: intent.state.version, fee, signature }),
+            Ok(signature) => Ok(Posted { version: intent.state.version, fee, signature }),
             Err(error) => {
                 self.effect(Effect::Alarm(Alarm::Signer(error)));
-                None
+                Err(Reject::Lost)
             }
         }
     }

@@ -111,22 +111,28 @@ impl Channel {
         if self.funding.is_none() {
             return Err(Reject::NotActive);
         }
-        let balance = self.held.content.state.balance(self.fixed.me);
-        let limit = self.fixed.terms.close_fee_max.min(balance);
         match self.life {
-            Life::Active | Life::Closing(_) if fee > limit => Err(Reject::Fee { fee, limit }),
             Life::Closing(ClosingStage::Agreed) => {
                 self.memory.turn.submit = true;
                 self.done(token);
                 Ok(())
             }
+            Life::Closing(ClosingStage::Unilateral) if self.posted.is_none() => Err(Reject::Closing),
             Life::Active | Life::Closing(_) => {
+                self.check_close_fee(fee)?;
                 self.memory.wishes.post = Some((token, fee));
                 Ok(())
             }
             Life::Opening => Err(Reject::NotActive),
             Life::Disputed | Life::Settled(_) => Err(Reject::Closing),
         }
+    }
+
+    /// What a close may cost: what the terms say, and no more than this party has.
+    pub(super) fn check_close_fee(&self, fee: Amount) -> Result<(), Reject> {
+        let balance = self.held.content.state.balance(self.fixed.me);
+        let limit = self.fixed.terms.close_fee_max.min(balance);
+        if fee > limit { Err(Reject::Fee { fee, limit }) } else { Ok(()) }
     }
 
     /// Nothing that waits for a version will get one.

@@ -61,6 +61,11 @@ impl Channel {
         if version < expected {
             return Ok(Place::Burnt);
         }
+        if version > expected && base == held && expected <= self.seen {
+            // The first number that is skipped was seen and refused, in an earlier session maybe: so all that was built on
+            // it is burnt, and the sequencer goes on above it.
+            return Ok(Place::Next);
+        }
         if version > expected {
             // A gap is behind something missing, not over it: what it is built on must be something not seen yet.
             return if base >= expected {

@@ -253,10 +253,12 @@ impl Channel {
     }
 
     pub(super) fn put(&mut self, key: Key, value: &impl Encode) {
+        self.memory.turn.dirty |= key.is_counted();
         self.memory.turn.rows.insert(key, Some(key.value(value)));
     }
 
     pub(super) fn delete(&mut self, key: Key) {
+        self.memory.turn.dirty |= key.is_counted();
         self.memory.turn.rows.insert(key, None);
     }
 

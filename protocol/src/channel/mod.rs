@@ -24,3 +24,6 @@ pub use state::{Held, Turnholder};
 pub use view::View;
 
 pub(crate) use state::{Fixed, Lost, OpenProposal, Plan, Posted, Witnesses};
+
+#[cfg(test)]
+pub(crate) use state::Burnt;

@@ -67,7 +67,10 @@ impl Channel {
         }
         match self.life {
             Life::Active | Life::Closing(_) | Life::Disputed => {}
-            Life::Opening => return Err(Reject::Report("a closing before the funding")),
+            // The ledger makes a closing of these terms out of a channel only: it was funded while nobody looked.
+            Life::Opening => {
+                self.become_life(Life::Active);
+            }
             Life::Settled(_) => return Ok(()),
         }
         let deadline = match closing.deadline {
@@ -81,7 +84,10 @@ impl Channel {
 
     /// Reacts to the newest closing that this turn showed.
     pub(super) fn react(&mut self) {
-        let Some(seen) = self.memory.turn.closing.take() else { return };
+        let Some(seen) = self.memory.turn.closing.take().filter(|_| !matches!(self.life, Life::Settled(_)))
+        else {
+            return;
+        };
         let (posted, held) = (seen.closing.state.version, self.held.version());
         if posted > self.guard.mark().version && self.lost.is_none() {
             // The ledger shows a state with this party's signature that this node does not know.

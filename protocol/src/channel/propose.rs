@@ -24,6 +24,7 @@ struct Batch {
 impl Channel {
     /// Proposes what waits, within the bounds of what may be in flight.
     pub(super) fn propose(&mut self) {
+        self.resolve();
         while self.may_propose() {
             let Some(batch) = self.gather() else { return };
             if !self.sign_proposal(batch) {
@@ -32,15 +33,41 @@ impl Channel {
         }
     }
 
-    fn may_propose(&self) -> bool {
-        let in_flight: usize = self.open.iter().map(|open| open.size()).sum();
+    /// After a refusal a version must be co-signed for what was burnt to count as undone (SPEC P-12). It comes first and is
+    /// empty: nothing in it can be refused, so versions go on being co-signed however much is refused one by one, and
+    /// however much was in flight. The last number in flight is kept for it.
+    fn resolve(&mut self) {
+        if !self.is_burnt_last() || !self.has_the_word() || self.next_version() > self.version_limit() {
+            return;
+        }
+        let content = self.tip().clone();
+        self.sign_proposal(Batch { updates: Vec::new(), content, sent: Vec::new() });
+    }
+
+    /// Whether the newest version was refused, or built on one that was.
+    fn is_burnt_last(&self) -> bool {
+        self.open.back().is_some_and(|open| open.is_burnt())
+    }
+
+    fn has_the_word(&self) -> bool {
         self.memory.link.up
             && matches!(self.life, Life::Active | Life::Closing(ClosingStage::Draining))
             && self.turnholder() == Turnholder::Sequencer
             && !self.tip().state.is_final
-            && self.next_version() <= (self.held.version() + IN_FLIGHT_MAX).min(VERSION_MAX)
+    }
+
+    fn may_propose(&self) -> bool {
+        let in_flight: usize = self.open.iter().map(|open| open.size()).sum();
+        self.has_the_word()
+            && !self.is_burnt_last()
+            && self.next_version() < self.version_limit()
             && self.open.len() < OPEN_MAX
             && in_flight < IN_FLIGHT_BYTES_MAX
+    }
+
+    /// The highest version that may be in flight.
+    fn version_limit(&self) -> u64 {
+        (self.held.version() + IN_FLIGHT_MAX).min(VERSION_MAX)
     }
 
     /// The first version that this party has not signed.
@@ -55,9 +82,7 @@ impl Channel {
         self.gather_inbox(&mut batch);
         self.gather_queue(&mut batch);
         self.gather_last(&mut batch);
-        // After a refusal a version must be co-signed for what was burnt to count as undone: an empty one does.
-        let burnt_last = self.open.back().is_some_and(|open| open.is_burnt());
-        (burnt_last || !batch.updates.is_empty()).then_some(batch)
+        (!batch.updates.is_empty()).then_some(batch)
     }
 
     /// Payments that have a number: they come first, since numbers only rise.
@@ -69,11 +94,19 @@ impl Channel {
             let update = Update::Transfer(transfer);
             match batch.content.apply(&update, &self.fixed.terms) {
                 Ok(()) => batch.updates.push(update),
-                Err(error) => {
-                    let reason = Failure::Refused(RefuseReason::Invalid(error));
-                    self.effect(Effect::Failed { number, reason });
-                }
+                Err(error) => self.fail(number, RefuseReason::Invalid(error)),
             }
+        }
+    }
+
+    /// A payment of this party is not proposed again. It has failed once nothing that contains it can be completed.
+    fn fail(&mut self, number: u64, reason: RefuseReason) {
+        let contains = |open: &&Arc<OpenProposal>| self.own_numbers(open).any(|own| own == number);
+        match self.open.iter().rev().find(contains).map(|open| open.version()) {
+            Some(burnt) => {
+                self.memory.failing.insert(number, (burnt, reason));
+            }
+            None => self.effect(Effect::Failed { number, reason: Failure::Refused(reason) }),
         }
     }
 
@@ -172,7 +205,7 @@ impl Channel {
             || self.memory.unasked >= self.memory.pacing.ack_every
             || version >= self.held.version() + ACK_AT_LATEST
             || self.life == Life::Closing(ClosingStage::Draining)
-            || self.open.back().is_some_and(|open| open.is_burnt());
+            || self.is_burnt_last();
         if now {
             self.memory.unasked = 0;
             Answer::Now

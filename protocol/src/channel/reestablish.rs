@@ -129,7 +129,8 @@ impl Channel {
     /// ever taken back because a peer says less (FAULTS C17).
     fn adopt(&mut self, theirs: &Reestablish) -> Result<(), Reject> {
         let version = theirs.newest.state.version;
-        if version <= self.held.version() {
+        // After a close was posted what is held stays what was posted: the same bytes are posted until the ledger has them.
+        if version <= self.held.version() || !self.life.carries_updates() {
             return Ok(());
         }
         let open = self.open_proposal(version).cloned().ok_or(Reject::NotOpen(version))?;

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use towpath_crypto::Signable;
+use towpath_ledger::StateClaim;
+
 use super::machine::Channel;
 use super::outgoing::Outgoing;
 use super::state::{Burnt, Fixed, Memory, OpenProposal};
+use super::turn;
 use crate::error::RestoreError;
 use crate::life::{ClosingStage, Life};
-use crate::message::RefuseReason;
+use crate::message::{Propose, RefuseReason};
 use crate::row::{Live, Rows};
 use crate::signer::{Guard, StateSigner};
 use crate::update::Update;
@@ -29,13 +33,18 @@ impl Channel {
         if keys.public() != *fixed.terms.key(fixed.me) {
             return Err(RestoreError::Key);
         }
+        if (live.proposals, live.requests)
+            != (turn::rows(rows.proposals.len()), turn::rows(rows.requests.len()))
+        {
+            return Err(RestoreError::Inconsistent("other open proposals or requests than there were"));
+        }
         let mut outgoing = Outgoing::default();
         for transfer in rows.requests {
             if transfer.from != fixed.me || !outgoing.insert(transfer) {
                 return Err(RestoreError::Inconsistent("a request that is not this party's"));
             }
         }
-        let Live { life, funding, held, mark, seen, next_number, posted, lost, journal } = live;
+        let Live { life, funding, held, mark, seen, next_number, posted, lost, journal, .. } = live;
         let memory = Memory { expected: held.version().saturating_add(1), ..Memory::default() };
         let mut channel = Self {
             guard: Guard::new(keys, mark),
@@ -55,6 +64,7 @@ impl Channel {
         };
         channel.find_failing();
         channel.check().map_err(|broken| RestoreError::Inconsistent(broken.0))?;
+        channel.check_content()?;
         channel.owe();
         Ok(channel)
     }
@@ -70,7 +80,38 @@ impl Channel {
         fixed.map(|fixed| fixed.key_index).ok_or(RestoreError::Missing("fixed"))
     }
 
-    /// Payments of burnt versions that are proposed nowhere again: they are failing.
+    /// Each row against the others, as far as they speak of the same: what was signed last is what the mark says, and each
+    /// open version is what its base and its updates make.
+    fn check_content(&self) -> Result<(), RestoreError> {
+        let (held, mark) = (&self.held, self.guard.mark());
+        let newest = self.open.back().map(|open| (&open.content.state, open.propose.signature.held));
+        let signed = newest.or(held.mine.map(|mine| (&held.content.state, mine.held)));
+        if let Some((state, held)) = signed.filter(|(state, _)| state.version == mark.version) {
+            let claim = StateClaim { state: state.clone(), held };
+            if claim.signing_digest(&self.fixed.chain) != mark.digest {
+                return Err(RestoreError::Inconsistent("the mark is of another content"));
+            }
+        }
+        let mut known = vec![&held.content];
+        for open in &self.open {
+            let Propose { version, base, updates, .. } = &open.propose;
+            let base = known.iter().find(|content| content.state.version == *base);
+            let made = base.and_then(|base| base.next(*version, updates, &self.fixed.terms).ok());
+            if made.as_ref() != Some(&open.content) {
+                return Err(RestoreError::Inconsistent("an open version is not its base and its updates"));
+            }
+            known.push(&open.content);
+        }
+        let state = &held.content.state;
+        let terms = &self.fixed.terms;
+        if (state.channel, state.generation) != (terms.id, terms.generation) {
+            return Err(RestoreError::Inconsistent("a state of another channel"));
+        }
+        Ok(())
+    }
+
+    /// Payments of burnt versions that are proposed nowhere again: they are failing, until something above the newest
+    /// version that contains them is co-signed.
     fn find_failing(&mut self) {
         let again: Vec<u64> = self
             .open
@@ -87,13 +128,13 @@ impl Channel {
                 Burnt::Dependent => RefuseReason::Burnt,
             };
             for number in self.own_numbers(open).filter(|number| !again.contains(number)) {
-                failing.entry(number).or_insert((open.version(), reason));
+                failing.insert(number, (open.version(), reason));
             }
         }
         self.memory.failing = failing;
     }
 
-    fn own_numbers<'a>(&'a self, open: &'a OpenProposal) -> impl Iterator<Item = u64> + 'a {
+    pub(super) fn own_numbers<'a>(&'a self, open: &'a OpenProposal) -> impl Iterator<Item = u64> + 'a {
         open.propose.updates.iter().filter_map(|update| match update {
             Update::Transfer(transfer) if transfer.from == self.fixed.me => Some(transfer.number),
             Update::Transfer(_) | Update::Handover | Update::Finish => None,

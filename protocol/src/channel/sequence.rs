@@ -167,9 +167,7 @@ impl Channel {
                 self.put(Key::Request(transfer.number), transfer);
                 self.outgoing.insert(transfer.clone());
             }
-            Update::Transfer(transfer) => {
-                self.memory.inbox.insert(transfer.number, transfer.clone());
-            }
+            Update::Transfer(transfer) => self.keep_request(transfer.clone()),
             Update::Handover => self.memory.wishes.hand_over = true,
             Update::Finish => {}
         }

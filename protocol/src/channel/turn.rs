@@ -6,6 +6,11 @@ use crate::effect::{Outcome, Row};
 use crate::journal::EventKind;
 use crate::row::{Key, Live};
 
+/// A number of rows, which are bounded.
+pub(super) fn rows(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 impl Channel {
     pub(super) fn end_turn(&mut self) -> Outcome {
         self.expire_opening();
@@ -42,6 +47,8 @@ impl Channel {
             posted: self.posted,
             lost: self.lost.as_deref().cloned(),
             journal: self.journal,
+            proposals: rows(self.open.len()),
+            requests: rows(self.outgoing.len()),
         }
     }
 }

@@ -2,8 +2,17 @@
 #![expect(dead_code, reason = "each test binary uses its own part of the harness")]
 
 pub mod fast;
+pub mod forge;
+pub mod harbour;
+pub mod ledger;
+pub mod opening;
+pub mod script;
 pub mod side;
 pub mod world;
+
+pub fn amount(units: u64) -> towpath_ledger::Amount {
+    towpath_ledger::Amount(units)
+}
 
 /// A small deterministic generator: a seed is a whole schedule.
 pub struct Random(u64);

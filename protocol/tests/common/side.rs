@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use towpath_ledger::{Amount, Party};
-use towpath_protocol::{Channel, Effect, Outcome, StateSigner};
+use towpath_protocol::{Alarm, Channel, Effect, Outcome, StateSigner};
 
 /// A party of a channel, with a disk that survives crashes.
+#[derive(Clone)]
 pub struct Side {
     pub party: Party,
     pub keys: Arc<dyn StateSigner>,
@@ -60,7 +61,7 @@ impl Side {
     fn note(&mut self, fact: &Effect) {
         match fact {
             Effect::Sent { token, number } => {
-                let amount = *self.asked.get(token).expect("only accepted payments are sent");
+                let amount = self.asked.remove(token).expect("only accepted payments are sent, and once");
                 assert!(self.sent.insert(*number, amount).is_none(), "number {number} given twice");
             }
             Effect::Settled { upto } => {
@@ -99,6 +100,15 @@ impl Side {
             .filter(|(number, _)| open(number))
             .map(|(number, amount)| (*number, *amount))
             .collect()
+    }
+
+    /// What a person was told.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        let alarm = |fact: &Effect| match fact {
+            Effect::Alarm(alarm) => Some(alarm.clone()),
+            _ => None,
+        };
+        self.facts.iter().filter_map(alarm).collect()
     }
 
     /// The machine as it starts again from its disk.

@@ -50,8 +50,37 @@ pub struct World {
     pub orders: [Vec<Effect>; 2],
     /// How many messages were ever sent.
     pub messages: u64,
-    /// Refusals that blame the peer: none between honest parties.
+    /// How many turns were run.
+    pub turns: u64,
+    /// What goes wrong, and when.
+    pub faults: Faults,
+    /// A message that is held back, who it is for, and behind how many others it will arrive.
+    delayed: Option<(usize, ChannelMessage, u64)>,
+    /// The session is to end.
+    broken: bool,
+    blamed_before: u64,
+    /// Records were put back to what they were.
+    forgetful: bool,
+    /// Refusals that blame the peer: none between honest parties over wires that work.
     pub blamed: u64,
+}
+
+/// One fault of a turn, and one of a wire, at the turn and at the message with a number (counted from one).
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Faults {
+    pub cut: Option<(u64, Cut)>,
+    pub wire: Option<(u64, WireFault)>,
+}
+
+/// What a wire does to a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WireFault {
+    Drop,
+    Duplicate,
+    /// It arrives behind so many later ones.
+    Delay(u64),
+    /// The session ends before it arrives.
+    Break,
 }
 
 pub fn index(party: Party) -> usize {
@@ -177,8 +206,17 @@ impl World {
             released: BTreeMap::new(),
             orders: [Vec::new(), Vec::new()],
             messages: 0,
+            turns: 0,
+            faults: Faults::default(),
+            delayed: None,
+            broken: false,
+            blamed_before: 0,
+            forgetful: false,
             blamed: 0,
         };
+        for effect in first.effects.into_iter().filter(|effect| matches!(effect, Effect::Fund { .. })) {
+            world.run(0, effect);
+        }
         world.turn(1, Vec::new(), Cut::Nowhere);
         world
     }
@@ -199,9 +237,18 @@ impl World {
     /// One turn of one side. Returns what was refused.
     pub fn turn(&mut self, side: usize, events: Vec<Event>, cut: Cut) -> Vec<Reject> {
         let (crypto, now) = (self.crypto, self.now);
+        self.turns += 1;
+        let cut = match self.faults.cut {
+            Some((turn, fault)) if turn == self.turns => fault,
+            Some(_) | None => cut,
+        };
         let mut rejects = Vec::new();
-        let channel = &mut self.sides[side].channel;
         for event in events {
+            let channel = &mut self.sides[side].channel;
+            let token = match event {
+                Event::Command { token, .. } => Some(token),
+                _ => None,
+            };
             // Rejected messages leave no trace; the check is too slow for floods of commands.
             let before = matches!(event, Event::Message(_)).then(|| format!("{channel:?}"));
             let stepped = verify_with(crypto, |verifier| channel.step(event, now, verifier));
@@ -210,6 +257,9 @@ impl World {
                 Err(reject) => {
                     if let Some(before) = before {
                         assert_eq!(before, format!("{channel:?}"), "refused without a trace: {reject}");
+                    }
+                    if let Some(token) = token {
+                        self.sides[side].asked.remove(&token);
                     }
                     rejects.push(reject);
                 }
@@ -246,16 +296,54 @@ impl World {
                 self.audit_release(side, &message);
                 self.messages += 1;
                 if self.connected {
-                    self.wires[1 - side].push_back(message);
+                    self.carry(1 - side, message);
                 }
             }
-            Effect::PostClose { ref state, author, .. } => {
-                let signature = *state.signature(author);
+            Effect::Declined { token, .. } if self.sides[side].asked.remove(&token).is_some() => {}
+            Effect::PostClose { ref state, .. }
+            | Effect::SubmitClose { ref state, .. }
+            | Effect::Supersede { ref state, .. }
+            | Effect::Answer { state: Some(ref state), .. } => {
+                let signature = *state.signature(self.sides[side].party);
                 self.release(side, state.state.version, &signature);
                 self.orders[side].push(effect);
             }
             other if other.is_fact() => {}
             other => self.orders[side].push(other),
+        }
+    }
+
+    /// The wire to `side`, with its fault.
+    fn carry(&mut self, side: usize, message: ChannelMessage) {
+        let fault = self.faults.wire.filter(|(number, _)| *number == self.messages).map(|(_, fault)| fault);
+        match fault {
+            None => self.wires[side].push_back(message),
+            Some(WireFault::Drop) => {}
+            Some(WireFault::Duplicate) => {
+                self.wires[side].extend([message.clone(), message]);
+            }
+            Some(WireFault::Delay(behind)) => {
+                self.delayed = Some((side, message, behind));
+                return;
+            }
+            Some(WireFault::Break) => self.broken = true,
+        }
+        if let Some((to, message, behind)) = self.delayed.take() {
+            let behind = if to == side { behind - 1 } else { behind };
+            if behind == 0 {
+                self.wires[to].push_back(message);
+            } else {
+                self.delayed = Some((to, message, behind));
+            }
+        }
+    }
+
+    /// Ends the session if a wire broke, or if somebody blames the other for what a wire did, as a node does.
+    pub fn mend(&mut self) {
+        let blamed = self.blamed > self.blamed_before;
+        self.blamed_before = self.blamed;
+        if std::mem::take(&mut self.broken) || blamed {
+            self.disconnect();
         }
     }
 
@@ -287,16 +375,18 @@ impl World {
 
     /// What holds after every write.
     fn audit(&self, side: usize) {
-        let side = &self.sides[side];
-        side.channel.check().expect("the machine's invariants hold");
-        assert_eq!(
-            side.channel.unsettled(),
-            side.unsettled(),
-            "what is neither settled nor failed is remembered"
-        );
-        let told = side.told();
-        for balance in side.channel.possible_balances() {
+        let (me, other) = (&self.sides[side], &self.sides[1 - side]);
+        me.channel.check().expect("the machine's invariants hold");
+        assert_eq!(me.channel.unsettled(), me.unsettled(), "what is neither settled nor failed is remembered");
+        let told = me.told();
+        for balance in me.channel.possible_balances() {
             assert!(balance.0 >= told, "I3: told {told}, but a state with {balance} can be posted");
+        }
+        for (payer, payee) in [(me, other), (other, me)].into_iter().filter(|_| !self.forgetful) {
+            for (number, amount) in &payee.received {
+                assert_eq!(payer.sent.get(number), Some(amount), "nothing arrives that was not sent");
+                assert!(!payer.failed.contains(number), "payment {number} arrived, and failed");
+            }
         }
     }
 
@@ -311,8 +401,17 @@ impl World {
         self.turn(side, Vec::new(), Cut::Nowhere);
     }
 
+    /// The disk of a side is put back to what it was. From now on the two sides' records differ, and only what each says
+    /// and signs is audited.
+    pub fn put_back(&mut self, side: usize, backup: Side) {
+        self.forgetful = true;
+        self.sides[side] = backup;
+        self.crash(side);
+    }
+
     fn disconnect_wires(&mut self) {
         self.connected = false;
+        self.delayed = None;
         self.wires.iter_mut().for_each(VecDeque::clear);
     }
 
@@ -369,6 +468,11 @@ impl World {
     /// Delivers everything until nothing moves and every claim is acknowledged.
     pub fn settle(&mut self) {
         for _ in 0..10_000 {
+            if let Some((to, message, _)) =
+                self.delayed.take_if(|_| self.wires.iter().all(VecDeque::is_empty))
+            {
+                self.wires[to].push_back(message);
+            }
             if self.wires.iter().all(VecDeque::is_empty) {
                 self.now.local_ms += 10_000;
                 for side in 0..2 {
@@ -385,8 +489,14 @@ impl World {
         panic!("the parties never come to rest");
     }
 
-    /// Both sides agree, and nothing is lost or doubled.
+    /// Both sides agree, nothing is lost or doubled, and nobody was blamed.
     pub fn assert_quiescent(&self) {
+        self.assert_agreed();
+        assert_eq!(self.blamed, 0, "no honest party is blamed");
+    }
+
+    /// Both sides agree, and nothing is lost or doubled.
+    pub fn assert_agreed(&self) {
         let [a, b] = &self.sides;
         let (view_a, view_b) = (a.channel.view(), b.channel.view());
         assert_eq!(a.channel.state(), b.channel.state(), "both hold the same state");
@@ -402,8 +512,8 @@ impl World {
             assert_eq!(made, payee.received, "every payment arrives once, or fails");
             assert!(made.keys().all(|number| *number <= payer.settled), "every payment is settled");
         }
+        assert!(a.asked.is_empty() && b.asked.is_empty(), "every caller is answered");
         assert_eq!(a.told(), view_a.balance.0, "A has what it was told");
         assert_eq!(b.told(), view_b.balance.0, "B has what it was told");
-        assert_eq!(self.blamed, 0, "no honest party is blamed");
     }
 }
