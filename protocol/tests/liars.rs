@@ -405,9 +405,9 @@ fn c15_every_message_of_a_conversation_replayed_in_every_later_moment() {
             heard[side].extend(world.wires[side].iter().cloned());
             world.deliver(side, usize::MAX, Cut::Nowhere);
         }
-        for side in 0..2 {
-            let victim = &world.sides[side].channel;
-            for old in &heard[side] {
+        for (side, heard) in world.sides.iter().zip(&heard) {
+            let victim = &side.channel;
+            for old in heard {
                 let taken = tell(Crypto::Fast, victim, old.clone(), world.now);
                 assert_eq!(
                     taken.after.held().content,
@@ -415,7 +415,7 @@ fn c15_every_message_of_a_conversation_replayed_in_every_later_moment() {
                     "an old {} changes nothing",
                     old.name()
                 );
-                assert!(taken.after.possible_balances().all(|balance| balance.0 >= world.sides[side].told()));
+                assert!(taken.after.possible_balances().all(|balance| balance.0 >= side.told()));
             }
         }
     }

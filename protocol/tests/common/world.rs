@@ -377,7 +377,11 @@ impl World {
     fn audit(&self, side: usize) {
         let (me, other) = (&self.sides[side], &self.sides[1 - side]);
         me.channel.check().expect("the machine's invariants hold");
-        assert_eq!(me.channel.unsettled(), me.unsettled(), "what is neither settled nor failed is remembered");
+        assert_eq!(
+            me.channel.unsettled(),
+            me.unsettled(),
+            "what is neither settled nor failed is remembered"
+        );
         let told = me.told();
         for balance in me.channel.possible_balances() {
             assert!(balance.0 >= told, "I3: told {told}, but a state with {balance} can be posted");
