@@ -194,3 +194,7 @@ pub fn commit_from_core(certificate: &mt::CommitCertificate<Ctx>) -> Option<Comm
         signatures,
     })
 }
+
+#[cfg(test)]
+#[path = "convert_tests.rs"]
+mod tests;

@@ -55,3 +55,7 @@ impl Guard {
         if consents { Ok(()) } else { Err(Fault::DoubleSign { kind, height, round }) }
     }
 }
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -210,3 +210,7 @@ impl Log {
         self.replayed.clear();
     }
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -228,3 +228,7 @@ pub(crate) fn check_block(block: &Block) -> Result<(), WireError> {
         Err(WireError::Invalid("the transactions are not those that the header commits to"))
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+pub(crate) mod tests;

@@ -1,5 +1,6 @@
 //! One test for each trap of the core (`docs/decisions/consensus-engine.md`), where a test can close it. Trap 1 is in
-//! `byzantine`, 12 in `cluster`'s neighbours below, 13 with the codecs; 5 and 11 are closed by words.
+//! `byzantine`, 13 with the codecs (`wire_tests.rs`, `log_tests.rs`, `convert_tests.rs`), 14 in `sync`; 5 and 11 are closed
+//! by words.
 
 use towpath_consensus::wire::{self, Message, RoundCertificate, RoundReason, Status};
 use towpath_consensus::{EngineError, Fault, GossipVerdict, Output, limits};
@@ -277,4 +278,33 @@ fn trap_07_forged_certificates_are_rejected() {
     assert_eq!(verdict(&mut one, 1, polka(&[1, 2])), GossipVerdict::Reject);
     assert_eq!(verdict(&mut one, 1, polka(&[1, 2, 2])), GossipVerdict::Reject);
     assert_eq!(verdict(&mut one, 1, polka(&[1, 2, 3])), GossipVerdict::Accept);
+}
+
+/// The core keeps evidence in memory until its height ends. The votes behind it are in the log, so a process that ends
+/// in between loses none.
+#[test]
+fn trap_12_evidence_survives_a_restart_and_is_part_of_the_commit() {
+    let leader = proposer(1, 0, 4);
+    let others: Vec<u8> = (0..4).filter(|index| *index != leader).collect();
+    let (own, cheat, honest) = (others[0], others[1], others[2]);
+    let good = block(GENESIS, 1, 1);
+    let (mut one, disk) = engine(own, 4);
+    one.start().expect("an empty log");
+    hear(&mut one, leader, 0, Message::Proposal(proposal(leader, 0, &good)));
+    for content in [Some(good.id()), None] {
+        let message = Message::Vote(vote(cheat, Prevote, 1, 0, content));
+        assert_eq!(verdict(&mut one, cheat, message), GossipVerdict::Accept, "{content:?}");
+    }
+    // The next write, whatever it is for, makes both votes durable: a vote is sent after the third prevote.
+    hear(&mut one, leader, 0, Message::Vote(vote(leader, Prevote, 1, 0, Some(good.id()))));
+    drop(one);
+    let mut again = super::bench::engine_on(own, 4, &disk, super::sim::config());
+    again.start().expect("a good log");
+    for index in [leader, honest] {
+        hear(&mut again, index, 0, Message::Vote(vote(index, Precommit, 1, 0, Some(good.id()))));
+    }
+    assert_eq!(again.progress().height, 2, "own precommit and two others decide");
+    let evidence = disk.borrow().evidence.clone();
+    assert_eq!(evidence.iter().map(|pair| pair.culprit()).collect::<Vec<_>>(), [secret(cheat).public()]);
+    assert!(evidence.iter().all(|pair| pair.verify(&super::sim::disk::CHAIN).is_ok()));
 }
