@@ -275,8 +275,8 @@ impl Channel {
         let newer = self.state(version);
         let next = Closing {
             state: newer.state.clone(),
-            deadline: Deadline::At(entry.time.plus_ms(self.terms.dispute_window_ms)),
-            other_fees: FEE,
+            deadline: Deadline::At(old.deadline(entry.time)),
+            other_fees: Amount(old.other_fees.units() + FEE.units()),
             ..old.as_ref().clone()
         };
         let witness = Witness::Supersede { state: Box::new(newer), fee: FEE };

@@ -8,11 +8,12 @@ use towpath_crypto::ed25519::PublicKey;
 
 use super::error::Refusal;
 use super::queue::{Line, PoolLimits, Queue, Rank, cost, fee_rate};
+use super::standing::{FOREVER, Footing, is_urgent};
 use crate::chain::{BlockEffects, Candidate, Candidates, Verified};
 use crate::limits;
 use crate::merkle;
 use crate::rules::{BlockContext, Changes, Evidence, Signatures, TxError, apply_transaction};
-use crate::types::{Amount, Digest, OutPoint, Time, Transaction, TxId};
+use crate::types::{Amount, Digest, OutPoint, Time, Transaction, TxId, Witness};
 use crate::view::View;
 
 /// Who brought a transaction.
@@ -32,10 +33,17 @@ struct Pooled {
     bytes: u64,
     fee: Amount,
     secrets: Vec<Digest>,
+    footing: Footing,
     queue: Queue,
     rank: Rank,
     source: Source,
     arrival: (u64, u64),
+}
+
+impl Pooled {
+    fn candidate(&self) -> Candidate {
+        Candidate { transaction: Arc::clone(&self.transaction), leaf: self.leaf, bytes: self.bytes }
+    }
 }
 
 /// What became of a transaction that got in.
@@ -47,7 +55,7 @@ pub struct Admitted {
     pub leaf: Digest,
     /// Where it waits.
     pub queue: Queue,
-    /// What it pushed out: what shows less about the same closing, or pays less for each byte.
+    /// What it pushed out: what stands worse with the same output or secret, or pays less for each byte.
     pub replaced: Vec<TxId>,
 }
 
@@ -58,7 +66,7 @@ pub enum Removal {
     Included,
     /// Another one was decided that spends one of its outputs or reveals one of its secrets.
     Conflict,
-    /// Its expiry has passed.
+    /// Its expiry has passed, or a window in which it disputes.
     Expired,
     /// It waited for too many blocks.
     Stale,
@@ -119,10 +127,11 @@ impl Mempool {
         signatures: Signatures,
     ) -> Result<Admitted, Refusal> {
         let id = transaction.id();
-        let mut leaving = self.outdone(&id, &transaction)?;
+        self.check_hopeful(&id, &transaction)?;
         let changes = apply_transaction(&transaction, view, context, Signatures::AlreadyVerified)
             .map_err(|error| self.explain(error))?;
-        self.check_secrets(&changes, &leaving)?;
+        let footing = Footing::of(&transaction, &changes);
+        let mut leaving = self.outdone(&transaction, &changes, &footing)?;
         let queue = Queue::of(&transaction, &changes);
         leaving.extend(self.make_room(queue, &source, &changes, &leaving)?);
         match signatures {
@@ -141,6 +150,7 @@ impl Mempool {
             bytes: changes.bytes,
             fee: changes.fee,
             secrets: changes.secrets.iter().map(|(key, _, _)| *key).collect(),
+            footing,
             queue,
             rank: (Reverse(rate_in(queue, &changes)), number, id),
             source,
@@ -181,37 +191,55 @@ impl Mempool {
         for secret in &pooled.secrets {
             self.revealers.remove(secret);
         }
-        if let Some(expiry) = pooled.transaction.body.expiry {
-            self.expiries.remove(&(expiry, *id));
-        }
+        self.expiries.remove(&(pooled.footing.until, *id));
         self.verified.remove(&pooled.leaf);
         self.arrivals.remove(&pooled.arrival);
         self.line(pooled.queue).remove(&pooled.rank, &pooled.source, cost(pooled.bytes));
         true
     }
 
-    /// What should go into the next block, up to about `bytes_max` of each lane. The reserved queues take turns, so that
-    /// each gets its part of the lane.
+    /// What should go into the next block, up to about `bytes_max` of each lane.
     #[must_use]
     pub fn candidates(&self, bytes_max: u64) -> Candidates {
-        let mut candidates = Candidates::default();
-        let mut turns: Vec<_> = Queue::RESERVED.into_iter().map(|queue| self.in_order(queue)).collect();
+        let mut candidates =
+            Candidates { reserved: self.reserved_candidates(bytes_max), general: Vec::new() };
         let mut bytes = 0;
-        while bytes < bytes_max && !turns.is_empty() {
-            turns.retain_mut(|queue| {
-                let Some(candidate) = queue.next() else { return false };
-                bytes += candidate.bytes;
-                candidates.reserved.push(candidate);
-                true
-            });
-        }
-        let mut bytes = 0;
-        for candidate in self.in_order(Queue::General) {
+        for pooled in self.pooled_in_order(Queue::General) {
             if bytes >= bytes_max {
                 break;
             }
-            bytes += candidate.bytes;
-            candidates.general.push(candidate);
+            bytes += pooled.bytes;
+            candidates.general.push(pooled.candidate());
+        }
+        candidates
+    }
+
+    /// First each queue's own part of the lane, counted in bytes: turn by turn, whoever sends the largest transactions
+    /// would get most of it. What is larger than what is left of the part waits for what the others leave, which is
+    /// shared in turns.
+    fn reserved_candidates(&self, bytes_max: u64) -> Vec<Candidate> {
+        let (mut candidates, mut bytes) = (Vec::new(), 0);
+        let mut rest = Vec::new();
+        for queue in Queue::RESERVED {
+            let (mut left, mut later) = (self.limits.lane_part(queue).min(bytes_max - bytes), Vec::new());
+            for pooled in self.pooled_in_order(queue) {
+                if pooled.bytes <= left {
+                    left -= pooled.bytes;
+                    bytes += pooled.bytes;
+                    candidates.push(pooled.candidate());
+                } else {
+                    later.push(pooled);
+                }
+            }
+            rest.push(later.into_iter());
+        }
+        while bytes < bytes_max && !rest.is_empty() {
+            rest.retain_mut(|queue| {
+                let Some(pooled) = queue.next() else { return false };
+                bytes += pooled.bytes;
+                candidates.push(pooled.candidate());
+                true
+            });
         }
         candidates
     }
@@ -260,17 +288,40 @@ impl Mempool {
         Amount::ZERO
     }
 
-    /// The transactions with which this one conflicts, if it shows more than each of them about every closing that both
-    /// spend (SPEC L-25): otherwise an author with many old states could meet every answer with a slightly newer one,
-    /// until the window is over. Nothing else is ever replaced.
-    fn outdone(&self, id: &TxId, transaction: &Transaction) -> Result<BTreeSet<TxId>, Refusal> {
+    /// Refuses without a look at the ledger what waits already, and what can't outdo what spends the same output.
+    fn check_hopeful(&self, id: &TxId, transaction: &Transaction) -> Result<(), Refusal> {
         if self.pooled.contains_key(id) {
             return Err(Refusal::Known(*id));
         }
-        let mut outdone = BTreeSet::new();
         for (input, witness) in transaction.body.inputs.iter().zip(&transaction.witnesses) {
-            let Some(with) = self.spenders.get(input) else { continue };
-            if Evidence::of(witness) <= self.evidence(with, input) {
+            let Some((with, _, theirs)) = self.rival(input) else { continue };
+            if !is_urgent(witness) && Evidence::of(witness) <= Evidence::of(theirs) {
+                return Err(Refusal::Conflict { with });
+            }
+        }
+        Ok(())
+    }
+
+    /// The transactions that have to leave because this one stands better with every output and every secret that both
+    /// want (SPEC L-24). Nothing else is ever replaced.
+    fn outdone(
+        &self,
+        transaction: &Transaction,
+        changes: &Changes,
+        footing: &Footing,
+    ) -> Result<BTreeSet<TxId>, Refusal> {
+        let mut outdone = BTreeSet::new();
+        for ((input, entry), witness) in changes.spent.iter().zip(&transaction.witnesses) {
+            let Some((with, rival, theirs)) = self.rival(input) else { continue };
+            if footing.with_output(entry, witness) <= rival.footing.with_output(entry, theirs) {
+                return Err(Refusal::Conflict { with });
+            }
+            outdone.insert(with);
+        }
+        for (key, _, _) in &changes.secrets {
+            let Some(with) = self.revealers.get(key) else { continue };
+            let theirs = self.pooled.get(with).map(|rival| rival.footing.with_secrets());
+            if Some(footing.with_secrets()) <= theirs {
                 return Err(Refusal::Conflict { with: *with });
             }
             outdone.insert(*with);
@@ -278,23 +329,13 @@ impl Mempool {
         Ok(outdone)
     }
 
-    /// What the waiting transaction `id` shows about one of its inputs.
-    fn evidence(&self, id: &TxId, input: &OutPoint) -> Evidence {
-        let transaction = self.pooled.get(id).map(|pooled| pooled.transaction.as_ref());
-        let inputs = transaction.into_iter().flat_map(|t| t.body.inputs.iter().zip(&t.witnesses));
-        inputs
-            .filter(|(other, _)| *other == input)
-            .map(|(_, witness)| Evidence::of(witness))
-            .next()
-            .unwrap_or(Evidence::None)
-    }
-
-    fn check_secrets(&self, changes: &Changes, leaving: &BTreeSet<TxId>) -> Result<(), Refusal> {
-        let others = changes.secrets.iter().filter_map(|(key, _, _)| self.revealers.get(key));
-        match others.copied().find(|id| !leaving.contains(id)) {
-            Some(with) => Err(Refusal::Conflict { with }),
-            None => Ok(()),
-        }
+    /// The transaction that waits to spend `input`, with its witness for it.
+    fn rival(&self, input: &OutPoint) -> Option<(TxId, &Pooled, &Witness)> {
+        let id = self.spenders.get(input)?;
+        let pooled = self.pooled.get(id)?;
+        let mut inputs = pooled.transaction.body.inputs.iter().zip(&pooled.transaction.witnesses);
+        let (_, witness) = inputs.find(|(other, _)| *other == input)?;
+        Some((*id, pooled, witness))
     }
 
     fn explain(&self, error: TxError) -> Refusal {
@@ -347,8 +388,8 @@ impl Mempool {
     fn add(&mut self, id: TxId, pooled: Pooled) {
         self.spenders.extend(pooled.transaction.body.inputs.iter().map(|input| (*input, id)));
         self.revealers.extend(pooled.secrets.iter().map(|key| (*key, id)));
-        if let Some(expiry) = pooled.transaction.body.expiry {
-            self.expiries.insert((expiry, id));
+        if pooled.footing.until < FOREVER {
+            self.expiries.insert((pooled.footing.until, id));
         }
         self.verified.insert(pooled.leaf);
         self.arrivals.insert(pooled.arrival, id);
@@ -363,14 +404,6 @@ impl Mempool {
     fn pooled_in_order(&self, queue: Queue) -> impl Iterator<Item = &Pooled> {
         let order = self.lines.get(&queue).map(|line| line.order.iter());
         order.into_iter().flatten().filter_map(|(_, _, id)| self.pooled.get(id))
-    }
-
-    fn in_order(&self, queue: Queue) -> impl Iterator<Item = Candidate> {
-        self.pooled_in_order(queue).map(|pooled| Candidate {
-            transaction: Arc::clone(&pooled.transaction),
-            leaf: pooled.leaf,
-            bytes: pooled.bytes,
-        })
     }
 }
 

@@ -25,7 +25,7 @@ pub enum Queue {
 impl Queue {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Dispute, Self::Reveal, Self::Close, Self::General];
-    /// Those of the reserved lane. Each has its share of it, so that none can be crowded out by another.
+    /// Those of the reserved lane. Each has its part of it, in bytes, so that none can be crowded out by another.
     pub const RESERVED: [Self; 3] = [Self::Dispute, Self::Reveal, Self::Close];
 
     /// The queue of a valid transaction.
@@ -38,6 +38,16 @@ impl Queue {
                 Some(Payload::Reveal(_)) => Self::Reveal,
                 Some(Payload::Issue { .. } | Payload::Anchor(_)) | None => Self::Close,
             },
+        }
+    }
+
+    /// How many quarters of the reserved lane, and of what the pool holds for it, belong to the queue. Disputes have
+    /// more than closes, so that what a crowd of closes calls for is decided faster than the crowd (FAULTS L20).
+    pub(super) const fn quarters(self) -> u64 {
+        match self {
+            Self::Dispute => 2,
+            Self::Reveal | Self::Close => 1,
+            Self::General => 0,
         }
     }
 
@@ -75,10 +85,12 @@ const fn is_dispute(witness: &Witness) -> bool {
     }
 }
 
-/// How much each queue holds, in bytes as `cost` counts them.
+/// How much the queues hold, in bytes as `cost` counts them, and what they are emptied into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolLimits {
-    /// Each queue of the reserved lane.
+    /// The reserved lane of a block.
+    pub lane_bytes: u64,
+    /// All queues of the reserved lane, each its quarters.
     pub reserved_bytes: u64,
     /// The queue of all else.
     pub general_bytes: u64,
@@ -89,18 +101,25 @@ impl PoolLimits {
     #[must_use]
     pub fn for_chain(params: &ChainParams) -> Self {
         let transaction = u64::from(params.rules.transaction_bytes_max) + limits::POOL_OVERHEAD_BYTES;
-        let reserved = params.blocks.reserved_bytes() / 3 * limits::POOL_BLOCKS;
+        let lane_bytes = params.blocks.reserved_bytes();
         Self {
-            // One source must be able to place the largest transaction.
-            reserved_bytes: reserved.max(transaction * limits::POOL_SOURCE_SHARE),
+            lane_bytes,
+            // One source must be able to place the largest transaction, in the smallest queue.
+            reserved_bytes: (lane_bytes * limits::POOL_BLOCKS)
+                .max(4 * transaction * limits::POOL_SOURCE_SHARE),
             general_bytes: (params.blocks.general_bytes_max() * limits::POOL_BLOCKS)
                 .max(transaction * limits::POOL_SOURCE_SHARE),
         }
     }
 
+    /// What of the reserved lane belongs to `queue`.
+    pub(super) const fn lane_part(&self, queue: Queue) -> u64 {
+        self.lane_bytes / 4 * queue.quarters()
+    }
+
     pub(super) const fn of(&self, queue: Queue) -> u64 {
         match queue {
-            Queue::Dispute | Queue::Reveal | Queue::Close => self.reserved_bytes,
+            Queue::Dispute | Queue::Reveal | Queue::Close => self.reserved_bytes / 4 * queue.quarters(),
             Queue::General => self.general_bytes,
         }
     }

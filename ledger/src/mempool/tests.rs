@@ -17,7 +17,8 @@ fn pool(world: &World) -> Mempool {
 /// A pool with room for so many payments of one output by one peer.
 fn small_pool(world: &World, general: u64) -> Mempool {
     let each = queue::cost(candidate(&world.pay(0, 1, FEE)).bytes);
-    Mempool::new(PoolLimits { reserved_bytes: 40_000, general_bytes: general * each })
+    let lane_bytes = world.genesis.params.blocks.reserved_bytes();
+    Mempool::new(PoolLimits { lane_bytes, reserved_bytes: 160_000, general_bytes: general * each })
 }
 
 fn insert(pool: &mut Mempool, world: &World, transaction: &Transaction) -> Result<Admitted, Refusal> {
@@ -189,25 +190,216 @@ fn l20_ordinary_transactions_never_fill_the_reserved_queues() {
     check(&pool);
 }
 
-#[test]
-fn l20_the_reserved_queues_take_turns() {
-    let mut world = World::new(30);
-    let channels: Vec<_> = (0..6).map(|n| world.open(n)).collect();
-    let opens: Vec<_> = channels.iter().map(|(open, _)| open.clone()).collect();
+/// Several transactions as one; none of their witnesses covers the body.
+fn joined(transactions: &[Transaction]) -> Transaction {
+    let mut whole = transactions[0].clone();
+    for other in &transactions[1..] {
+        whole.body.inputs.extend(&other.body.inputs);
+        whole.body.outputs.extend(other.body.outputs.iter().cloned());
+        whole.witnesses.extend(other.witnesses.iter().cloned());
+    }
+    whole
+}
+
+/// Wallets that have a channel each with their neighbour, all open on the ledger.
+fn with_channels(count: u32, wallets: u32) -> (World, Vec<(OutPoint, Channel)>) {
+    let mut world = World::new(wallets);
+    let opened: Vec<_> = (0..count).map(|number| world.open(number)).collect();
+    let opens: Vec<Transaction> = opened.iter().map(|(open, _)| open.clone()).collect();
     world.step(&opens);
+    let at = |open: Transaction| OutPoint { tx: open.id(), index: 0 };
+    (world, opened.into_iter().map(|(open, channel)| (at(open), channel)).collect())
+}
+
+/// Counted by transactions, turns would give the lane to whoever sends the largest ones. They are counted in bytes.
+#[test]
+fn l20_each_reserved_queue_has_its_part_of_the_lane_in_bytes() {
+    let (mut world, channels) = with_channels(260, 300);
+    let closing = |world: &World, index: usize| {
+        let (at, channel) = &channels[index];
+        channel.close(*at, u64::try_from(index % 5).expect("small") + 1 + u64::from(world.parent.height))
+    };
+    let disputed: Vec<Transaction> = (0..120).map(|index| closing(&world, index)).collect();
+    world.step(&disputed);
     let mut pool = pool(&world);
-    for (open, channel) in &channels {
-        insert(&mut pool, &world, &channel.close(OutPoint { tx: open.id(), index: 0 }, 1)).expect("valid");
+    let lane = world.genesis.params.blocks.reserved_bytes();
+    // Closes come first, and in one transaction of more bytes than their part.
+    let batch: Vec<Transaction> = (120..200).map(|index| closing(&world, index)).collect();
+    let batch = joined(&batch);
+    assert!(candidate(&batch).bytes > lane / 4, "{} bytes", candidate(&batch).bytes);
+    insert(&mut pool, &world, &batch).expect("valid");
+    for index in 200..260 {
+        insert(&mut pool, &world, &closing(&world, index)).expect("valid");
     }
-    let reveals: Vec<_> = (10..13_u8).map(|n| world.reveal(n.into(), n)).collect();
-    for reveal in &reveals {
-        insert(&mut pool, &world, reveal).expect("valid");
+    for number in 260..300_u32 {
+        let secrets = (0..240).map(|n| {
+            Secret::Preimage(
+                [u8::try_from(n).expect("small"), u8::try_from(number - 260).expect("small")]
+                    .repeat(16)
+                    .try_into()
+                    .expect("32 bytes"),
+            )
+        });
+        let mut secrets: Vec<Secret> = secrets.collect();
+        secrets.sort_unstable();
+        let outputs = vec![paid(number, Amount(COIN.units() - FEE.units()))];
+        let reveal = world.spend(number, world.coin(number), outputs, Some(Payload::Reveal(secrets)));
+        insert(&mut pool, &world, &reveal).expect("valid");
     }
-    let order = pool.candidates(u64::MAX).reserved;
-    let places: Vec<usize> =
-        order.iter().enumerate().filter(|(_, c)| reveals.contains(&c.transaction)).map(|(n, _)| n).collect();
-    assert_eq!(places, [0, 2, 4]);
-    assert!(pool.candidates(1).reserved.len() <= 3, "what does not go into the next block stays here");
+    for (close, (_, channel)) in disputed.iter().zip(&channels) {
+        let closing = OutPoint { tx: close.id(), index: 0 };
+        let dispute = channel.supersede(closing, &world.view.entries[&closing], 50);
+        insert(&mut pool, &world, &dispute).expect("valid");
+    }
+    let mut left = lane;
+    let mut bytes = std::collections::BTreeMap::<Queue, u64>::new();
+    for candidate in pool.candidates(lane).reserved {
+        let queue = match candidate.transaction.witnesses[0] {
+            Witness::Supersede { .. } => Queue::Dispute,
+            Witness::Unilateral { .. } => Queue::Close,
+            _ => Queue::Reveal,
+        };
+        left = left.saturating_sub(candidate.bytes);
+        if left > 0 {
+            *bytes.entry(queue).or_default() += candidate.bytes;
+        }
+    }
+    let part = |queue: &Queue| bytes.get(queue).copied().unwrap_or(0);
+    let all = part(&Queue::Dispute);
+    assert!(all >= lane / 2 - 2_000, "{all} bytes of disputes of {lane}");
+    for queue in [Queue::Reveal, Queue::Close] {
+        assert!(part(&queue) >= lane / 4 - 20_000, "{queue}: {} of {lane}", part(&queue));
+    }
+    assert!(pool.candidates(1).reserved.is_empty(), "what does not go into the next block stays here");
+}
+
+/// The transaction, with coins of these wallets spent beside it, and changed.
+fn beside(
+    world: &World,
+    transaction: &Transaction,
+    wallets: &[u32],
+    change: impl FnOnce(&mut TxBody),
+) -> Transaction {
+    let mut body = transaction.body.clone();
+    for number in wallets {
+        body.inputs.push(world.coin(*number));
+        body.outputs.push(paid(*number, Amount(COIN.units() - FEE.units())));
+    }
+    change(&mut body);
+    let spent = body.inputs.iter().map(|input| world.view.entries[input].output.clone()).collect();
+    let spend = Spend { transaction: body.id(), spent };
+    let mut witnesses = transaction.witnesses.clone();
+    for number in wallets {
+        let key = wallet(*number);
+        witnesses.push(Witness::Wallet(vec![(key.public(), key.sign(&world.chain, &spend))]));
+    }
+    Transaction { body, witnesses }
+}
+
+/// The cheat puts the honest answer in itself, so that it will never be decided: where it pays too little, or with an
+/// end. The honest one must get in all the same, and stay.
+fn check_pinning(world: &World, honest: &Transaction, pins: &[Transaction]) {
+    for pin in pins {
+        let mut pool = pool(world);
+        insert(&mut pool, world, pin).expect("the pin is valid by itself");
+        let admitted = insert(&mut pool, world, honest).expect("nothing pins it");
+        assert_eq!(admitted.replaced, [pin.id()]);
+        assert_eq!(insert(&mut pool, world, pin), Err(Refusal::Conflict { with: honest.id() }));
+        check(&pool);
+        let built = build_block(world.tip(), &pool.candidates(u64::MAX), world.proposal(), &pool);
+        let built = built.expect("everything is in memory");
+        assert_eq!(built.block.transactions, std::slice::from_ref(honest));
+    }
+}
+
+#[test]
+fn l20_c22_a_dispute_is_not_pinned() {
+    let (mut world, channels) = with_channels(2, 9);
+    let (first, second) = (channels[0].1.close(channels[0].0, 1), channels[1].1.close(channels[1].0, 1));
+    world.step(std::slice::from_ref(&second));
+    world.step(std::slice::from_ref(&first));
+    let answer = |close: &Transaction, channel: &Channel, version| {
+        let closing = OutPoint { tx: close.id(), index: 0 };
+        channel.supersede(closing, &world.view.entries[&closing], version)
+    };
+    let honest = answer(&first, &channels[0].1, 9);
+    let now = world.context().time;
+    let pins = [
+        beside(&world, &honest, &[4, 5], |_| {}),
+        beside(&world, &honest, &[4], |body| body.expiry = Some(now)),
+        beside(&world, &honest, &[4], |body| body.payload = Some(Payload::Anchor(Digest::ZERO))),
+        joined(&[honest.clone(), answer(&second, &channels[1].1, 2)]),
+        // It may even show more: what is never decided shows nothing.
+        beside(&world, &answer(&first, &channels[0].1, 12), &[4, 5], |_| {}),
+    ];
+    check_pinning(&world, &honest, &pins);
+    // Of two that nothing keeps out the first stays, and nobody replaces its own for ever.
+    let mut pool = pool(&world);
+    insert(&mut pool, &world, &honest).expect("valid");
+    let twin = beside(&world, &honest, &[4], |_| {});
+    assert_eq!(insert(&mut pool, &world, &twin), Err(Refusal::Conflict { with: honest.id() }));
+    for ms in 0..3 {
+        let ending = beside(&world, &honest, &[4], |body| body.expiry = Some(now.plus_ms(ms)));
+        assert_eq!(insert(&mut pool, &world, &ending), Err(Refusal::Conflict { with: honest.id() }));
+    }
+}
+
+#[test]
+fn l20_c22_a_close_is_not_pinned() {
+    let (world, channels) = with_channels(1, 9);
+    let (at, channel) = &channels[0];
+    let honest = channel.close(*at, 9);
+    let stale = channel.close(*at, 1);
+    let now = world.context().time;
+    let pins = [
+        beside(&world, &stale, &[4, 5], |_| {}),
+        beside(&world, &stale, &[4], |body| body.expiry = Some(now)),
+    ];
+    check_pinning(&world, &honest, &pins);
+}
+
+#[test]
+fn l20_h1_a_reveal_is_not_pinned() {
+    let world = World::new(9);
+    let honest = world.reveal(0, 7);
+    let now = world.context().time;
+    let pin = |change: &dyn Fn(&mut TxBody)| {
+        let mut body = world.reveal(1, 7).body;
+        change(&mut body);
+        world.sign(1, body)
+    };
+    let pins = [
+        pin(&|body| {
+            body.outputs[0].amount = Amount(body.outputs[0].amount.units() - 5_000);
+            body.outputs.push(paid(1, Amount(5_000)));
+        }),
+        pin(&|body| body.expiry = Some(now)),
+    ];
+    check_pinning(&world, &honest, &pins);
+    // A coin is never spent again because of what comes with it.
+    let mut pool = pool(&world);
+    let payment = world.pay(0, 1, FEE);
+    insert(&mut pool, &world, &payment).expect("valid");
+    assert_eq!(insert(&mut pool, &world, &honest), Err(Refusal::Conflict { with: payment.id() }));
+}
+
+#[test]
+fn a_dispute_leaves_when_its_window_is_over() {
+    let (mut world, channels) = with_channels(1, 3);
+    let close = channels[0].1.close(channels[0].0, 1);
+    world.step(std::slice::from_ref(&close));
+    let closing = OutPoint { tx: close.id(), index: 0 };
+    let entry = world.view.entries[&closing].clone();
+    let dispute = channels[0].1.supersede(closing, &entry, 2);
+    let mut pool = pool(&world);
+    insert(&mut pool, &world, &dispute).expect("valid");
+    let window = world.genesis.params.rules.dispute_window_ms_min;
+    let mut effects = world.step(&[]);
+    effects.time = entry.time.plus_ms(window - 1);
+    assert_eq!(pool.on_block(&effects), [], "the block at the deadline itself may still have it");
+    effects.time = entry.time.plus_ms(window);
+    assert_eq!(pool.on_block(&effects), [Removed { id: dispute.id(), reason: Removal::Expired }]);
+    assert!(pool.is_empty());
 }
 
 #[test]

@@ -103,6 +103,17 @@ pub struct Closing {
     pub other_fees: Amount,
 }
 
+impl Closing {
+    /// When its window ends, if the block that made its output has time `created`.
+    #[must_use]
+    pub const fn deadline(&self, created: Time) -> Time {
+        match self.deadline {
+            Deadline::FromCreation => created.plus_ms(self.terms.dispute_window_ms),
+            Deadline::At(time) => time,
+        }
+    }
+}
+
 /// What makes a conditional payment the payee's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Debug)]
 pub enum Condition {

@@ -15,10 +15,7 @@ use crate::types::{Closing, CoSigned, Deadline, Lock, SignedState, Time};
 
 /// The last block time at which `closing` can be disputed. It never moves.
 pub(super) const fn deadline(spot: &Spot<'_>, closing: &Closing) -> Time {
-    match closing.deadline {
-        Deadline::FromCreation => spot.entry.time.plus_ms(closing.terms.dispute_window_ms),
-        Deadline::At(time) => time,
-    }
+    closing.deadline(spot.entry.time)
 }
 
 /// Refuses what comes after the deadline; the block at the deadline itself is in time (FAULTS C13).
