@@ -44,6 +44,18 @@ pub enum BlockError {
         /// How far ahead it may be.
         drift_ms_max: u64,
     },
+    /// Ledger time catches up with the clocks faster than anybody could answer; a decided block may do so all the same.
+    #[error(
+        "its time {found:?} is after {parent:?} by more than the {rise_ms_max} ms that real time allows by now"
+    )]
+    Haste {
+        /// What it says.
+        found: Time,
+        /// Its parent's.
+        parent: Time,
+        /// The most that it may rise.
+        rise_ms_max: u64,
+    },
     /// Decided by other validators.
     #[error("names validator set {0}, which is not the one that decides it")]
     Validators(Digest),
@@ -123,6 +135,7 @@ impl BlockError {
             | Self::Parent(_)
             | Self::Time { .. }
             | Self::Clock { .. }
+            | Self::Haste { .. }
             | Self::Validators(_)
             | Self::Proposer(_)
             | Self::TooLarge { .. }

@@ -19,6 +19,8 @@ pub enum Checks {
     Full {
         /// The clock.
         now: Time,
+        /// By how much it may be later than its parent, at this validator's [`super::Pace`].
+        rise_ms_max: u64,
     },
     /// A quorum decided it: everything that is the same on each node and at any time, so not the clock.
     Replay,
@@ -74,7 +76,7 @@ fn check_header<V, S>(tip: &Tip<'_, V, S>, header: &Header) -> Result<(), BlockE
 }
 
 /// Ledger time rises strictly and by a bounded step; only a proposal is also held against a clock, and only against
-/// being ahead of it. A time that lags cannot be refused: a proposal that was locked in an earlier round must stay
+/// being ahead of it, or catching up with it too fast. A time that lags cannot be refused: a proposal that was locked in an earlier round must stay
 /// valid, and after a halt the ledger's time is behind until it has caught up.
 fn check_time(parent: Time, found: Time, params: &BlockParams, checks: Checks) -> Result<(), BlockError> {
     let step_ms_max = params.rise_ms_max();
@@ -83,8 +85,13 @@ fn check_time(parent: Time, found: Time, params: &BlockParams, checks: Checks) -
     }
     let drift_ms_max = params.clock_drift_ms_max;
     match checks {
-        Checks::Full { now } if found.ms_since(now) > drift_ms_max => {
+        Checks::Full { now, .. } if found.ms_since(now) > drift_ms_max => {
             Err(BlockError::Clock { found, now, drift_ms_max })
+        }
+        Checks::Full { rise_ms_max, .. }
+            if !params.time_travel && found.ms_since(parent) > rise_ms_max.max(1) =>
+        {
+            Err(BlockError::Haste { found, parent, rise_ms_max })
         }
         Checks::Full { .. } | Checks::Replay => Ok(()),
     }

@@ -24,6 +24,6 @@ pub use effects::{BlockEffects, TransactionResult};
 pub use error::BlockError;
 pub use execute::{Checks, execute_block};
 pub use params::{BlockParams, ChainParams};
-pub use time::{next_time, travel_time};
+pub use time::{Pace, next_time, travel_time};
 pub use validators::{Validator, ValidatorError, ValidatorSet};
 pub use vote::{Vote, VoteKind};

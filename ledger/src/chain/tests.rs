@@ -21,7 +21,12 @@ fn raw(world: &World, transactions: Vec<Transaction>) -> Block {
 }
 
 fn execute(world: &World, block: &Block) -> Result<BlockEffects, BlockError> {
-    execute_block(world.tip(), block, Checks::Full { now: block.header.time }, &NoneVerified)
+    execute_block(
+        world.tip(),
+        block,
+        Checks::Full { now: block.header.time, rise_ms_max: u64::MAX },
+        &NoneVerified,
+    )
 }
 
 fn refused(world: &World, block: &Block) -> BlockError {
@@ -97,11 +102,16 @@ fn l22_block_time_is_bounded_both_ways() {
         assert!(matches!(at(ms, Checks::Replay), Err(BlockError::Time { .. })), "{ms} ms");
     }
     let drift = world.genesis.params.blocks.clock_drift_ms_max;
-    let now = |now: u64| Checks::Full { now: Time(START.0 + now) };
+    let now = |now: u64| Checks::Full { now: Time(START.0 + now), rise_ms_max: u64::MAX };
     assert!(at(drift + 5, now(5)).is_ok());
     assert!(matches!(at(drift + 6, now(5)), Err(BlockError::Clock { .. })));
     assert!(at(drift + 6, Checks::Replay).is_ok(), "what a quorum decided is followed");
     assert!(at(1, now(u64::MAX - START.0)).is_ok(), "a block from an earlier round stays valid");
+    // Behind the clocks, but catching up faster than this validator's pace allows (B-7b).
+    let hasty = |ms, rise_ms_max| at(ms, Checks::Full { now: Time(u64::MAX), rise_ms_max });
+    assert!(hasty(500, 500).is_ok() && hasty(1, 0).is_ok());
+    assert!(matches!(hasty(501, 500), Err(BlockError::Haste { .. })));
+    assert!(at(501, Checks::Replay).is_ok(), "what a quorum decided is followed");
 }
 
 #[test]

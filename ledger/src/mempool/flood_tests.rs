@@ -107,7 +107,7 @@ impl Attack {
         };
         let built = build_block(tip, &self.pool.candidates(bytes), proposal, &self.pool);
         let built = built.expect("everything is in memory");
-        let checks = crate::chain::Checks::Full { now: proposal.time };
+        let checks = crate::chain::Checks::Full { now: proposal.time, rise_ms_max: u64::MAX };
         let executed = execute_block(tip, &built.block, checks, &NoneVerified);
         assert_eq!(executed.as_ref(), Ok(&built.effects));
         for dropped in &built.dropped {

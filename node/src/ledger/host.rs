@@ -8,7 +8,7 @@ use towpath_consensus::{Check, Decided, Host, HostError, Tip as EngineTip, Valid
 use towpath_crypto::codec;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::chain::{
-    BlockEffects, ChainParams, Checks, CommitCertificate as Certificate, Proposal, Tip, ValidatorSet,
+    BlockEffects, ChainParams, Checks, CommitCertificate as Certificate, Pace, Proposal, Tip, ValidatorSet,
     build_block, execute_block, next_time, travel_time,
 };
 use towpath_ledger::mempool::{Admitted, Mempool, PoolLimits, Refusal, Source};
@@ -40,6 +40,8 @@ pub(super) struct LedgerHost {
     applied: Vec<Applied>,
     /// Where ledger time is to go, on a network for tests.
     travel: Option<Time>,
+    /// How fast ledger time may catch up with this node's clock (B-7b).
+    pace: Pace,
 }
 
 /// A block that was applied.
@@ -57,6 +59,7 @@ impl LedgerHost {
         issued: u64,
     ) -> Self {
         let pool = Mempool::new(PoolLimits::for_chain(&params));
+        let pace = Pace::new(clock::now(), &params.blocks);
         Self {
             chain,
             pool,
@@ -68,6 +71,7 @@ impl LedgerHost {
             known: None,
             applied: Vec::new(),
             travel: None,
+            pace,
         }
     }
 
@@ -84,7 +88,7 @@ impl LedgerHost {
     /// Lets a transaction wait for a block.
     pub(super) fn admit(&mut self, transaction: Transaction, source: Source) -> Result<Admitted, Refusal> {
         let tip = self.chain.tip();
-        let time = next_time(tip.header().time, clock::now(), &self.params.blocks);
+        let time = next_time(tip.header().time, clock::now(), &self.pace, &self.params.blocks);
         let context = BlockContext {
             chain: self.chain.chain(),
             height: tip.height() + 1,
@@ -99,7 +103,7 @@ impl LedgerHost {
         let parent = self.chain.tip();
         let (before, params) = (parent.header().time, &self.params.blocks);
         let travelled = self.travel.and_then(|target| travel_time(before, target, params));
-        let time = travelled.unwrap_or_else(|| next_time(before, clock::now(), params));
+        let time = travelled.unwrap_or_else(|| next_time(before, clock::now(), &self.pace, params));
         let proposal = Proposal { proposer: self.own, time };
         let candidates = self.pool.candidates(self.params.blocks.transactions_bytes_max());
         let built = build_block(self.tip_of(parent.header()), &candidates, proposal, &self.pool)
@@ -151,7 +155,10 @@ impl Host for LedgerHost {
             return Ok(Validity::Valid);
         }
         let checks = match check {
-            Check::Proposal => Checks::Full { now: clock::now() },
+            Check::Proposal => {
+                let now = clock::now();
+                Checks::Full { now, rise_ms_max: self.pace.rise_ms_max(now, &self.params.blocks) }
+            }
             Check::Decided => Checks::Replay,
         };
         match self.execute(block, checks)? {
@@ -186,8 +193,10 @@ impl Host for LedgerHost {
         };
         self.keep_books(&effects, &mut batch)?;
         let entry = JournalEntry { batch, events: vec![event] };
+        let rise_ms = effects.time.ms_since(self.chain.tip().header().time);
         self.journal.commit(entry, clock::now_ms()).map_err(failed)?;
         self.chain.applied(block, &effects).map_err(failed)?;
+        self.pace.applied(rise_ms, clock::now(), &self.params.blocks);
         self.pool.on_block(&effects);
         self.applied.push(Applied { block: Arc::clone(block), notice: notice(block, &effects) });
         Ok(())

@@ -110,7 +110,7 @@ impl Ground {
     }
 
     fn executed(&self, block: &Block) -> [Result<BlockEffects, BlockError>; 2] {
-        [Checks::Full { now: self.world.time }, Checks::Replay]
+        [Checks::Full { now: self.world.time, rise_ms_max: u64::MAX }, Checks::Replay]
             .map(|checks| execute_block(self.tip(), block, checks, &NoneVerified))
     }
 
