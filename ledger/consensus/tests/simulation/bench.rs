@@ -23,7 +23,9 @@ pub fn engine(index: u8, count: u8) -> (SimEngine, SharedDisk) {
 /// The same, on a disk that exists.
 pub fn engine_on(index: u8, count: u8, disk: &SharedDisk, config: Config) -> SimEngine {
     let own = secret(index).public();
-    let ledger = Ledger { disk: disk.clone(), own, validators: equal(count), traits: Traits::default() };
+    let (validators, traits) = (equal(count), Traits::default());
+    let now = std::rc::Rc::default();
+    let ledger = Ledger { disk: disk.clone(), own, validators, traits, now, real: None };
     let mut engine =
         Engine::new(secret(index), ledger, DiskLog(disk.clone()), config).expect("a readable ledger");
     for peer in (0..count).filter(|peer| *peer != index) {

@@ -4,7 +4,9 @@
 mod bench;
 mod byzantine;
 mod cluster;
+mod money;
 mod pacing;
+mod protection;
 mod sim;
 mod stops;
 mod storm;

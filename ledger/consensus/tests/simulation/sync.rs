@@ -1,8 +1,11 @@
 //! Catching up, from honest peers and from liars.
 
+use std::rc::Rc;
+
 use towpath_consensus::wire::{Message, Status};
 use towpath_consensus::{
-    Blame, EngineError, Fault, Output, PeerId, SyncFailure, SyncReply, SyncRequest, SyncResponse, limits,
+    Blame, Engine, EngineError, Fault, Output, PeerChange, PeerId, SyncFailure, SyncReply, SyncRequest,
+    SyncResponse, limits,
 };
 use towpath_ledger::{Block, BlockId};
 
@@ -10,8 +13,8 @@ use super::bench::{
     GENESIS, block, certificate, copy, decided, engine, engine_on, fill, hear, other_chain, requested,
     response,
 };
-use super::sim::disk::mark;
-use super::sim::{CrashPoint, Sim, SimEngine, config, secret};
+use super::sim::disk::{DiskLog, Ledger, SharedDisk, Traits, Validators, mark};
+use super::sim::{CrashPoint, Sim, SimEngine, config, secret, set};
 
 #[test]
 fn l16_a_late_node_catches_up_by_verified_certificates() {
@@ -252,4 +255,71 @@ fn requests_are_answered_within_bounds() {
     let many = ask(1, u32::MAX);
     assert!((20..=22).contains(&many), "two megabytes of blocks: {many}");
     assert_eq!(engine.on_sync_request(&[9; 8]).expect("never fatal"), SyncReply::Malformed);
+}
+
+/// A node without a key, on a ledger whose validators 0 to 3 handed over to 4 to 7 at height 3.
+fn after_a_handover(disk: &SharedDisk) -> SimEngine {
+    let validators: Validators = Rc::new(|height| if height < 3 { set(0..4) } else { set(4..8) });
+    let (own, traits, now) = (secret(9).public(), Traits::default(), Rc::default());
+    let ledger = Ledger { disk: disk.clone(), own, validators, traits, now, real: None };
+    let mut engine =
+        Engine::new(secret(9), ledger, DiskLog(disk.clone()), config()).expect("a readable ledger");
+    for peer in 1..3 {
+        engine.on_peer(secret(peer).public(), PeerChange::Connected).expect("never fatal");
+    }
+    engine.start().expect("an empty log");
+    engine
+}
+
+/// Long-range attack: keys that decided once are for sale later. They sign nothing that counts after their time.
+#[test]
+fn l16_former_validators_decide_nothing_after_their_time() {
+    let chain = chain();
+    let mut engine = after_a_handover(&SharedDisk::default());
+    hear(&mut engine, 1, 0, status(&chain));
+    let signed = |height: usize, signers: &[u8]| decided(&chain[height - 1], signers);
+    let answer = response(vec![signed(1, &[0, 1, 2]), signed(2, &[1, 2, 3]), signed(3, &[0, 1, 2])]);
+    let outputs = engine.on_sync_response(secret(1).public(), Ok(answer)).expect("never fatal");
+    assert_eq!(committed(&outputs).len(), 2, "what they decided in their time stands");
+    assert_eq!(blamed(&outputs), Some((secret(1).public(), Blame::ForgedCertificate)));
+    hear(&mut engine, 2, 0, status(&chain));
+    let answer = response(vec![signed(3, &[4, 5, 7])]);
+    let outputs = engine.on_sync_response(secret(2).public(), Ok(answer)).expect("never fatal");
+    assert_eq!(committed(&outputs), [(3, chain[2].id())]);
+}
+
+/// The same keys write another history from genesis on. Who was there does not follow it; who is new and follows it stops
+/// when it meets the other one, with the names of those who signed both.
+#[test]
+fn l16_l12_another_history_by_sold_keys_is_noticed_and_never_switched_to() {
+    let honest = chain();
+    let mut forged = vec![block(GENESIS, 1, 7)];
+    forged.push(block(forged[0].id(), 2, 7));
+    let sold = |blocks: &[Block]| blocks.iter().map(|block| decided(block, &[0, 1, 2])).collect();
+    // New: it takes what a quorum signed.
+    let mut engine = after_a_handover(&SharedDisk::default());
+    hear(&mut engine, 1, 0, status(&forged));
+    let outputs = engine.on_sync_response(secret(1).public(), Ok(response(sold(&forged)))).expect("signed");
+    assert_eq!(committed(&outputs).len(), 2);
+    let outputs = hear(&mut engine, 2, 0, status(&honest[..2])).outputs;
+    assert_eq!(requested(&outputs), Some((secret(2).public(), SyncRequest { from: 2, count: 1 })));
+    let proof = response(vec![decided(&honest[1], &[1, 2, 3])]);
+    let error = engine.on_sync_response(secret(2).public(), Ok(proof)).expect_err("it must not go on");
+    let EngineError::Fatal(Fault::Fork { height: 2, ours, theirs, culprits }) = error else {
+        panic!("another reason: {error}");
+    };
+    assert_eq!((ours, theirs.block), (forged[1].id(), honest[1].id()));
+    let mut sellers = [secret(1).public(), secret(2).public()];
+    sellers.sort_unstable();
+    assert_eq!(culprits, sellers);
+    // Lagging: it has the first honest block, and is shown the rest of the other history.
+    let disk = SharedDisk::default();
+    let first = decided(&honest[0], &[0, 1, 2]);
+    disk.borrow_mut().chain.push((first.block, first.certificate));
+    let mut engine = after_a_handover(&disk);
+    hear(&mut engine, 1, 0, status(&forged));
+    let answer = response(sold(&forged[1..]));
+    let error = engine.on_sync_response(secret(1).public(), Ok(answer)).expect_err("it must not go on");
+    assert!(matches!(error, EngineError::Fatal(Fault::DecidedInvalid { height: 2, .. })), "{error}");
+    assert_eq!(disk.borrow().tip(), 1, "what is applied stays applied");
 }

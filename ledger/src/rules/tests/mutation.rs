@@ -53,25 +53,23 @@ const CHANGES: [Change; 10] = [
 impl Change {
     /// The changed bytes; none if there is no room for the change here.
     fn make(self, bytes: &[u8], at: usize) -> Option<Vec<u8>> {
-        let mut bytes = bytes.to_vec();
-        let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        let mut set = |value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        let mut changed = bytes.to_vec();
         match self {
-            Self::Flip => bytes[at] ^= 1 << (at % 8),
-            Self::Zero => bytes[at] = 0,
-            Self::Ones => bytes[at] = 0xff,
-            Self::More => set(number(&bytes.clone())?.wrapping_add(1)),
-            Self::Less => set(number(&bytes.clone())?.wrapping_sub(1)),
-            Self::Nothing => set(number(&bytes.clone()).map(|_| 0)?),
-            Self::Everything => set(number(&bytes.clone()).map(|_| u64::MAX)?),
-            Self::SwapNumbers => bytes.get_mut(at..at + 16)?.rotate_left(8),
-            Self::SwapKeys => bytes.get_mut(at..at + 64)?.rotate_left(32),
+            Self::Flip => changed[at] ^= 1 << (at % 8),
+            Self::Zero => changed[at] = 0,
+            Self::Ones => changed[at] = 0xff,
+            Self::More => number(&mut changed, at, |number| number.wrapping_add(1))?,
+            Self::Less => number(&mut changed, at, |number| number.wrapping_sub(1))?,
+            Self::Nothing => number(&mut changed, at, |_| 0)?,
+            Self::Everything => number(&mut changed, at, |_| u64::MAX)?,
+            Self::SwapNumbers => changed.get_mut(at..at + 16)?.rotate_left(8),
+            Self::SwapKeys => changed.get_mut(at..at + 64)?.rotate_left(32),
             Self::CopySignature => {
-                bytes.get(at..at + 136)?;
-                bytes.copy_within(at + 72..at + 136, at);
+                let other = bytes.get(at + 72..at + 136)?;
+                changed.get_mut(at..at + 64)?.copy_from_slice(other);
             }
         }
-        Some(bytes)
+        Some(changed)
     }
 
     /// The changed transaction, if it is one, and another.
@@ -80,6 +78,14 @@ impl Change {
         let mutant = codec::decode::<Transaction>(&mutant, TRANSACTION_BYTES_MAX as usize).ok()?;
         (mutant != *healthy).then_some(mutant)
     }
+}
+
+/// Changes the number at a place; none if it would not fit.
+fn number(bytes: &mut [u8], at: usize, change: impl FnOnce(u64) -> u64) -> Option<()> {
+    let place = bytes.get_mut(at..at + 8)?;
+    let number = u64::from_le_bytes((&*place).try_into().ok()?);
+    place.copy_from_slice(&change(number).to_le_bytes());
+    Some(())
 }
 
 /// A mutant that is accepted is another thing that anybody may do. Where a signature covers the body, that is nothing;

@@ -2,7 +2,7 @@
 //! simplest ledger that can be cheated: each block names its parent, and bytes of its state root say what is wrong with
 //! it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::{ChainId, Digest};
 use towpath_ledger::chain::{CommitCertificate, ValidatorSet};
 use towpath_ledger::{Block, BlockId, Header, Time};
+
+use super::real::{Real, has_dispute, is_dispute};
 
 /// The ledger of all simulations.
 pub const CHAIN: ChainId = ChainId(Digest([7; 32]));
@@ -73,6 +75,24 @@ pub mod mark {
     pub const DISPUTE: usize = 2;
 }
 
+/// What a proposer does with ledger time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Clock {
+    /// Its own clock, as the rules have it.
+    #[default]
+    Right,
+    /// An hour more than its clock says.
+    AheadByAnHour,
+    /// An hour before the last block.
+    BackByAnHour,
+    /// The time of the last block.
+    Still,
+    /// As little more than the last block as the rules allow.
+    Slow,
+    /// As much more as the rules allow.
+    Fast,
+}
+
 /// How a node treats blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Traits {
@@ -82,8 +102,12 @@ pub struct Traits {
     pub ahead: bool,
     /// Its own clock is slow.
     pub slow_clock: bool,
-    /// It leaves out the transaction that everybody waits for.
+    /// It leaves out the transaction that everybody waits for, and votes against blocks that carry it.
     pub censor: bool,
+    /// It misses some of its turns.
+    pub lazy: bool,
+    /// What it says that the time is.
+    pub clock: Clock,
 }
 
 /// The ledger on a disk.
@@ -92,15 +116,44 @@ pub struct Ledger {
     pub own: PublicKey,
     pub validators: Validators,
     pub traits: Traits,
+    /// Microseconds since the simulation began.
+    pub now: Rc<Cell<u64>>,
+    /// The real ledger in place of the simple one.
+    pub real: Option<Real>,
 }
 
 impl Ledger {
     fn parent(&self) -> BlockId {
+        if let Some(real) = &self.real {
+            return real.parent.id();
+        }
         self.disk.borrow().chain.last().map_or(BlockId(Digest::ZERO), |(block, _)| block.id())
+    }
+
+    /// The clock of this node, on the real ledger.
+    pub fn clock(&self) -> Time {
+        let start = self.real.as_ref().map_or(Time(0), |real| real.genesis.time);
+        start.plus_ms(self.now.get() / 1_000)
+    }
+
+    /// Lets a transaction wait in the real ledger's pool.
+    pub fn submit(&mut self, transaction: towpath_ledger::Transaction) -> Result<(), String> {
+        let now = self.clock();
+        let real = self.real.as_mut().expect("only a real ledger has transactions");
+        real.submit(transaction, now).map(drop).map_err(|refusal| refusal.to_string())
+    }
+
+    /// Whether it takes its turn.
+    pub const fn takes_turn(&self, height: u64, round: u32) -> bool {
+        !self.traits.lazy || (height.wrapping_mul(31) ^ (round as u64 * 7)) % 3 == 0
     }
 
     /// A block on the tip, never the same twice.
     pub fn build(&self, height: u64) -> Block {
+        if let Some(real) = &self.real {
+            let censor = self.traits.censor;
+            return real.build(self.own, self.traits.clock, self.clock(), |tx| censor && is_dispute(tx));
+        }
         let parent = self.parent();
         let mut disk = self.disk.borrow_mut();
         disk.salt += 1;
@@ -136,12 +189,25 @@ impl Host for Ledger {
 
     fn validate(&mut self, block: &Arc<Block>, check: Check) -> Result<Validity, HostError> {
         let invalid = |reason: &str| Ok(Validity::Invalid(reason.to_owned()));
+        if let Some(real) = &self.real {
+            let censored = self.traits.censor && check == Check::Proposal && has_dispute(block);
+            let own = block.header.proposer == self.own && self.traits.clock != Clock::Right;
+            return match censored {
+                true => invalid("censored"),
+                // A liar believes itself.
+                false if own && check == Check::Proposal => Ok(Validity::Valid),
+                false => Ok(real.validate(block, check, self.clock())),
+            };
+        }
         let marks = &block.header.state_root.0;
         if block.header.height != self.disk.borrow().tip() + 1 || block.header.parent != self.parent() {
             return invalid("not on the tip");
         }
         if marks[mark::INVALID] != 0 && !self.traits.invalid {
             return invalid("marked invalid");
+        }
+        if marks[mark::DISPUTE] != 0 && self.traits.censor && check == Check::Proposal {
+            return invalid("censored");
         }
         if marks[mark::AHEAD] != 0 && self.traits.slow_clock && check == Check::Proposal {
             return invalid("ahead of this clock");
@@ -150,9 +216,13 @@ impl Host for Ledger {
     }
 
     fn commit(&mut self, decided: &Decided) -> Result<(), HostError> {
+        let now = self.clock();
         let mut disk = self.disk.borrow_mut();
         let failure = disk.failure();
         if failure != Some(Failure::Lost) {
+            if let Some(real) = &mut self.real {
+                real.commit(&decided.block, now);
+            }
             assert_eq!(decided.block.header.height, disk.tip() + 1, "blocks are applied in order");
             assert_eq!(decided.certificate.block, decided.block.id(), "the certificate is the block's");
             disk.chain.push((decided.block.clone(), decided.certificate.clone()));

@@ -5,10 +5,11 @@
 pub mod audit;
 pub mod byzantine;
 pub mod disk;
+pub mod real;
 pub mod rng;
 pub mod storm;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,14 +17,17 @@ use std::time::Duration;
 use audit::Audit;
 use byzantine::{Behaviour, contradict};
 use disk::{CHAIN, Disk, DiskLog, Ledger, SharedDisk, Traits, Validators};
+use real::Real;
 use rng::Rng;
 use towpath_consensus::{
-    Config, Engine, EngineError, Fault, GossipVerdict, Output, PeerChange, PeerId, SyncFailure, SyncReply,
+    Config, Engine, EngineError, Fault, GossipVerdict, Host as _, Output, PeerChange, PeerId, SyncFailure,
+    SyncReply,
 };
 use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_crypto::hash::{Domain, Hasher};
 use towpath_ledger::BlockId;
 use towpath_ledger::chain::{Validator, ValidatorSet};
+use towpath_ledger::genesis::Genesis;
 
 pub type SimEngine = Engine<Ledger, DiskLog>;
 
@@ -109,6 +113,10 @@ pub struct Sim {
     /// Microseconds.
     pub now: u64,
     pub events: u64,
+    /// The same for those who may only look.
+    clock: Rc<Cell<u64>>,
+    /// Of the real ledger, if the nodes run that.
+    genesis: Option<Rc<Genesis>>,
     config: Config,
     validators: Validators,
     queue: BTreeMap<(u64, u64), Event>,
@@ -168,6 +176,8 @@ impl Sim {
             audit: Audit::default(),
             now: 0,
             events: 0,
+            clock: Rc::default(),
+            genesis: None,
             config,
             validators,
             queue: BTreeMap::new(),
@@ -176,6 +186,36 @@ impl Sim {
             groups: vec![0; keys.len()],
             trace: Hasher::new(Domain::Test),
         }
+    }
+
+    /// A cluster of the genesis' validators, `secret(0)` and so on, on the real ledger; not booted.
+    pub fn real(genesis: Genesis, config: Config, seed: u64) -> Self {
+        let count = u8::try_from(genesis.validators.members().len()).expect("few");
+        let (chain, validators) = (genesis.chain_id(), genesis.validators.clone());
+        let validators: Validators = Rc::new(move |_| validators.clone());
+        let config = Config { chain, ..config };
+        let mut sim = Self::with_validators((0..count).collect(), validators, config, seed);
+        sim.genesis = Some(Rc::new(genesis));
+        sim
+    }
+
+    /// The real ledger of a running node.
+    pub fn ledger(&self, index: usize) -> &Real {
+        let engine = self.nodes[index].engine.as_ref().expect("it runs");
+        engine.host().real.as_ref().expect("the simulation has a real ledger")
+    }
+
+    /// Gives a transaction to every running node, as gossip would; how many take it.
+    pub fn submit(&mut self, transaction: &towpath_ledger::Transaction) -> usize {
+        let mut taken = 0;
+        for index in 0..self.nodes.len() {
+            let Some(engine) = self.nodes[index].engine.as_mut() else { continue };
+            if engine.host_mut().submit(transaction.clone()).is_ok() {
+                taken += 1;
+                self.with(index, SimEngine::wake);
+            }
+        }
+        taken
     }
 
     /// Boots every node that is not running.
@@ -198,7 +238,12 @@ impl Sim {
         node.disk.borrow_mut().fail_after = None;
         node.replayed += node.disk.borrow().log.values().map(|records| records.len() as u64).sum::<u64>();
         let own = node.secret.public();
-        let ledger = Ledger { disk: node.disk.clone(), own, validators, traits: node.traits };
+        let now = self.clock.clone();
+        let mut ledger =
+            Ledger { disk: node.disk.clone(), own, validators, traits: node.traits, now, real: None };
+        ledger.real = self.genesis.as_ref().map(|genesis| {
+            Real::open(genesis, &node.disk.borrow(), genesis.time.plus_ms(self.clock.get() / 1_000))
+        });
         let log = DiskLog(node.disk.clone());
         let mut engine =
             Engine::new(node.secret.clone(), ledger, log, config).expect("a simulated ledger can be read");
@@ -277,9 +322,11 @@ impl Sim {
             if at > limit {
                 self.queue.insert((at, 0), event);
                 self.now = limit;
+                self.clock.set(limit);
                 return false;
             }
             self.now = at;
+            self.clock.set(at);
             self.events += 1;
             self.happen(event);
         }
@@ -299,8 +346,12 @@ impl Sim {
             }
             Event::Build { node, life, height, round } if self.nodes[node].life == life => {
                 self.with(node, |engine| {
-                    let block = engine.host().build(height);
-                    engine.on_value_built(height, round, block)
+                    let ledger = engine.host();
+                    if ledger.takes_turn(height, round) && ledger.tip().height + 1 == height {
+                        let block = ledger.build(height);
+                        return engine.on_value_built(height, round, block);
+                    }
+                    Ok(Vec::new())
                 });
             }
             Event::Timer { .. } | Event::Build { .. } => {}
