@@ -11,5 +11,6 @@ mod opening;
 mod paths;
 mod pending;
 mod random;
+mod replay;
 mod wallets;
 mod world;
