@@ -174,7 +174,9 @@ fn rearranged(healthy: &Transaction) -> Vec<Transaction> {
         add(&|tx| tx.body.outputs[index].lock = Lock::Wallet(Person::new(9).payout()));
     }
     for index in 0..healthy.body.inputs.len() {
-        add(&|tx| drop(tx.body.inputs.remove(index)));
+        add(&|tx| {
+            let _input = tx.body.inputs.remove(index);
+        });
         add(&|tx| drop(tx.witnesses.remove(index)));
         add(&|tx| drop((tx.body.inputs.remove(index), tx.witnesses.remove(index))));
         add(&|tx| tx.body.inputs.push(healthy.body.inputs[index]));
