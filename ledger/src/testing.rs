@@ -35,6 +35,15 @@ pub fn paid(number: u32, amount: Amount) -> Output {
     Output { asset: AssetId::NATIVE, amount, lock: Lock::Wallet(Payout::Key(wallet(number).public())) }
 }
 
+/// The smallest blocks that a genesis may choose, half of them reserved.
+pub fn smallest_blocks() -> ChainParams {
+    let mut params = ChainParams::default();
+    params.rules.transaction_bytes_max = crate::limits::TRANSACTION_BYTES_MIN;
+    params.blocks.block_bytes_max = 2 * crate::limits::TRANSACTION_BYTES_MIN + 4_096;
+    params.blocks.reserved_basis_points = 5_000;
+    params
+}
+
 /// The ledger after its last block.
 #[derive(Clone)]
 pub struct World {

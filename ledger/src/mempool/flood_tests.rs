@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use towpath_crypto::ed25519::PublicKey;
 
 use super::*;
-use crate::chain::{ChainParams, NoneVerified, Proposal, build_block, execute_block};
+use crate::chain::{NoneVerified, Proposal, build_block, execute_block};
 use crate::rules::Signatures;
 use crate::testing::*;
 use crate::types::*;
@@ -21,15 +21,6 @@ enum Flood {
     Payments,
     /// Besides, reveals, batches of closes and disputes of its own closings: every queue of the reserved lane.
     Everything,
-}
-
-/// The smallest blocks that a genesis may choose, half of them reserved, and steps of ten seconds.
-fn params() -> ChainParams {
-    let mut params = ChainParams::default();
-    params.rules.transaction_bytes_max = crate::limits::TRANSACTION_BYTES_MIN;
-    params.blocks.block_bytes_max = 2 * crate::limits::TRANSACTION_BYTES_MIN + 4_096;
-    params.blocks.reserved_basis_points = 5_000;
-    params
 }
 
 /// The attack, from the first close on.
@@ -154,7 +145,7 @@ fn close(world: &mut World, channels: &[(Channel, OutPoint)]) -> Vec<(Channel, O
 
 fn start(victims: u32, flood: Flood) -> (Attack, Vec<(Channel, OutPoint)>) {
     let own = if flood == Flood::Everything { 900 } else { 0 };
-    let mut world = World::with(victims + own + 3_000, params());
+    let mut world = World::with(victims + own + 3_000, smallest_blocks());
     let mut channels = open(&mut world, victims + own);
     let attackers = channels.split_off(usize::try_from(victims).expect("small"));
     let (disputed, batched) = attackers.split_at(attackers.len().min(300));
@@ -194,12 +185,13 @@ fn answered_after(victims: u32, flood: Flood) -> u64 {
     let mut open: Vec<_> = closings.iter().collect();
     let mut sent = BTreeMap::new();
     for block in 1.. {
-        for (number, (channel, at)) in (0_u8..).map(|n| n % 2).zip(open.iter().copied()) {
+        for (number, (channel, at)) in open.iter().copied().enumerate() {
             let waits = sent.get(at).is_some_and(|id| attack.pool.transaction(id).is_some());
             if !waits {
                 let dispute = channel.supersede(*at, &attack.world.view.entries[at].clone(), NEWEST);
                 sent.insert(*at, dispute.id());
-                let _sent_again_if_refused = attack.insert(dispute, peer(50 + number));
+                let _sent_again_if_refused =
+                    attack.insert(dispute, peer(if number % 2 == 0 { 50 } else { 51 }));
             }
         }
         let effects = attack.block();
@@ -243,7 +235,7 @@ fn check_outcome(world: &World, closings: &[(Channel, OutPoint)]) {
 
 /// The blocks of a dispute window, at their slowest.
 fn window_blocks() -> u64 {
-    let params = params();
+    let params = smallest_blocks();
     params.rules.dispute_window_ms_min / params.blocks.block_step_ms_max
 }
 

@@ -201,74 +201,76 @@ fn joined(transactions: &[Transaction]) -> Transaction {
     whole
 }
 
-/// Wallets that have a channel each with their neighbour, all open on the ledger.
+/// Opens a channel of each of the first wallets with its neighbour.
+fn open_channels(world: &mut World, count: u32) -> Vec<(OutPoint, Channel)> {
+    let opened: Vec<_> = (0..count).map(|number| world.open(number)).collect();
+    for some in opened.chunks(200) {
+        let opens: Vec<Transaction> = some.iter().map(|(open, _)| open.clone()).collect();
+        world.step(&opens);
+    }
+    let at = |open: Transaction| OutPoint { tx: open.id(), index: 0 };
+    opened.into_iter().map(|(open, channel)| (at(open), channel)).collect()
+}
+
 fn with_channels(count: u32, wallets: u32) -> (World, Vec<(OutPoint, Channel)>) {
     let mut world = World::new(wallets);
-    let opened: Vec<_> = (0..count).map(|number| world.open(number)).collect();
-    let opens: Vec<Transaction> = opened.iter().map(|(open, _)| open.clone()).collect();
-    world.step(&opens);
-    let at = |open: Transaction| OutPoint { tx: open.id(), index: 0 };
-    (world, opened.into_iter().map(|(open, channel)| (at(open), channel)).collect())
+    let channels = open_channels(&mut world, count);
+    (world, channels)
+}
+
+/// A reveal of 240 secrets: nearly as large as they get.
+fn large_reveal(world: &World, number: u32) -> Transaction {
+    let secret = |n: u8| {
+        let mut bytes = [n; 32];
+        bytes[28..].copy_from_slice(&number.to_be_bytes());
+        Secret::Preimage(bytes)
+    };
+    let outputs = vec![paid(number, Amount(COIN.units() - FEE.units()))];
+    let payload = Payload::Reveal((0..240).map(secret).collect());
+    world.spend(number, world.coin(number), outputs, Some(payload))
 }
 
 /// Counted by transactions, turns would give the lane to whoever sends the largest ones. They are counted in bytes.
 #[test]
 fn l20_each_reserved_queue_has_its_part_of_the_lane_in_bytes() {
-    let (mut world, channels) = with_channels(260, 300);
-    let closing = |world: &World, index: usize| {
-        let (at, channel) = &channels[index];
-        channel.close(*at, u64::try_from(index % 5).expect("small") + 1 + world.parent.height)
+    let mut world = World::with(360, smallest_blocks());
+    let channels = open_channels(&mut world, 310);
+    let close = |some: std::ops::Range<usize>| -> Vec<Transaction> {
+        channels[some].iter().map(|(at, channel)| channel.close(*at, 1)).collect()
     };
-    let disputed: Vec<Transaction> = (0..120).map(|index| closing(&world, index)).collect();
+    let disputed = close(0..150);
     world.step(&disputed);
     let mut pool = pool(&world);
     let lane = world.genesis.params.blocks.reserved_bytes();
     // Closes come first, and in one transaction of more bytes than their part.
-    let batch: Vec<Transaction> = (120..200).map(|index| closing(&world, index)).collect();
-    let batch = joined(&batch);
-    assert!(candidate(&batch).bytes > lane / 4, "{} bytes", candidate(&batch).bytes);
+    let batch = joined(&close(150..230));
+    assert!(candidate(&batch).bytes > lane / 4, "{} bytes of {lane}", candidate(&batch).bytes);
     insert(&mut pool, &world, &batch).expect("valid");
-    for index in 200..260 {
-        insert(&mut pool, &world, &closing(&world, index)).expect("valid");
-    }
-    for number in 260..300_u32 {
-        let secrets = (0..240).map(|n| {
-            Secret::Preimage(
-                [u8::try_from(n).expect("small"), u8::try_from(number - 260).expect("small")]
-                    .repeat(16)
-                    .try_into()
-                    .expect("32 bytes"),
-            )
-        });
-        let mut secrets: Vec<Secret> = secrets.collect();
-        secrets.sort_unstable();
-        let outputs = vec![paid(number, Amount(COIN.units() - FEE.units()))];
-        let reveal = world.spend(number, world.coin(number), outputs, Some(Payload::Reveal(secrets)));
-        insert(&mut pool, &world, &reveal).expect("valid");
-    }
+    close(230..310).iter().for_each(|close| drop(insert(&mut pool, &world, close).expect("valid")));
+    (320..360)
+        .for_each(|number| drop(insert(&mut pool, &world, &large_reveal(&world, number)).expect("valid")));
     for (close, (_, channel)) in disputed.iter().zip(&channels) {
         let closing = OutPoint { tx: close.id(), index: 0 };
         let dispute = channel.supersede(closing, &world.view.entries[&closing], 50);
         insert(&mut pool, &world, &dispute).expect("valid");
     }
-    let mut left = lane;
     let mut bytes = std::collections::BTreeMap::<Queue, u64>::new();
-    for candidate in pool.candidates(lane).reserved {
+    let mut all = 0;
+    for candidate in pool.candidates(2 * lane).reserved {
         let queue = match candidate.transaction.witnesses[0] {
             Witness::Supersede { .. } => Queue::Dispute,
             Witness::Unilateral { .. } => Queue::Close,
             _ => Queue::Reveal,
         };
-        left = left.saturating_sub(candidate.bytes);
-        if left > 0 {
+        all += candidate.bytes;
+        if all <= lane {
             *bytes.entry(queue).or_default() += candidate.bytes;
         }
     }
-    let part = |queue: &Queue| bytes.get(queue).copied().unwrap_or(0);
-    let all = part(&Queue::Dispute);
-    assert!(all >= lane / 2 - 2_000, "{all} bytes of disputes of {lane}");
-    for queue in [Queue::Reveal, Queue::Close] {
-        assert!(part(&queue) >= lane / 4 - 20_000, "{queue}: {} of {lane}", part(&queue));
+    assert!(all > lane, "there is more than fits");
+    for (queue, quarters) in [(Queue::Dispute, 2), (Queue::Reveal, 1), (Queue::Close, 1)] {
+        let used = bytes.get(&queue).copied().unwrap_or(0);
+        assert!(used + 12_000 >= lane / 4 * quarters, "{queue}: {used} of {lane}");
     }
     assert!(pool.candidates(1).reserved.is_empty(), "what does not go into the next block stays here");
 }

@@ -65,7 +65,7 @@ fn l19_censors_delay_by_no_more_than_their_number_of_blocks() {
 /// with high fees. Every answer is decided within the blocks that the censor can delay, and as many as the lane needs.
 #[test]
 fn l19_l20_answers_are_decided_despite_a_censor_and_full_blocks() {
-    let genesis = genesis(4, 700, |params| {
+    let genesis = genesis(4, 220, |params| {
         params.rules.transaction_bytes_max = towpath_ledger::limits::TRANSACTION_BYTES_MIN;
         params.blocks.block_bytes_max = 2 * towpath_ledger::limits::TRANSACTION_BYTES_MIN + 4_096;
         params.blocks.reserved_basis_points = 5_000;
@@ -79,11 +79,11 @@ fn l19_l20_answers_are_decided_despite_a_censor_and_full_blocks() {
     assert!(sim.run_until(2, 60));
     channels.iter().for_each(|channel| assert_eq!(sim.submit(&channel.close()), 4));
     let closed = |sim: &Sim| {
-        let view = &sim.ledger(0).view;
-        channels.iter().all(|channel| channel.stands(view).is_some())
+        let mut views = (0..4).map(|node| &sim.ledger(node).view);
+        views.all(|view| channels.iter().all(|channel| channel.stands(view).is_some()))
     };
     assert!(sim.run(60, closed), "all closes are decided");
-    for number in 100..700 {
+    for number in 100..220 {
         sim.submit(&bulky(chain, number));
     }
     let before = sim.tip(0);
@@ -100,7 +100,7 @@ fn l19_l20_answers_are_decided_despite_a_censor_and_full_blocks() {
         "a block that was under way, and f + 1 more: {}",
         sim.tip(0) - before
     );
-    assert!(sim.ledger(0).pool.len() > 300, "the payments still wait");
+    assert!(sim.ledger(0).pool.len() > 80, "most payments still wait");
     assert!(sim.agrees() && sim.audit.double_signs() == 0);
 }
 
@@ -164,12 +164,13 @@ fn l22_a_proposer_that_lies_about_the_time_achieves_nothing() {
 #[test]
 fn l23_a_halt_of_a_day_eats_no_dispute_window() {
     const DAY_S: u64 = 24 * 60 * 60;
-    let genesis = genesis(4, 400, |_| {});
+    let genesis = genesis(4, 100, |_| {});
     let (window, step) =
         (genesis.params.rules.dispute_window_ms_min, genesis.params.blocks.block_step_ms_max);
     let channel = Channel::new(&genesis, 0);
     let chain = genesis.chain_id();
-    let mut sim = Sim::real(genesis, paced(), 3);
+    let config = Config { interval_min: Duration::from_millis(500), ..paced() };
+    let mut sim = Sim::real(genesis, config, 3);
     sim.boot_all();
     sim.submit(&channel.open);
     assert!(sim.run_until(2, 60));
@@ -190,11 +191,11 @@ fn l23_a_halt_of_a_day_eats_no_dispute_window() {
     let late = |sim: &Sim| deadline.ms_since(sim.ledger(0).parent.time) < 30_000;
     while !late(&sim) {
         number += 1;
-        if number < 400 {
+        if number < 100 {
             sim.submit(&bulky(chain, number));
         }
         (0..4).for_each(|node| sim.with(node, |engine| engine.wake()));
-        let until = sim.now + 200_000;
+        let until = sim.now + 500_000;
         sim.run(1, |sim| sim.now >= until);
     }
     let (passed, rose) = (sim.now / 1_000 - back, sim.ledger(0).parent.time.ms_since(first));

@@ -175,12 +175,10 @@ fn rearranged(healthy: &Transaction) -> Vec<Transaction> {
     }
     for index in 0..healthy.body.inputs.len() {
         add(&|tx| {
-            let _left_out = tx.body.inputs.remove(index);
+            let _input = tx.body.inputs.remove(index);
         });
         add(&|tx| drop(tx.witnesses.remove(index)));
-        add(&|tx| {
-            let _left_out = (tx.body.inputs.remove(index), tx.witnesses.remove(index));
-        });
+        add(&|tx| drop((tx.body.inputs.remove(index), tx.witnesses.remove(index))));
         add(&|tx| tx.body.inputs.push(healthy.body.inputs[index]));
         add(&|tx| {
             tx.body.inputs.push(healthy.body.inputs[index]);

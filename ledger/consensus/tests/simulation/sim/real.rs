@@ -132,7 +132,9 @@ impl Real {
             Clock::BackByAnHour => Time(before.0 - 3_600_000),
             Clock::Still => before,
             Clock::Slow => before.plus_ms(1),
-            Clock::Fast => before.plus_ms(params.blocks.block_step_ms_max),
+            Clock::Fast => now
+                .plus_ms(params.blocks.clock_drift_ms_max)
+                .min(before.plus_ms(self.pace.rise_ms_max(now, &params.blocks))),
         };
         let proposal = Proposal { proposer, time };
         let built = build_block(self.tip(), &candidates, proposal, &self.pool);
