@@ -5,6 +5,7 @@ use towpath_ledger::{CloseIntent, CoSigned};
 use super::machine::Channel;
 use super::state::Posted;
 use crate::effect::{Alarm, Effect};
+use crate::error::Reject;
 use crate::journal::EventKind;
 use crate::life::{ClosingStage, Life};
 
@@ -18,28 +19,37 @@ impl Channel {
         self.effect(Effect::SubmitClose { funding, state: Box::new(state) });
     }
 
-    /// A unilateral close, if it is wanted (SPEC P-21): the newest state, signed by its author.
+    /// A unilateral close, if it is wanted (SPEC P-21): the newest state, signed by its author. All who asked are answered.
     pub(super) fn post(&mut self) {
         let Some((token, fee)) = self.memory.wishes.post.take() else { return };
+        let others = std::mem::take(&mut self.memory.wishes.post_too);
+        let posted = self.try_post(fee);
+        for token in std::iter::once(token).chain(others) {
+            match posted {
+                Ok(()) => self.done(token),
+                Err(reason) => self.effect(Effect::Declined { token, reason }),
+            }
+        }
+    }
+
+    fn try_post(&mut self, fee: towpath_crypto::Amount) -> Result<(), Reject> {
         let may_post = matches!(
             self.life,
             Life::Active
                 | Life::Closing(ClosingStage::Draining | ClosingStage::Finishing | ClosingStage::Unilateral)
         );
         if !may_post || self.lost.is_some() {
-            let reason = crate::error::Reject::Closing;
-            self.effect(Effect::Declined { token, reason });
-            return;
+            return Err(Reject::Closing);
         }
         if self.posted.is_none() {
-            let Some(posted) = self.sign_posting(fee) else { return };
+            let posted = self.sign_posting(fee).ok_or(Reject::Signer)?;
             self.posted = Some(posted);
             self.record(EventKind::Posted { version: posted.version, fee });
             self.decline_waiting();
             self.become_life(Life::Closing(ClosingStage::Unilateral));
         }
         self.post_again();
-        self.done(token);
+        Ok(())
     }
 
     fn sign_posting(&mut self, fee: towpath_crypto::Amount) -> Option<Posted> {
