@@ -3,10 +3,14 @@
 
 mod driver;
 mod funds;
+#[cfg(test)]
+mod funds_tests;
 mod host;
 mod inbox;
 mod log;
 mod notice;
+#[cfg(test)]
+pub(crate) mod testing;
 mod timers;
 
 use std::sync::Arc;

@@ -218,20 +218,25 @@ impl Worker {
     /// At the start: what the ledger did since this worker last looked, block by block, and what it shows now.
     pub(super) fn reconcile(&mut self) {
         let mut turn = Turn::new(self.now(), std::time::Instant::now());
-        self.replay_blocks(&mut turn);
-        self.report_outputs(&mut turn);
+        self.catch_up(&mut turn);
+        let Turn { entry, release, .. } = turn;
+        self.hand_over(entry, release);
+    }
+
+    /// The turn of [`Worker::reconcile`], short of writing and saying it.
+    pub(super) fn catch_up(&mut self, turn: &mut Turn) {
+        self.replay_blocks(turn);
+        self.report_outputs(turn);
         let settled: BTreeSet<ChannelId> = self.settled.iter().map(|(_, id)| *id).collect();
         for id in self.channels.keys().copied().collect::<Vec<_>>() {
             if !settled.contains(&id) {
-                self.touch(id, &mut turn);
+                self.touch(id, turn);
             } else if self.is_void(&id) {
-                self.forget(id, &mut turn);
+                self.forget(id, turn);
             }
         }
-        self.end(&mut turn);
-        self.prune(&mut turn);
-        let Turn { entry, release, .. } = turn;
-        self.hand_over(entry, release);
+        self.end(turn);
+        self.prune(turn);
     }
 
     /// The blocks between the one that this worker saw last and the tip: they tell how a channel's output was spent.

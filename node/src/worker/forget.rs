@@ -8,7 +8,6 @@ use towpath_store::{Column, after_prefix};
 use super::held::Held;
 use super::run::Worker;
 use super::turn::Turn;
-use crate::limits;
 
 /// When a channel settled, in ledger time; the beginning of time if that is not known.
 fn settled_at(held: &Held) -> Time {
@@ -80,10 +79,9 @@ impl Worker {
         }
     }
 
-    /// Forgets channels that were never funded, and settled ones beyond those that are kept.
+    /// Forgets the oldest settled channels beyond those that are kept.
     pub(super) fn prune(&mut self, turn: &mut Turn) {
-        let kept = limits::SETTLED_CHANNELS / self.parts.workers.count().max(1);
-        while self.settled.len() > kept.max(1)
+        while self.settled.len() > self.settled_kept
             && let Some((_, oldest)) = self.settled.pop_first()
         {
             self.forget(oldest, turn);

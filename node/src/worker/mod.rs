@@ -24,6 +24,8 @@ mod stats;
 mod stream_calls;
 mod streams;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod view;
 mod why;

@@ -67,6 +67,12 @@ impl ChannelKeys {
         Arc::new(KeySigner::new(self.seed.channel_key(index)))
     }
 
+    /// As if all keys were used.
+    #[cfg(test)]
+    pub(super) fn use_up(&self) {
+        self.next.store(u32::MAX, Ordering::Relaxed);
+    }
+
     /// The next key that no channel used; none when all are used up.
     fn draw(&self) -> Option<u32> {
         // The last number is never given out, so that the one after a key's always is one.

@@ -125,6 +125,8 @@ pub struct Worker {
     pub(super) refusals: BTreeMap<PublicKey, Refusals>,
     /// Channels that are over, the oldest first.
     pub(super) settled: BTreeSet<(Time, ChannelId)>,
+    /// How many of them are kept: this worker's share of the node's.
+    pub(super) settled_kept: usize,
     free: Tokens<()>,
     give_back: SyncSender<()>,
 }
@@ -138,6 +140,7 @@ impl Worker {
             give_back.send(()).expect("the channel has room for each token");
         }
         let ledger_time = parts.chain.tip().header().time;
+        let settled_kept = (limits::SETTLED_CHANNELS / parts.workers.count().max(1)).max(1);
         let mut worker = Self {
             parts,
             channels: BTreeMap::new(),
@@ -163,6 +166,7 @@ impl Worker {
             contributed: BTreeMap::new(),
             refusals: BTreeMap::new(),
             settled: BTreeSet::new(),
+            settled_kept,
             free,
             give_back,
         };
