@@ -13,20 +13,28 @@ pub const TURN_INPUTS: usize = 2_048;
 /// make turns smaller.
 pub const TURNS_IN_FLIGHT: usize = 2;
 
-/// Things that wait for the ledger driver.
+/// Things from the network that wait for the ledger driver.
 pub const LEDGER_INBOX: usize = 1_024;
 
-/// Openings under way with a peer that has no active channel with us (FAULTS C2).
-pub const OPENINGS_PER_STRANGER: usize = 4;
+/// Things of this node's own that wait for the ledger driver: callers, and what channels owe the ledger. A hub that
+/// closes more than this at once hands in the rest a little later.
+pub const LEDGER_INBOX_OWN: usize = 4_096;
 
-/// Openings under way with a peer that has one: it has shown funds.
-pub const OPENINGS_PER_PEER: usize = 256;
+/// Openings by one peer that are not funded (FAULTS C2).
+pub const OPENINGS_PER_PEER: usize = 4;
 
-/// Openings under way in all (FAULTS C2).
-pub const OPENINGS: usize = 4_096;
+/// Openings by all peers that are not funded (FAULTS C2): each holds a few kilobytes, and for ten minutes at most.
+pub const OPENINGS: u64 = 1_000;
+
+/// Openings of one peer that are refused within a minute before no more are looked at. An honest one asks again because
+/// it must wait, or after its terms were declined: not every few seconds.
+pub const OPENINGS_REFUSED_PER_MINUTE: u32 = 16;
+
+/// This node's own offers that wait for peers, of one worker.
+pub const OFFERS: usize = 256;
 
 /// Channels that are not settled, in all.
-pub const CHANNELS: usize = 200_000;
+pub const CHANNELS: u64 = 200_000;
 
 /// Streams that are remembered, ended ones included.
 pub const STREAMS: usize = 1_024;
@@ -49,15 +57,18 @@ pub const WALLET_INPUTS: usize = 64;
 /// Addresses that a wallet hands out.
 pub const ADDRESSES: u32 = 10_000;
 
-/// Blocks after which a closing transaction that the ledger does not show is handed in again: one can be lost in a full
-/// inbox, a full pool or by gossip, and money waits for it.
+/// Blocks after which a transaction that a channel owes and the ledger does not show is handed in again: one can be lost
+/// in a full inbox, a full pool or by gossip, and money waits for it.
 pub const CLOSE_AGAIN_BLOCKS: u32 = 3;
+
+/// The least time between two such tries, in milliseconds: under load blocks come fast, and thousands may be owed.
+pub const CLOSE_AGAIN_MS_MIN: u64 = 2_000;
+
+/// The longest, in milliseconds: when no block comes, this node may be the one that misses them.
+pub const CLOSE_AGAIN_MS: u64 = 20_000;
 
 /// Blocks past a deadline that the party which did not close leaves to the author for paying out.
 pub const CLOSE_OTHER_WAITS_BLOCKS: u32 = 2;
-
-/// Closings that are paid out by one transaction: at some 400 bytes each far below the ledger's bound on transactions.
-pub const FINALIZE_BATCH: usize = 64;
 
 /// How long the peer of a channel whose term is over has to close together, in milliseconds.
 pub const FORCE_AFTER_EXPIRY_MS: u64 = 30_000;

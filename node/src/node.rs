@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use towpath_consensus::Config as EngineConfig;
@@ -12,19 +13,20 @@ use towpath_crypto::keyfile::{self, KeyFileError};
 use towpath_crypto::seed::Seed;
 use towpath_ledger::Amount;
 use towpath_ledger::genesis::{Genesis, GenesisError};
+use towpath_protocol::Accepts;
 use towpath_store::{Behind, Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
 
 use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_create};
 use crate::backend::{Node, NodeBackend, issued};
 use crate::clock;
-use crate::config::{Config, Retention};
+use crate::config::{Channels, Config, Retention};
 use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle};
 use crate::logging::LoggingError;
 use crate::net::{
     self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle, Offence,
 };
-use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, WorkerStats, Workers};
+use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, Tally, WorkerStats, Workers};
 
 /// The key file in the data folder.
 pub const KEY_FILE: &str = "keys";
@@ -211,7 +213,8 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
             &*loaded.store,
             loaded.genesis.params.rules.clone(),
         )?),
-        policy: Policy { contribute_max: Amount::MAX, capacity_min: loaded.genesis.params.rules.output_min },
+        policy: policy(&config.channels),
+        tally: Arc::new(Tally::new(workers.count())),
         retention: worker::Retention {
             payments: payments_kept(config.retention.payments),
             log: HISTORY_KEPT,
@@ -286,6 +289,24 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     tracing::info!("the node has stopped");
     let reason = stop.reason.lock().ok().and_then(|mut reason| reason.take());
     reason.map_or(Ok(()), |reason| Err(NodeError::Fatal(reason)))
+}
+
+fn policy(channels: &Channels) -> Policy {
+    Policy {
+        contribute_max: Amount(channels.contribute_max),
+        contribute_peer_max: Amount(channels.contribute_peer_max),
+        contribute_opening_max: Amount(channels.contribute_opening_max),
+        capacity_min: Amount(channels.capacity_min),
+        accepts: Accepts {
+            penalty_basis_points_min: channels.penalty_min,
+            dispute_window_ms_min: millis(channels.dispute_window_min),
+            dispute_window_ms_max: millis(channels.dispute_window_max),
+        },
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) -> DriverConfig {

@@ -1,6 +1,8 @@
 //! Which of the terms that the ledger allows a node agrees to, as opener and as acceptor: an honest party must be able to
 //! close and to defend itself out of the channel alone, whatever the other one does (SPEC P-30).
 
+use std::ops::RangeInclusive;
+
 use towpath_crypto::Amount;
 use towpath_ledger::rules::Params;
 use towpath_ledger::settle::{Place, SettleError, capacity_min, close_fee_min};
@@ -75,6 +77,15 @@ impl From<SettleError> for Unacceptable {
 }
 
 impl Accepts {
+    /// From the shortest dispute window to the longest.
+    #[must_use]
+    pub fn windows_ms(&self, params: &Params) -> RangeInclusive<u64> {
+        let shortest = params.dispute_window_ms_min;
+        let longest = params.dispute_window_ms_max.max(shortest);
+        let least = self.dispute_window_ms_min.clamp(shortest, longest);
+        least..=self.dispute_window_ms_max.clamp(least, longest)
+    }
+
     /// Checks terms that the ledger allows.
     ///
     /// # Errors
@@ -90,11 +101,9 @@ impl Accepts {
         if shown < least {
             return Err(Unacceptable::Penalty { shown, least });
         }
-        let (shortest, longest) = (params.dispute_window_ms_min, params.dispute_window_ms_max);
-        let least = self.dispute_window_ms_min.clamp(shortest, longest);
-        let most = self.dispute_window_ms_max.clamp(least, longest);
-        let shown = terms.dispute_window_ms;
-        if !(least..=most).contains(&shown) {
+        let (windows, shown) = (self.windows_ms(params), terms.dispute_window_ms);
+        if !windows.contains(&shown) {
+            let (least, most) = windows.into_inner();
             return Err(Unacceptable::Window { shown, least, most });
         }
         let least = close_fee_min(&Place { chain, params, asset }, terms)?;

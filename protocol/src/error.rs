@@ -32,6 +32,9 @@ pub enum Reject {
     /// This node has lost data.
     #[error("this node lost data of the channel, and signs nothing; recover the channel first")]
     Lost,
+    /// The signer refuses what it should sign: a fault of this program, of which an alarm tells more.
+    #[error("the signer refuses; see the node's log")]
+    Signer,
     /// A bound is reached.
     #[error("too much waits on this channel; try again later")]
     Busy,
@@ -133,6 +136,7 @@ impl Reject {
             | Self::NotActive
             | Self::Closing
             | Self::Lost
+            | Self::Signer
             | Self::Busy
             | Self::ZeroAmount
             | Self::Balance { .. }

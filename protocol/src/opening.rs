@@ -182,6 +182,21 @@ impl Acceptance {
         Ok((acceptance, Outcome { write, effects }))
     }
 
+    /// Whether B, paid by `payout`, could accept an offer, as far as that needs no key of B's: so that no key is drawn,
+    /// and no coin set aside, for an offer that B can't accept.
+    ///
+    /// # Errors
+    /// [`Reject`] as [`Acceptance::new`] would; what B brings is not looked at.
+    pub fn check(open: &Open, payout: &Payout, bounds: &Bounds, now: Now) -> Result<(), Reject> {
+        let capacity = check_open(open, bounds, now)?;
+        let terms = terms_of(open, &STAND_IN, payout, ChannelId(Digest::ZERO));
+        check_terms(&terms, (open.asset, capacity), &bounds.params, now.ledger)?;
+        bounds.accepts.check(&terms, (open.asset, capacity), (open.chain, &bounds.params))?;
+        let no_tag = towpath_ledger::ChannelTag(Digest::ZERO);
+        let first = Content::first(&terms, no_tag, (open.amount_a, open.amount_b), open.sequencer);
+        Ok(check_state(&terms, capacity, &first.state)?)
+    }
+
     /// The acceptance that wrote this row; it gets a fresh deadline.
     ///
     /// # Errors
@@ -228,6 +243,12 @@ impl Acceptance {
     #[must_use]
     pub const fn peer(&self) -> &PublicKey {
         &self.stored.fixed.peer
+    }
+
+    /// What B puts into the channel.
+    #[must_use]
+    pub fn brought(&self) -> Amount {
+        self.stored.fixed.brought()
     }
 
     /// What to send to A, also when it repeats its offer; the same bytes each time.
@@ -365,8 +386,15 @@ fn terms_of(open: &Open, key_b: &PublicKey, payout_b: &Payout, id: ChannelId) ->
     }
 }
 
-/// What can be said about an offer before anybody accepts it (FAULTS C21).
-fn check_open(open: &Open, bounds: &Bounds, now: Now) -> Result<(), Reject> {
+/// Stands in for a key of B's that is not drawn yet: the base point, a usable key that nobody signs with.
+const STAND_IN: PublicKey = {
+    let mut bytes = [0x66; 32];
+    bytes[0] = 0x58;
+    PublicKey(bytes)
+};
+
+/// What can be said about an offer before anybody accepts it (FAULTS C21): its capacity, if it is possible.
+fn check_open(open: &Open, bounds: &Bounds, now: Now) -> Result<Amount, Reject> {
     let capacity = open.amount_a.checked_add(open.amount_b).ok_or(Reject::Terms("amounts too large"))?;
     let claims = [
         (open.chain == bounds.chain, "another ledger"),
@@ -384,10 +412,11 @@ fn check_open(open: &Open, bounds: &Bounds, now: Now) -> Result<(), Reject> {
     let terms = terms_of(open, &open.key, &smallest, ChannelId(Digest::ZERO));
     bounds.accepts.check(&terms, (open.asset, capacity), (open.chain, &bounds.params))?;
     match &open.funding {
-        Funding::Single { .. } => Ok(()),
-        Funding::Dual { inputs, .. } if inputs.is_empty() => Err(Reject::Terms("no inputs")),
-        Funding::Dual { inputs, change } => check_side(inputs, change, open.amount_a, open.asset),
+        Funding::Single { .. } => {}
+        Funding::Dual { inputs, .. } if inputs.is_empty() => return Err(Reject::Terms("no inputs")),
+        Funding::Dual { inputs, change } => check_side(inputs, change, open.amount_a, open.asset)?,
     }
+    Ok(capacity)
 }
 
 /// One party brings what it promises, out of wallet outputs: else the other's fee would make up for it.

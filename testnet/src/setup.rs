@@ -29,6 +29,9 @@ const CHAIN_NAME: &str = "local-testnet";
 /// By how much ledger time rises at most in a block: half of it is the heartbeat of an idle local network.
 const BLOCK_STEP_MS_MAX: u64 = 2_000;
 
+/// What each node puts into channels of others: as much as it has.
+const CONTRIBUTE_MAX: u64 = 1_000_000_000_000_000_000;
+
 /// The passphrase of the key files: as public as the keys.
 const PASSPHRASE: &str = "local test network";
 
@@ -64,6 +67,7 @@ struct NodeConfig<'a> {
     validator: bool,
     testnet: bool,
     network: NetworkConfig,
+    channels: ChannelsConfig,
     api: ApiConfig,
 }
 
@@ -71,6 +75,16 @@ struct NodeConfig<'a> {
 struct NetworkConfig {
     listen: Vec<String>,
     bootstrap: Vec<String>,
+}
+
+/// The nodes of a local network trust each other with its money, which is worth nothing, and nobody waits for an hour.
+#[derive(Serialize)]
+struct ChannelsConfig {
+    contribute_max: u64,
+    contribute_peer_max: u64,
+    contribute_opening_max: u64,
+    dispute_window_min: &'static str,
+    dispute_window_max: &'static str,
 }
 
 #[derive(Serialize)]
@@ -111,6 +125,13 @@ pub fn set_up(dir: &Path, plan: &Plan) -> Result<NetworkState, TestnetError> {
             network: NetworkConfig {
                 listen: vec![format!("/ip4/127.0.0.1/tcp/{}", ports[index])],
                 bootstrap: others.map(|(_, address)| address.clone()).collect(),
+            },
+            channels: ChannelsConfig {
+                contribute_max: CONTRIBUTE_MAX,
+                contribute_peer_max: CONTRIBUTE_MAX,
+                contribute_opening_max: CONTRIBUTE_MAX,
+                dispute_window_min: "0s",
+                dispute_window_max: "30d",
             },
             api: ApiConfig { listen: format!("127.0.0.1:{api_port}") },
         };

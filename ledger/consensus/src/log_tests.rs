@@ -90,8 +90,8 @@ fn records() -> Vec<(&'static str, Record)> {
 
 /// The inputs that the core would ask to log, in the order of [`records`].
 fn inputs() -> Vec<Input<Ctx>> {
-    let mut wal = Memory::default();
-    wal.records = RefCell::new(records().iter().map(|(_, record)| record.encode()).collect());
+    let records = RefCell::new(records().iter().map(|(_, record)| record.encode()).collect());
+    let wal = Memory { records, ..Memory::default() };
     Log::load(HEIGHT, &wal).expect("a good log").1
 }
 

@@ -436,9 +436,9 @@ fn golden_block() {
     let content = towpath_crypto::hash::digest(towpath_crypto::Domain::Test, &[&bytes]);
     let found = [content, block.id().0, block.header.transactions_root].map(|digest| digest.to_string());
     let golden = [
-        "7429c615ae440312447c9e1c91bc3172bbefef893ef43d0eb1a3ff83ae2fb37b",
-        "fa7b197909f2f3abcd6350170cdb17ca62cd08660117b7adecbb26e8976dd4b2",
-        "b59fdcdb93094cde6dc095b79556821611bcd608a35daa74d4525ccf433b9d6b",
+        "19655c6e0d433987c20ca6c5894167f51a60ba4ca7f3149f502e511c0d40945e",
+        "c0ddbcf28d1fe726e95790213a7f20112c01eeeccf5331b00604879562fa0ad1",
+        "b7fd996b09f11dbbc6bc824933a9cdda4d1708f6b09c9e9544a06ac97e6b3543",
     ];
     assert_eq!(found, golden);
 }

@@ -167,7 +167,7 @@ fn golden_genesis() {
     assert_eq!(text(), include_str!("golden.toml"));
     assert_eq!(
         genesis().chain_id().0.to_string(),
-        "2f4edf234562ac1d6bc0c6173dea4f493f9882e88d14fe5ca2fdfeb0b604381f"
+        "b2f49d42dae89ac191621857f02ec8dee09f5815c45e9d5ec350a9ded768f8f3"
     );
     let block = genesis().start().expect("an empty tree").block;
     assert_eq!(block.id().0.to_string(), "77cfadca300656f6d98c2f2851c0ee26f943b57c691e232049d3184ada4bcbfd");

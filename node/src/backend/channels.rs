@@ -13,16 +13,18 @@ use towpath_api::{
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::hash::sha256;
 use towpath_ledger::{Amount, ChannelId, Time};
+use towpath_protocol::limits::FUNDING_INPUTS_MAX;
 use towpath_protocol::{Life, Reject};
 
 use super::wallet::funds_error;
 use super::{Node, busy, ledger_busy, store_error};
 use crate::clock;
-use crate::ledger::{FundsCall, Input};
+use crate::ledger::{FundsCall, Input, Purpose};
+use crate::limits;
 use crate::net::{Dialled, node_of, peer_of};
 use crate::worker::{
-    Call, CallError, ChannelView, OpenRequest, PayRequest, Plan, Wait, channel_log, node_text, payment_id,
-    payment_view, payments, stored_bytes,
+    Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Wait, channel_log,
+    node_text, payment_id, payment_view, payments, stored_bytes,
 };
 
 /// Channels, payments or log entries of one page.
@@ -34,8 +36,9 @@ const WAIT_MS: u64 = 30_000;
 /// How often a wait looks at the channel's view.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How far ahead a funding's deadline is, in milliseconds of ledger time.
-const FUNDING_MS: u64 = 600_000;
+/// How far ahead a funding's deadline is, in milliseconds of ledger time: half of what peers accept, since theirs may
+/// be some blocks behind.
+const FUNDING_MS: u64 = FUNDING_MS_MAX / 2;
 
 fn call_error(error: &CallError) -> ApiError {
     let code = match error {
@@ -54,6 +57,7 @@ fn call_error(error: &CallError) -> ApiError {
         CallError::KeyReused => Code::IdempotencyConflict,
         CallError::NoSession => Code::PeerOffline,
         CallError::TooManyOpenings | CallError::Busy => Code::TooManyRequests,
+        CallError::NoMoreKeys => Code::Internal,
         CallError::Declined(_) => Code::PeerRefused,
         CallError::Funds(error) => return funds_error(error),
         CallError::Recovering => Code::Recovery,
@@ -127,26 +131,35 @@ impl Node {
         self.session_with(peer, request.address.as_deref(), within).await?;
         let (amount, peer_amount): (Amount, Amount) =
             (request.amount.into(), request.peer_amount.map_or(Amount::ZERO, Into::into));
-        let asked = self.ledger.ask(|reply| Input::Funds(FundsCall::Reserve { amount, reply })).await;
+        let deadline = self.ledger_time().plus_ms(FUNDING_MS);
+        // Coins of a funding by both are named in a message, which has a bound of its own.
+        let inputs_max = if peer_amount.is_zero() { limits::WALLET_INPUTS } else { FUNDING_INPUTS_MAX };
+        let purpose = Purpose { amount, inputs_max, until: deadline };
+        let asked = self.ledger.ask(|reply| Input::Funds(FundsCall::Reserve { purpose, reply })).await;
         let coins = asked.map_err(ledger_busy)?.map_err(|error| funds_error(&error))?;
-        let params = &self.genesis.params.rules;
+        let first_input = coins.first_input();
         let open = OpenRequest {
             peer,
             amount,
             peer_amount,
-            dispute_window_ms: request
-                .dispute_window_ms
-                .unwrap_or(86_400_000)
-                .clamp(params.dispute_window_ms_min, params.dispute_window_ms_max),
+            dispute_window_ms: request.dispute_window_ms,
             reserve: request.reserve.map_or(Amount::ZERO, Into::into),
             coins,
-            deadline: self.ledger_time().plus_ms(FUNDING_MS),
+            deadline,
             expiry: request.expires_ms.map(Time),
         };
         let asked = self.workers.ask(&peer, |reply| Call::Open { request: open, reply });
         let opened =
             tokio::time::timeout(within, asked).await.map_err(|_elapsed| timed_out("the opening"))?;
-        let opened = opened.map_err(busy)?.map_err(|error| call_error(&error))?;
+        let opened = opened
+            .inspect_err(|_busy| {
+                // Nobody has taken the coins; if this is lost, too, they are free after the funding's deadline.
+                if let Some(first_input) = first_input {
+                    let _ = self.ledger.offer(Input::Funds(FundsCall::Release { first_input }));
+                }
+            })
+            .map_err(busy)?
+            .map_err(|error| call_error(&error))?;
         let left = within.saturating_sub(began.elapsed());
         let is_there = |view: &ChannelView| match request.wait {
             OpenWait::Accepted => true,
@@ -168,14 +181,18 @@ impl Node {
         let wait = async {
             loop {
                 ticks.tick().await;
-                if let Some(view) = self.board.get(&channel)
-                    && is_there(&view)
-                {
-                    return view;
+                match self.board.get(&channel) {
+                    Some(view) if is_there(&view) => return Some(view),
+                    Some(_not_yet) => {}
+                    None => return None,
                 }
             }
         };
-        tokio::time::timeout(within, wait).await.map_err(|_elapsed| timed_out(what))
+        let waited = tokio::time::timeout(within, wait).await.map_err(|_elapsed| timed_out(what))?;
+        waited.ok_or_else(|| {
+            ApiError::new(Code::ChannelNotActive, "the channel was not funded in time, and is forgotten")
+                .with_hint("its coins are free again; open another one")
+        })
     }
 
     /// A channel session with a node: there already, or made now.

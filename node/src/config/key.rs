@@ -112,6 +112,27 @@ keys! {
         "Names, beside `localhost` and addresses, by which the API may be called.";
     ApiPublic = "api.public", "TOWPATH_API_PUBLIC", "--api-public", List, Some("[]"),
         "Routes that need no token, beside `/health` and `/ready`: `metrics`, `openapi`.";
+    ChannelsContributeMax = "channels.contribute_max", "TOWPATH_CHANNELS_CONTRIBUTE_MAX",
+        "--channels-contribute-max", Integer, Some("0"),
+        "What the node puts at most, in base units, into one channel that a peer opens and asks it to fund, too. Anybody can ask: 0 puts in nothing.";
+    ChannelsContributePeerMax = "channels.contribute_peer_max", "TOWPATH_CHANNELS_CONTRIBUTE_PEER_MAX",
+        "--channels-contribute-peer-max", Integer, None,
+        "The same for all channels together that one peer opened and that are not settled; `channels.contribute_max` if not set.";
+    ChannelsContributeOpeningMax = "channels.contribute_opening_max", "TOWPATH_CHANNELS_CONTRIBUTE_OPENING_MAX",
+        "--channels-contribute-opening-max", Integer, None,
+        "The same for all channels of all peers together that are not funded yet; `channels.contribute_max` if not set.";
+    ChannelsCapacityMin = "channels.capacity_min", "TOWPATH_CHANNELS_CAPACITY_MIN",
+        "--channels-capacity-min", Integer, Some("0"),
+        "The smallest channel, in base units, that a peer may open. What is too small to be closed out of itself is refused anyway.";
+    ChannelsPenaltyMin = "channels.penalty_min", "TOWPATH_CHANNELS_PENALTY_MIN",
+        "--channels-penalty-min", Integer, Some("2500"),
+        "The least share, in hundredths of a percent, that a party forfeits by closing with a state that it knew to be replaced.";
+    ChannelsDisputeWindowMin = "channels.dispute_window_min", "TOWPATH_CHANNELS_DISPUTE_WINDOW_MIN",
+        "--channels-dispute-window-min", Text, Some("\"1h\""),
+        "The shortest dispute window of a channel: how long the node, or a watchtower, may be away. In `s`, `m`, `h` or `d`; the ledger has bounds of its own.";
+    ChannelsDisputeWindowMax = "channels.dispute_window_max", "TOWPATH_CHANNELS_DISPUTE_WINDOW_MAX",
+        "--channels-dispute-window-max", Text, Some("\"7d\""),
+        "The longest dispute window of a channel: how long its funds are tied when the peer closes alone.";
     RetentionEvents = "retention.events", "TOWPATH_RETENTION_EVENTS", "--retention-events", Text, Some("\"30d\""),
         "How much of the event logs is kept: `all`, `none`, an age such as `30d` or `12h`, or a size such as `500MB`.";
     RetentionPayments = "retention.payments", "TOWPATH_RETENTION_PAYMENTS", "--retention-payments", Text, Some("\"30d\""),

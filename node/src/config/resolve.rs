@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
@@ -13,6 +14,7 @@ use super::file;
 use super::key::{Key, Shape};
 use super::layers::{Layer, Origin, Overrides, Raw, environment};
 use super::retention::Retention;
+use super::values;
 use crate::api::Public;
 use crate::logging;
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub network: Network,
     /// The HTTP API.
     pub api: Api,
+    /// Which channels it agrees to.
+    pub channels: Channels,
     /// History.
     pub retention: Retentions,
     /// The log.
@@ -73,6 +77,25 @@ pub struct Api {
     pub hosts: Vec<String>,
     /// What needs no token.
     pub public: Vec<Public>,
+}
+
+/// Which channels the node agrees to; amounts in base units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Channels {
+    /// What it puts at most into one channel that a peer opens.
+    pub contribute_max: u64,
+    /// The same for all that one peer opened and that are not settled.
+    pub contribute_peer_max: u64,
+    /// The same for all that are not funded yet.
+    pub contribute_opening_max: u64,
+    /// The smallest that a peer may open.
+    pub capacity_min: u64,
+    /// The least penalty, in basis points.
+    pub penalty_min: u16,
+    /// The shortest dispute window.
+    pub dispute_window_min: Duration,
+    /// The longest.
+    pub dispute_window_max: Duration,
 }
 
 /// How much history is kept.
@@ -174,6 +197,7 @@ impl Values {
             workers: self.workers()?,
             testnet: self.boolean(Key::Testnet),
             network: self.network()?,
+            channels: self.channels()?,
             retention: Retentions {
                 events: self.retention(Key::RetentionEvents)?,
                 payments: self.retention(Key::RetentionPayments)?,
@@ -219,6 +243,28 @@ impl Values {
         }
         let max_peers = self.number(Key::NetworkMaxPeers, 4096)?;
         Ok(Network { listen, bootstrap, mdns: self.boolean(Key::NetworkMdns), max_peers })
+    }
+
+    fn channels(&self) -> Result<Channels, ConfigError> {
+        let contribute_max = self.integer(Key::ChannelsContributeMax).unwrap_or(0);
+        let (least, most) = (Key::ChannelsDisputeWindowMin, Key::ChannelsDisputeWindowMax);
+        let (dispute_window_min, dispute_window_max) = (self.duration(least)?, self.duration(most)?);
+        if dispute_window_min > dispute_window_max {
+            return Err(self.wrong(most, format!("is shorter than {}", least.path())));
+        }
+        let penalty_min = self.integer(Key::ChannelsPenaltyMin).unwrap_or(0);
+        let in_range = u16::try_from(penalty_min).ok().filter(|penalty| *penalty <= 10_000);
+        Ok(Channels {
+            contribute_max,
+            contribute_peer_max: self.integer(Key::ChannelsContributePeerMax).unwrap_or(contribute_max),
+            contribute_opening_max: self.integer(Key::ChannelsContributeOpeningMax).unwrap_or(contribute_max),
+            capacity_min: self.integer(Key::ChannelsCapacityMin).unwrap_or(0),
+            penalty_min: in_range.ok_or_else(|| {
+                self.wrong(Key::ChannelsPenaltyMin, format!("is {penalty_min}, not 0 to 10000"))
+            })?,
+            dispute_window_min,
+            dispute_window_max,
+        })
     }
 
     fn api(&self, data_dir: &Path) -> Result<Api, ConfigError> {
@@ -310,12 +356,22 @@ impl Values {
         self.list(key).iter().map(read).collect()
     }
 
+    fn duration(&self, key: Key) -> Result<Duration, ConfigError> {
+        let text = self.text(key).unwrap_or_default();
+        values::duration(text)
+            .ok_or_else(|| self.wrong(key, format!("is '{text}', not a duration such as '1h' or '7d'")))
+    }
+
+    fn integer(&self, key: Key) -> Option<u64> {
+        match self.0.get(&key) {
+            Some((Raw::Integer(value), _)) => Some(*value),
+            Some(_) | None => None,
+        }
+    }
+
     /// A number from one to `max`.
     fn number(&self, key: Key, max: usize) -> Result<usize, ConfigError> {
-        let value = match self.0.get(&key) {
-            Some((Raw::Integer(value), _)) => *value,
-            Some(_) | None => 0,
-        };
+        let value = self.integer(key).unwrap_or(0);
         let in_range = usize::try_from(value).ok().filter(|value| (1..=max).contains(value));
         in_range.ok_or_else(|| self.wrong(key, format!("is {value}, not 1 to {max}")))
     }

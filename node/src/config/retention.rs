@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::values::SECONDS;
+
 /// How much of a history is kept. Safety never depends on it (DESIGN 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Retention {
@@ -14,9 +16,6 @@ pub enum Retention {
     /// So many bytes, the newest.
     Bytes(u64),
 }
-
-/// Units of age, in seconds.
-const AGES: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
 
 /// Units of size, in bytes.
 const SIZES: [(&str, u64); 6] = [
@@ -43,7 +42,7 @@ impl std::str::FromStr for Retention {
             |units: &[(&str, u64)]| units.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
         let number: Option<u64> = number.parse().ok().filter(|number| *number > 0);
         let scaled = |size: u64| number.and_then(|number| number.checked_mul(size));
-        if let Some(seconds) = find(&AGES).and_then(scaled) {
+        if let Some(seconds) = find(&SECONDS).and_then(scaled) {
             return Ok(Self::Age(Duration::from_secs(seconds)));
         }
         if let Some(bytes) = find(&SIZES).and_then(scaled) {
@@ -60,7 +59,7 @@ impl std::fmt::Display for Retention {
         let (number, units): (u64, &[(&str, u64)]) = match self {
             Self::All => return f.write_str("all"),
             Self::None => return f.write_str("none"),
-            Self::Age(age) => (age.as_secs(), &AGES),
+            Self::Age(age) => (age.as_secs(), &SECONDS),
             Self::Bytes(bytes) => (*bytes, &SIZES),
         };
         let exact =

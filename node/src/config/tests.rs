@@ -94,7 +94,15 @@ fn three(key: Key) -> [(&'static str, &'static str); 3] {
         Key::Validator | Key::Testnet | Key::NetworkMdns | Key::ApiAllowRemote => {
             [("true", "true"), ("false", "false"), ("true", "true")]
         }
-        Key::Workers | Key::NetworkMaxPeers => [("1", "1"), ("2", "2"), ("3", "3")],
+        Key::Workers
+        | Key::NetworkMaxPeers
+        | Key::ChannelsContributeMax
+        | Key::ChannelsContributePeerMax
+        | Key::ChannelsContributeOpeningMax
+        | Key::ChannelsCapacityMin
+        | Key::ChannelsPenaltyMin => [("1", "1"), ("2", "2"), ("3", "3")],
+        Key::ChannelsDisputeWindowMin => [("'1m'", "1m"), ("'2h'", "2h"), ("'3d'", "3d")],
+        Key::ChannelsDisputeWindowMax => [("'2h'", "2h"), ("'8d'", "8d"), ("'9d'", "9d")],
         Key::NetworkListen => [
             ("['/ip4/127.0.0.1/tcp/1']", "/ip4/127.0.0.1/tcp/1"),
             ("['/ip4/127.0.0.1/tcp/2']", "/ip4/127.0.0.1/tcp/2"),
@@ -313,6 +321,35 @@ fn wrong_values_name_the_place_the_key_and_what_is_right() {
     let overrides = with_data_dir().with(Key::NetworkMaxPeers, "0");
     let error = Config::from_layers(None, [], &overrides).expect_err("wrong").to_string();
     assert_eq!(error, "flag --network-max-peers: network.max_peers is 0, not 1 to 4096");
+}
+
+#[test]
+fn c21_strangers_get_nothing_of_the_wallet_unless_the_operator_says_so() {
+    let of = |text: &str| {
+        let place = Place::new(text);
+        Config::from_layers(Some(&place.file()), [], &with_data_dir()).expect("valid").channels
+    };
+    let contributes = |channels: super::Channels| {
+        (channels.contribute_max, channels.contribute_peer_max, channels.contribute_opening_max)
+    };
+    assert_eq!(contributes(of("")), (0, 0, 0));
+    assert_eq!(contributes(of("channels.contribute_max = 5")), (5, 5, 5), "one channel at a time");
+    let hub = "channels.contribute_max = 5\nchannels.contribute_peer_max = 50\nchannels.contribute_opening_max = 20";
+    assert_eq!(contributes(of(hub)), (5, 50, 20));
+    let defaults = of("");
+    assert_eq!((defaults.penalty_min, defaults.capacity_min), (2_500, 0));
+    let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+    assert_eq!((defaults.dispute_window_min, defaults.dispute_window_max), (hour, 7 * day));
+
+    check("channels.penalty_min = 10001", "config.toml:1: channels.penalty_min is 10001, not 0 to 10000");
+    check(
+        "channels.dispute_window_min = \"soon\"",
+        "config.toml:1: channels.dispute_window_min is 'soon', not a duration such as '1h' or '7d'",
+    );
+    check(
+        "channels.dispute_window_max = \"59m\"",
+        "config.toml:1: channels.dispute_window_max is shorter than channels.dispute_window_min",
+    );
 }
 
 #[test]

@@ -1,5 +1,18 @@
 //! Small readers of values, and the nearest name to a mistyped one.
 
+use std::time::Duration;
+
+/// Units of time, in seconds.
+pub const SECONDS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+
+/// A duration such as `90s` or `7d`; none of a text that is not one.
+pub fn duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let (_, size) = SECONDS.iter().find(|(name, _)| *name == unit)?;
+    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(*size)?))
+}
+
 /// The candidate that takes the fewest changed letters, if they are few.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
@@ -32,7 +45,21 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{distance, nearest};
+    use std::time::Duration;
+
+    use super::{distance, duration, nearest};
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [("0s", 0), ("90s", 90), ("2m", 120), ("1h", 3_600), ("7d", 604_800)] {
+            assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in
+            ["", "1", "h", "1 h", "-1h", "1.5h", "1w", "99999999999999999999d", "18446744073709551615d"]
+        {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn distances() {

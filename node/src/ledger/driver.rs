@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -116,10 +115,10 @@ impl Driver {
         self.carry_out(outputs)?;
         loop {
             let wait = self.timers.wait(Instant::now()).unwrap_or(IDLE).min(IDLE);
-            match inbox.recv_timeout(wait) {
-                Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Ok(input) => self.take(input)?,
-                Err(RecvTimeoutError::Timeout) => {}
+            match inbox.take(wait) {
+                Some(Input::Stop) => return Ok(()),
+                Some(input) => self.take(input)?,
+                None => {}
             }
             while let Some(token) = self.timers.pop(Instant::now()) {
                 let outputs = self.engine.on_timer(token)?;
@@ -163,9 +162,8 @@ impl Driver {
                 match (reply, result) {
                     // A caller that is gone needs no answer.
                     (Some(reply), result) => drop(reply.send(result)),
-                    // Whoever closes a channel hands it in again while the ledger does not show it.
                     (None, Err(SubmitError::Refused(reason))) => {
-                        tracing::info!(%reason, "a transaction that closes channels is not taken now");
+                        tracing::warn!(%reason, "a transaction of this node's is not taken");
                     }
                     (None, _) => {}
                 }
@@ -270,6 +268,7 @@ impl Driver {
         }
         let pool = &self.engine.host().pool;
         self.funds.keep_waiting(|id| pool.transaction(id).is_some());
+        self.funds.expire(self.chain.tip().header().time);
     }
 
     /// A transaction by gossip.
@@ -283,6 +282,8 @@ impl Driver {
                 }
                 Verdict::Accept
             }
+            // Who hands in a transaction again means those who forgot it: it is passed on, once in the gossip's memory.
+            Err(Refusal::Known(_)) => Verdict::Accept,
             // It may have been valid where it came from, on another tip or before another transaction: no fault.
             Err(_) => Verdict::Ignore,
         }
@@ -317,8 +318,8 @@ impl Driver {
             FundsCall::Keys(reply) => drop(reply.send(self.funds.keys())),
             FundsCall::NewAddress(reply) => drop(reply.send(self.new_address())),
             FundsCall::Send { to, amount, key, reply } => drop(reply.send(self.send((to, amount), key))),
-            FundsCall::Reserve { amount, reply } => {
-                let reserved = self.funds.reserve(&self.chain, now, amount);
+            FundsCall::Reserve { purpose, reply } => {
+                let reserved = self.funds.reserve(&self.chain, now, purpose);
                 let first = reserved.as_ref().ok().and_then(super::Reserved::first_input);
                 if reply.send(reserved).is_err()
                     && let Some(first) = first
@@ -326,7 +327,9 @@ impl Driver {
                     self.funds.release(&first);
                 }
             }
-            FundsCall::Fund { first_input, output, expiry } => self.fund(first_input, *output, expiry),
+            FundsCall::Fund { first_input, output, expiry, reply } => {
+                drop(reply.send(self.fund(first_input, *output, expiry)));
+            }
             FundsCall::SignFunding { body, spent, from, to, reply } => {
                 drop(reply.send(self.funds.sign_funding(&body, &spent, from..to)));
             }
@@ -370,14 +373,13 @@ impl Driver {
         first_input: towpath_ledger::OutPoint,
         output: towpath_ledger::Output,
         expiry: towpath_ledger::Time,
-    ) {
+    ) -> Result<TxId, FundsError> {
         let now = self.chain.tip().header().time;
-        match self.funds.fund(&self.chain, now, first_input, output, expiry) {
-            Ok(transaction) => match self.submit(transaction) {
-                Ok(_) | Err(SubmitError::Final) => {}
-                Err(error) => tracing::warn!(%error, "the funding of a channel is refused"),
-            },
-            Err(error) => tracing::warn!(%error, "a channel cannot be funded"),
+        let transaction = self.funds.fund(&self.chain, now, first_input, output, expiry)?;
+        let id = transaction.id();
+        match self.submit(transaction) {
+            Ok(_) | Err(SubmitError::Final) => Ok(id),
+            Err(error) => Err(FundsError::Refused(error.to_string())),
         }
     }
 

@@ -92,6 +92,24 @@ impl Reserved {
     }
 }
 
+/// What a reservation is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Purpose {
+    /// What this party brings.
+    pub amount: Amount,
+    /// The most coins: a message that names them has a bound of its own.
+    pub inputs_max: usize,
+    /// The last ledger time at which the funding is valid. Past it the coins are free, whoever forgot them.
+    pub until: Time,
+}
+
+/// Coins that are set aside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Reservation {
+    selection: Selection,
+    until: Time,
+}
+
 /// The wallet.
 pub(super) struct Funds {
     chain_id: ChainId,
@@ -99,7 +117,7 @@ pub(super) struct Funds {
     seed: Seed,
     keys: Keyring,
     /// By the first coin of each reservation.
-    reserved: BTreeMap<OutPoint, Selection>,
+    reserved: BTreeMap<OutPoint, Reservation>,
     /// What the transactions that wait do to this wallet; of those that do something.
     waiting: BTreeMap<TxId, Touch>,
 }
@@ -164,7 +182,10 @@ impl Funds {
     }
 
     fn is_set_aside(&self, outpoint: &OutPoint) -> bool {
-        self.reserved.values().any(|selection| selection.coins.iter().any(|coin| coin.outpoint == *outpoint))
+        let holds = |reservation: &Reservation| {
+            reservation.selection.coins.iter().any(|coin| coin.outpoint == *outpoint)
+        };
+        self.reserved.values().any(holds)
     }
 
     /// Coins that waiting transactions spend.
@@ -194,8 +215,8 @@ impl Funds {
         Ok(view)
     }
 
-    fn rules(&self) -> Rules {
-        Rules { inputs_max: limits::WALLET_INPUTS, output_min: self.params.output_min }
+    const fn rules(&self, inputs_max: usize) -> Rules {
+        Rules { inputs_max, output_min: self.params.output_min }
     }
 
     fn fee(&self, inputs: usize, more_bytes: u64) -> Amount {
@@ -216,7 +237,8 @@ impl Funds {
             return Err(FundsError::TooSmall { amount, least: self.params.output_min });
         }
         let coins = self.free_coins(chain, now)?;
-        let selection = select(coins, amount, self.rules(), |inputs| self.fee(inputs, 0))?;
+        let selection =
+            select(coins, amount, self.rules(limits::WALLET_INPUTS), |inputs| self.fee(inputs, 0))?;
         let body = payment(self.chain_id, &selection, to, amount, self.primary());
         let transaction = self.sign_all(body, &selection)?;
         Ok((transaction, selection.fee))
@@ -240,10 +262,12 @@ impl Funds {
         &mut self,
         chain: &Chain,
         now: Time,
-        amount: Amount,
+        purpose: Purpose,
     ) -> Result<Reserved, FundsError> {
+        let Purpose { amount, inputs_max, until } = purpose;
         let coins = self.free_coins(chain, now)?;
-        let selection = select(coins, amount, self.rules(), |inputs| self.fee(inputs, CHANNEL_OUTPUT_BYTES))?;
+        let rules = self.rules(inputs_max.min(limits::WALLET_INPUTS));
+        let selection = select(coins, amount, rules, |inputs| self.fee(inputs, CHANNEL_OUTPUT_BYTES))?;
         let change = (!selection.change.is_zero()).then(|| Output {
             asset: AssetId::NATIVE,
             amount: selection.change,
@@ -251,7 +275,7 @@ impl Funds {
         });
         let reserved = Reserved { coins: selection.coins.clone(), change, payout: self.primary() };
         if let Some(first) = reserved.first_input() {
-            self.reserved.insert(first, selection);
+            self.reserved.insert(first, Reservation { selection, until });
         }
         Ok(reserved)
     }
@@ -259,6 +283,12 @@ impl Funds {
     /// Sets coins free again.
     pub(super) fn release(&mut self, first_input: &OutPoint) {
         self.reserved.remove(first_input);
+    }
+
+    /// Sets free what was set aside for fundings that are not valid any more at `now`. Who reserved should have said so;
+    /// what it said may have been lost.
+    pub(super) fn expire(&mut self, now: Time) {
+        self.reserved.retain(|_, reservation| reservation.until >= now);
     }
 
     /// The funding that this party pays alone: the channel first, then the change. After a restart the reservation is
@@ -272,10 +302,11 @@ impl Funds {
         expiry: Time,
     ) -> Result<Transaction, FundsError> {
         if !self.reserved.contains_key(&first_input) {
-            self.reserve_again(chain, now, first_input, output.amount)?;
+            self.reserve_again(chain, now, first_input, (output.amount, expiry))?;
         }
-        let selection =
+        let reservation =
             self.reserved.get(&first_input).cloned().ok_or(FundsError::Refused("no such coin".into()))?;
+        let selection = reservation.selection;
         let mut outputs = vec![output];
         if !selection.change.is_zero() {
             let lock = Lock::Wallet(self.primary());
@@ -297,7 +328,7 @@ impl Funds {
         chain: &Chain,
         now: Time,
         first_input: OutPoint,
-        amount: Amount,
+        (amount, until): (Amount, Time),
     ) -> Result<(), FundsError> {
         let mut coins = self.free_coins(chain, now)?;
         let Some(place) = coins.iter().position(|coin| coin.outpoint == first_input) else {
@@ -310,35 +341,48 @@ impl Funds {
         let rest = amount.checked_sub(first.amount).unwrap_or(Amount::ZERO);
         let selection =
             if rest.is_zero() && first.amount.checked_sub(amount).is_some_and(|left| left >= fee(1)) {
-                select(vec![first], amount, self.rules(), fee)?
+                select(vec![first], amount, self.rules(1), fee)?
             } else {
                 // The first coin pays what it can, the others the rest and the fee for all.
-                let mut more = select(coins, rest, self.rules(), |inputs| fee(inputs + 1))?;
+                let rules = self.rules(limits::WALLET_INPUTS - 1);
+                let mut more = select(coins, rest, rules, |inputs| fee(inputs + 1))?;
                 more.coins.insert(0, first);
                 more
             };
-        self.reserved.insert(first_input, selection);
+        self.reserved.insert(first_input, Reservation { selection, until });
         Ok(())
     }
 
-    /// This party's witnesses for a funding by both.
+    /// This party's witnesses for a funding by both. What they spend is set aside as long as the funding is valid: after
+    /// a restart nothing else remembers it.
     pub(super) fn sign_funding(
-        &self,
+        &mut self,
         body: &TxBody,
         spent: &[Output],
         range: std::ops::Range<usize>,
     ) -> Result<Vec<Witness>, FundsError> {
         let message = towpath_ledger::Spend { transaction: body.id(), spent: spent.to_vec() };
-        let outputs = spent.get(range).ok_or(FundsError::Wallet(WalletError::UnknownKey(spent.len())))?;
-        outputs
-            .iter()
-            .enumerate()
-            .map(|(index, output)| {
-                self.keys
-                    .witness(&self.chain_id, &message, &output.lock)
-                    .ok_or(FundsError::Wallet(WalletError::UnknownKey(index)))
-            })
-            .collect()
+        let inputs = body.inputs.get(range.clone());
+        let (Some(inputs), Some(outputs)) = (inputs, spent.get(range)) else {
+            return Err(FundsError::Wallet(WalletError::UnknownKey(spent.len())));
+        };
+        let mut witnesses = Vec::with_capacity(outputs.len());
+        let mut coins = Vec::with_capacity(outputs.len());
+        for (index, (outpoint, output)) in inputs.iter().zip(outputs).enumerate() {
+            let witness = self.keys.witness(&self.chain_id, &message, &output.lock);
+            let (Some(witness), Lock::Wallet(payout)) = (witness, &output.lock) else {
+                return Err(FundsError::Wallet(WalletError::UnknownKey(index)));
+            };
+            witnesses.push(witness);
+            coins.push(Coin { outpoint: *outpoint, amount: output.amount, payout: payout.clone() });
+        }
+        if let (Some(first), Some(until)) = (inputs.first().copied(), body.expiry)
+            && !self.is_set_aside(&first)
+        {
+            let selection = Selection { coins, fee: Amount::ZERO, change: Amount::ZERO };
+            self.reserved.insert(first, Reservation { selection, until });
+        }
+        Ok(witnesses)
     }
 
     /// The keys of all addresses that were handed out, oldest first.

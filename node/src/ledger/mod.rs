@@ -3,15 +3,17 @@
 
 mod driver;
 mod funds;
+#[cfg(test)]
+mod funds_tests;
 mod host;
+mod inbox;
 mod log;
 mod notice;
+#[cfg(test)]
+pub(crate) mod testing;
 mod timers;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use towpath_crypto::ed25519::PublicKey;
@@ -19,11 +21,11 @@ use towpath_crypto::schnorr::{WalletKey, WalletSignature};
 use towpath_ledger::{Amount, OutPoint, Output, Payout, Time, Transaction, TxBody, TxId, Witness};
 
 pub use driver::{Driver, DriverConfig, spawn};
-pub use funds::{FundsError, Reserved, WalletView};
+pub use funds::{FundsError, Purpose, Reserved, WalletView};
 pub use host::{Chain, read_fees, supply};
+pub use inbox::{LedgerBusy, LedgerHandle, LedgerInbox};
 pub use notice::{Change, ChannelChange, Notice, channel_of};
 
-use crate::limits;
 use crate::net::{GossipId, SyncReply, Topic};
 
 /// Something for the driver.
@@ -102,8 +104,8 @@ pub enum FundsCall {
     },
     /// Set coins aside for a channel.
     Reserve {
-        /// How much this party brings.
-        amount: Amount,
+        /// How many, and for how long.
+        purpose: Purpose,
         /// The coins.
         reply: oneshot::Sender<Result<Reserved, FundsError>>,
     },
@@ -115,6 +117,8 @@ pub enum FundsCall {
         output: Box<Output>,
         /// When it expires.
         expiry: Time,
+        /// The transaction.
+        reply: oneshot::Sender<Result<TxId, FundsError>>,
     },
     /// Sign some inputs of a funding by both.
     SignFunding {
@@ -168,79 +172,4 @@ pub enum SubmitError {
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
-}
-
-/// The bounded sending end of the driver's inbox.
-#[derive(Clone, Debug)]
-pub struct LedgerHandle {
-    inbox: SyncSender<Input>,
-    waiting: Arc<AtomicU64>,
-}
-
-/// The receiving end.
-#[derive(Debug)]
-pub struct LedgerInbox {
-    inbox: Receiver<Input>,
-    waiting: Arc<AtomicU64>,
-}
-
-impl LedgerInbox {
-    fn recv_timeout(&self, wait: Duration) -> Result<Input, RecvTimeoutError> {
-        let input = self.inbox.recv_timeout(wait)?;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        Ok(input)
-    }
-}
-
-/// The inbox is full, or the driver ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the ledger is busy; try again")]
-pub struct LedgerBusy;
-
-impl LedgerHandle {
-    /// Both ends of an inbox.
-    #[must_use]
-    pub fn inbox() -> (Self, LedgerInbox) {
-        let (sender, receiver) = sync_channel(limits::LEDGER_INBOX);
-        let waiting = Arc::<AtomicU64>::default();
-        (Self { inbox: sender, waiting: Arc::clone(&waiting) }, LedgerInbox { inbox: receiver, waiting })
-    }
-
-    /// Inputs that wait.
-    #[must_use]
-    pub fn waiting(&self) -> u64 {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    /// Counts an input before it is sent, so that the count never falls below what waits.
-    fn counted<E>(&self, send: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        send().inspect_err(|_| {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        })
-    }
-
-    /// Hands over without waiting.
-    ///
-    /// # Errors
-    /// [`LedgerBusy`]; the input is lost.
-    pub fn offer(&self, input: Input) -> Result<(), LedgerBusy> {
-        self.counted(|| self.inbox.try_send(input)).map_err(|_| LedgerBusy)
-    }
-
-    /// Hands over from a thread that may wait.
-    pub fn push(&self, input: Input) {
-        // The driver ends only with the node; what is lost then is emitted again at the next start.
-        let _ = self.counted(|| self.inbox.send(input));
-    }
-
-    /// Asks, and waits for the answer.
-    ///
-    /// # Errors
-    /// [`LedgerBusy`] when the inbox is full or the node is stopping.
-    pub async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, LedgerBusy> {
-        let (sender, receiver) = oneshot::channel();
-        self.offer(make(sender))?;
-        receiver.await.map_err(|_| LedgerBusy)
-    }
 }

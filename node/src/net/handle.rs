@@ -87,6 +87,13 @@ impl NetHandle {
         Self { local, commands, shared, task: Arc::new(Mutex::new(Some(task))) }
     }
 
+    /// A handle of a network that is not there: nothing reaches anybody.
+    #[cfg(test)]
+    pub(crate) fn silent(local: NodeId) -> Self {
+        let (commands, _closed) = mpsc::channel(1);
+        Self { local, commands, shared: Arc::default(), task: Arc::default() }
+    }
+
     /// This node's id.
     #[must_use]
     pub fn local(&self) -> NodeId {

@@ -81,8 +81,8 @@ pub struct OpenRequest {
     pub amount: Amount,
     /// What the other is asked to bring.
     pub peer_amount: Amount,
-    /// How long a close can be answered.
-    pub dispute_window_ms: u64,
+    /// How long a close can be answered; this node's own choice if not given.
+    pub dispute_window_ms: Option<u64>,
     /// What each keeps.
     pub reserve: Amount,
     /// The coins.
@@ -163,8 +163,11 @@ pub enum CallError {
     #[error("there is no channel session with the peer; connect to it first")]
     NoSession,
     /// Too much is under way.
-    #[error("too many openings are under way with this peer; wait until they are funded")]
+    #[error("too many openings are under way; wait until they are accepted")]
     TooManyOpenings,
+    /// Each channel has a key of its own, and they are all used.
+    #[error("all channel keys of this node's seed are used; open channels from a node with a new one")]
+    NoMoreKeys,
     /// The peer said no.
     #[error("the peer declined: {0}")]
     Declined(String),

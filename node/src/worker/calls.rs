@@ -79,6 +79,7 @@ impl Worker {
             // What this node asked for has a record by now.
             self.close_began(id, Cause::PeerAsked, turn);
         }
+        self.reindex(id, life);
         let Life::Settled(_) = life else { return };
         self.duties.remove(&id);
         let Some(held) = self.channels.get_mut(&id) else { return };

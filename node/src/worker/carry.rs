@@ -1,21 +1,20 @@
 //! Carrying out what the machines ask for, and telling them what the ledger did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use towpath_api::EventBody;
+use towpath_ledger::settle::{self, Place, Posting};
 use towpath_ledger::{Amount, AssetId, Block, ChannelId, Lock, OutPoint, Time, Transaction, Witness};
 use towpath_protocol::{Alarm, Effect, Event, LedgerEvent, Life, Online, Settlement};
 use towpath_store::Column;
 
-use super::Input;
+use super::duties::{Order, Why};
 use super::history::keep_log;
-use super::open::WalletAnswer;
 use super::run::Worker;
 use super::turn::Turn;
 use super::view::{node_text, outcome_of, state_of};
-use crate::ledger::{Change, ChannelChange, FundsCall, Input as LedgerInput, Notice, channel_of};
-use towpath_ledger::settle::{self, Place, Posting};
+use crate::ledger::{Change, ChannelChange, Notice, channel_of};
 
 /// Rows of `Meta`: this prefix ‖ worker, with the height of the last block that it saw.
 pub(super) const HEIGHT_PREFIX: &[u8] = b"channels-height/";
@@ -25,6 +24,9 @@ impl Worker {
     pub(super) fn carry_out(&mut self, id: ChannelId, effects: Vec<Effect>, turn: &mut Turn) {
         for effect in effects {
             self.carry_out_one(id, effect, turn);
+        }
+        if self.is_void(&id) {
+            return self.forget(id, turn);
         }
         if let Some(held) = self.channels.get_mut(&id) {
             held.write_rows(&mut turn.entry.batch);
@@ -46,13 +48,16 @@ impl Worker {
             Effect::Failed { number, reason } => self.failed(id, number, reason, turn),
             Effect::Received { number, amount, memo } => self.received(id, (number, amount, memo), turn),
             Effect::Fund { first_input, output, expiry, .. } => {
-                let call = FundsCall::Fund { first_input, output: Box::new(output), expiry };
-                turn.release.ledger.push(LedgerInput::Funds(call));
+                let order = Order::Fund { first_input, output: Box::new(output), expiry };
+                self.owe(id, order, turn);
             }
             Effect::SignFunding { body, spent, from, to } => {
-                self.sign_funding(id, (body, spent), from..to, turn)
+                self.owe(id, Order::Sign { body: Box::new(body), spent, range: from..to }, turn);
             }
-            Effect::Broadcast(transaction) => submit(transaction, turn),
+            Effect::Broadcast(transaction) => {
+                let order = Order::Submit { why: Why::Funding, transaction: Box::new(transaction) };
+                self.owe(id, order, turn);
+            }
             Effect::FundingReleased => self.funding_released(id, turn),
             Effect::Life(life) => self.on_life(id, life, turn),
             Effect::Online(Online::Yes) => tracing::debug!(channel = %id, "payments can be sent"),
@@ -75,28 +80,30 @@ impl Worker {
         match effect {
             Effect::SubmitClose { funding, state } => {
                 let transaction = settle::cooperative(&place, funding, held.channel.terms(), &state);
-                self.owe(id, transaction, turn);
+                self.owe_close(id, Why::Together, transaction, turn);
             }
             Effect::PostClose { funding, state, author, fee, signature } => {
                 let (capacity, terms, state) = (held.channel.capacity(), held.channel.terms(), &state);
                 let posting = Posting { funding, capacity, terms, state, author, fee, signature };
                 let transaction = settle::unilateral(&place, &posting);
-                self.owe(id, transaction, turn);
+                self.owe_close(id, Why::Alone, transaction, turn);
             }
             Effect::Answer { closing, state, proof, fee, signature, settles: _ } => {
                 let answer = settle::Answer { state, proof, fee, signature };
                 let Some((_, _, posted)) = self.closing_at(&closing) else { return };
                 let transaction = settle::answer(&place, closing, &posted, &answer);
                 if let Some(proof) = &answer.proof {
-                    let answer = transaction.as_ref().ok().map(Transaction::id);
-                    self.note_cheat(&posted, proof, answer, turn);
+                    let by = transaction.as_ref().ok().map(Transaction::id);
+                    self.note_cheat(&posted, proof, by, turn);
                 }
-                self.owe(id, transaction, turn);
+                let is_contested = answer.state.is_some() || answer.proof.is_some();
+                let why = if is_contested { Why::Defence } else { Why::Agreement };
+                self.owe_close(id, why, transaction, turn);
             }
             Effect::Supersede { closing, state } => {
                 let Some((created, amount, posted)) = self.closing_at(&closing) else { return };
                 let transaction = settle::supersede(&place, closing, (created, amount), &posted, &state);
-                self.owe(id, transaction, turn);
+                self.owe_close(id, Why::Defence, transaction, turn);
             }
             Effect::Finalize { closing, deadline } => self.owe_finalize(id, closing, deadline),
             _ => {}
@@ -110,29 +117,6 @@ impl Worker {
             Lock::Closing(closing) => Some((entry.time, entry.output.amount, *closing)),
             Lock::Channel(_) | Lock::Wallet(_) | Lock::Conditional(_) => None,
         }
-    }
-
-    fn sign_funding(
-        &self,
-        id: ChannelId,
-        (body, spent): (towpath_ledger::TxBody, Vec<towpath_ledger::Output>),
-        range: std::ops::Range<usize>,
-        turn: &mut Turn,
-    ) {
-        let Some(held) = self.channels.get(&id) else { return };
-        let peer = *held.channel.peer();
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        let (from, to) = (range.start, range.end);
-        let call = FundsCall::SignFunding { body: Box::new(body), spent, from, to, reply };
-        turn.release.ledger.push(LedgerInput::Funds(call));
-        let workers = self.parts.workers.clone();
-        self.parts.runtime.spawn(async move {
-            if let Ok(Ok(witnesses)) = answer.await {
-                workers
-                    .push(&peer, Input::Wallet(Box::new(WalletAnswer::Signed { channel: id, witnesses })))
-                    .await;
-            }
-        });
     }
 
     fn on_life(&mut self, id: ChannelId, life: Life, turn: &mut Turn) {
@@ -187,6 +171,7 @@ impl Worker {
                 self.on_change(change, (notice.height, notice.time), turn);
             }
         }
+        self.expire_fundings(notice.time, turn);
         self.close_expired(notice.time, turn);
         self.do_duties(notice.time, turn);
     }
@@ -233,14 +218,25 @@ impl Worker {
     /// At the start: what the ledger did since this worker last looked, block by block, and what it shows now.
     pub(super) fn reconcile(&mut self) {
         let mut turn = Turn::new(self.now(), std::time::Instant::now());
-        self.replay_blocks(&mut turn);
-        self.report_outputs(&mut turn);
-        for id in self.channels.keys().copied().collect::<Vec<_>>() {
-            self.touch(id, &mut turn);
-        }
-        self.end(&mut turn);
+        self.catch_up(&mut turn);
         let Turn { entry, release, .. } = turn;
         self.hand_over(entry, release);
+    }
+
+    /// The turn of [`Worker::reconcile`], short of writing and saying it.
+    pub(super) fn catch_up(&mut self, turn: &mut Turn) {
+        self.replay_blocks(turn);
+        self.report_outputs(turn);
+        let settled: BTreeSet<ChannelId> = self.settled.iter().map(|(_, id)| *id).collect();
+        for id in self.channels.keys().copied().collect::<Vec<_>>() {
+            if !settled.contains(&id) {
+                self.touch(id, turn);
+            } else if self.is_void(&id) {
+                self.forget(id, turn);
+            }
+        }
+        self.end(turn);
+        self.prune(turn);
     }
 
     /// The blocks between the one that this worker saw last and the tip: they tell how a channel's output was spent.
@@ -338,11 +334,6 @@ fn changes_in(block: &Block, known: &mut BTreeMap<OutPoint, Lock>) -> Vec<Channe
         }
     }
     changes
-}
-
-pub(super) fn submit(transaction: Transaction, turn: &mut Turn) {
-    let transaction = Box::new(transaction);
-    turn.release.ledger.push(LedgerInput::Submit { transaction, reply: None });
 }
 
 /// How a channel ended, by what spent its output.

@@ -1,132 +1,17 @@
-//! Closes on their way to the ledger: handed in until the ledger shows them, paid out once their deadline is over,
-//! forced when a peer stays silent; and the record of why (`why`).
+//! Closes as they come about: asked for, forced when a peer stays silent or a term is over, seen on the ledger; and the
+//! record of why (`why`). What they owe the ledger is in `duties`.
 
 use towpath_api::EventBody;
-use towpath_ledger::settle::{self, Place, SettleError};
-use towpath_ledger::{
-    AssetId, ChannelId, Closing, Lock, OutPoint, Party, SignedState, Time, Transaction, TxId, Witness,
-};
+use towpath_ledger::{ChannelId, Closing, Lock, Party, SignedState, Time, TxId, Witness, settle};
 use towpath_protocol::{ClosingStage, Command, Event, Life};
 
-use super::carry::submit;
 use super::run::Worker;
 use super::turn::Turn;
 use super::why::{Cause, Cheat, CloseRecord};
 use crate::ledger::ChannelChange;
 use crate::limits;
 
-/// What the ledger is owed for one channel. Lost with the process: the machine asks for all of it again at the start.
-#[derive(Default)]
-pub(super) struct Duty {
-    /// A transaction that the ledger does not show yet, and the blocks that passed without it.
-    owed: Option<(Box<Transaction>, u32)>,
-    /// A closing that is paid out once its deadline is over.
-    finalize: Option<Finalize>,
-}
-
-/// A closing that waits for its deadline.
-#[derive(Clone, Copy)]
-struct Finalize {
-    closing: OutPoint,
-    deadline: Time,
-    /// Whether this node closed, and so pays out first.
-    is_author: bool,
-    /// Blocks past the deadline.
-    blocks: u32,
-}
-
-/// What to do about a closing in this block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Try {
-    Wait,
-    Together,
-    Alone,
-}
-
-impl Finalize {
-    /// The author pays out first, many closings in one transaction; the other party only if that does not happen: two
-    /// transactions that spend one closing would keep each other's batches out of the ledger. What a batch did not pay
-    /// out is tried alone, so that no closing holds up another.
-    const fn next(&self) -> Try {
-        let waits = if self.is_author { 1 } else { 1 + limits::CLOSE_OTHER_WAITS_BLOCKS };
-        match self.blocks.checked_sub(waits) {
-            None => Try::Wait,
-            Some(0) => Try::Together,
-            Some(blocks) if blocks % limits::CLOSE_AGAIN_BLOCKS == 0 => Try::Alone,
-            Some(_) => Try::Wait,
-        }
-    }
-}
-
 impl Worker {
-    /// Hands a transaction to the ledger, and again every few blocks until the ledger shows what became of the channel:
-    /// an inbox can be full, a pool can drop it, gossip can lose it.
-    pub(super) fn owe(
-        &mut self,
-        id: ChannelId,
-        transaction: Result<Transaction, SettleError>,
-        turn: &mut Turn,
-    ) {
-        match transaction {
-            Ok(transaction) => {
-                self.duties.entry(id).or_default().owed = Some((Box::new(transaction.clone()), 0));
-                submit(transaction, turn);
-            }
-            Err(error) => tracing::error!(channel = %id, %error, "a closing transaction cannot be made"),
-        }
-    }
-
-    /// Remembers a closing that is paid out once ledger time is past its deadline.
-    pub(super) fn owe_finalize(&mut self, id: ChannelId, closing: OutPoint, deadline: Time) {
-        let Some(held) = self.channels.get_mut(&id) else { return };
-        held.row.deadline_ms = Some(deadline.0);
-        let author = held.row.closing.as_ref().map(|(_, closing)| closing.author);
-        let is_author = author == Some(held.channel.me());
-        let known = self.duties.entry(id).or_default();
-        known.finalize = Some(Finalize { closing, deadline, is_author, blocks: 0 });
-    }
-
-    /// A block was applied: what is still owed is handed in again, and what is due is paid out.
-    pub(super) fn do_duties(&mut self, time: Time, turn: &mut Turn) {
-        let (mut together, mut alone, mut again) = (Vec::new(), Vec::new(), Vec::new());
-        for duty in self.duties.values_mut() {
-            if let Some((transaction, blocks)) = &mut duty.owed {
-                *blocks += 1;
-                if *blocks % limits::CLOSE_AGAIN_BLOCKS == 0 {
-                    again.push((**transaction).clone());
-                }
-            }
-            if let Some(finalize) = &mut duty.finalize
-                && time > finalize.deadline
-            {
-                finalize.blocks += 1;
-                match finalize.next() {
-                    Try::Wait => {}
-                    Try::Together => together.push(finalize.closing),
-                    Try::Alone => alone.push(finalize.closing),
-                }
-            }
-        }
-        for transaction in again {
-            submit(transaction, turn);
-        }
-        let batches = together.chunks(limits::FINALIZE_BATCH).chain(alone.chunks(1));
-        for batch in batches {
-            let closings: Vec<(OutPoint, Closing)> = batch
-                .iter()
-                .filter_map(|outpoint| self.closing_at(outpoint).map(|(_, _, closing)| (*outpoint, closing)))
-                .collect();
-            let params = self.parts.keys.params();
-            let place = Place { chain: self.parts.chain_id, params, asset: AssetId::NATIVE };
-            let parts = closings.iter().map(|(outpoint, closing)| (*outpoint, closing));
-            let done = settle::finalize_all(&place, parts);
-            for (closing, error) in done.refused {
-                tracing::error!(%closing, %error, "a closing cannot be paid out");
-            }
-            done.transactions.into_iter().for_each(|transaction| submit(transaction, turn));
-        }
-    }
-
     /// Someone wants to close a channel, or has: the first cause stays, but for one that says more.
     pub(super) fn close_began(&mut self, id: ChannelId, cause: Cause, turn: &Turn) {
         let Some(held) = self.channels.get_mut(&id) else { return };
@@ -262,23 +147,5 @@ impl Worker {
         let before = record.clone();
         change(record);
         held.close_changed |= **record != *before;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// At which blocks past the deadline a party tries, and how.
-    fn tries(is_author: bool) -> Vec<(u32, Try)> {
-        let closing = OutPoint { tx: TxId(towpath_crypto::Digest::ZERO), index: 0 };
-        let at = |blocks| Finalize { closing, deadline: Time(0), is_author, blocks }.next();
-        (1..=10).map(|blocks| (blocks, at(blocks))).filter(|(_, next)| *next != Try::Wait).collect()
-    }
-
-    #[test]
-    fn the_author_pays_out_at_once_and_the_other_party_if_it_does_not() {
-        assert_eq!(tries(true), [(1, Try::Together), (4, Try::Alone), (7, Try::Alone), (10, Try::Alone)]);
-        assert_eq!(tries(false), [(3, Try::Together), (6, Try::Alone), (9, Try::Alone)]);
     }
 }

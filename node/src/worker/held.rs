@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bincode::{Decode, Encode};
-use towpath_crypto::codec;
+use towpath_crypto::hash::sha256;
+use towpath_crypto::{Digest, codec};
 use towpath_ledger::{Amount, ChannelId, Closing, OutPoint};
 use towpath_protocol::{Channel, Online, Token};
 use towpath_store::{Batch, Column};
@@ -108,6 +109,8 @@ pub(super) struct Held {
     /// Why it is closed, and whether that changed in this turn.
     pub close: Option<Box<CloseRecord>>,
     pub close_changed: bool,
+    /// The digest of the node's row as it is on disk.
+    pub stored: Option<Digest>,
     /// Payments by this node that have a number and are neither settled nor failed, ascending by it. Their number is
     /// bounded by what a channel has in flight and in requests.
     pub unsettled: VecDeque<PaymentRow>,
@@ -125,6 +128,7 @@ impl Held {
             streams: BTreeSet::new(),
             close: None,
             close_changed: false,
+            stored: None,
             unsettled: unsettled.collect(),
             channel,
             row,
@@ -148,9 +152,14 @@ impl Held {
         settled
     }
 
+    /// Writes those of the node's own rows that changed.
     pub(super) fn write_rows(&mut self, batch: &mut Batch) {
-        let id = self.channel.id();
-        batch.put(Column::Channels, row_key(&id, NODE_ROW), codec::encode(&self.row));
+        let (id, row) = (self.channel.id(), codec::encode(&self.row));
+        let digest = Some(sha256(&row));
+        if self.stored != digest {
+            batch.put(Column::Channels, row_key(&id, NODE_ROW), row);
+            self.stored = digest;
+        }
         if std::mem::take(&mut self.close_changed)
             && let Some(record) = &self.close
         {

@@ -5,11 +5,14 @@
 //! as one batch; then let each machine sign, and write everything as one batch; release messages and answers when it
 //! is durable. The next turn is computed while the last one is being synced.
 
+mod accept;
 mod board;
 mod call;
 mod calls;
 mod carry;
 mod closing;
+mod duties;
+mod forget;
 mod held;
 mod history;
 mod open;
@@ -20,6 +23,9 @@ mod start;
 mod stats;
 mod stream_calls;
 mod streams;
+mod tally;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod view;
 mod why;
@@ -30,16 +36,19 @@ use tokio::sync::{mpsc, oneshot};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_protocol::Message;
 
+pub use accept::{FUNDING_MS_MAX, Policy};
 pub use board::Board;
 pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Wait};
+pub use duties::Refused;
 pub use history::{
     PaymentRow, Retention, log as channel_log, payment_id, payments, stored_bytes, view as payment_view,
 };
-pub use open::{ChannelKeys, Policy, WalletAnswer};
+pub use open::{ChannelKeys, WalletAnswer};
 pub use run::Parts;
 pub use start::{StartError, Started, start};
 pub use stats::{WorkerStats, WorkerTotals};
 pub use streams::{Plan, stream_id};
+pub use tally::Tally;
 pub use view::{ChannelView, node_text, state_of};
 
 use crate::ledger::Notice;
@@ -68,6 +77,8 @@ pub enum Input {
     Call(Box<Call>),
     /// The wallet's answer for an opening or a funding by both.
     Wallet(Box<WalletAnswer>),
+    /// The ledger driver does not take what was handed in.
+    Refused(Box<Refused>),
     /// End, after this turn.
     Stop,
 }

@@ -1,23 +1,22 @@
-//! Openings: this node's offers, its acceptances of others', and the wallet's part in both.
+//! Openings: this node's offers, what becomes of them and of its acceptances (`accept`), and the wallet's part in both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use towpath_crypto::ed25519::PublicKey;
+use towpath_crypto::hash::sha256;
 use towpath_crypto::seed::Seed;
 use towpath_ledger::rules::Params;
-use towpath_ledger::{Amount, AssetId, ChainId, ChannelId, Lock, OutPoint, Output, Party, Payout, Witness};
+use towpath_ledger::{Amount, AssetId, ChannelId, Lock, OutPoint, Output, Party, Payout, Witness};
 use towpath_protocol::{
-    Accept, Acceptance, Bounds, Channel, ChannelMessage, Contribution, Decline, DeclineReason, Event,
-    Funding, FundingInput, Identity, Immediate, KeySigner, Life, Message, Offer, Open, OpenId, Outcome,
-    Reject,
+    Accept, Acceptance, Channel, ChannelMessage, Decline, DeclineReason, Event, Funding, FundingInput,
+    Identity, Immediate, KeySigner, Offer, Open, OpenId, Reject,
 };
 use towpath_store::{Column, Scan, Store, StoreError};
 
-use super::Input;
 use super::call::{CallError, OpenRequest, Opened, Reply};
-use super::held::{Held, NodeRow, row_key};
+use super::held::{Held, NodeRow};
 use super::run::Worker;
 use super::turn::Turn;
 use super::why::{CLOSE_ROW, CloseRecord};
@@ -30,28 +29,20 @@ const KEYS_PREFIX: &[u8] = b"channel-keys/";
 /// What a penalized author forfeits, in hundredths of a percent, unless the ledger allows less: half.
 const PENALTY_BASIS_POINTS: u16 = 5_000;
 
+/// How long a close can be answered unless the caller, the node's settings or the ledger say otherwise: a day.
+const DISPUTE_WINDOW_MS: u64 = 86_400_000;
+
 /// Bytes of closing transactions that a channel's fees must be able to pay for, with room for a penalty and pending
 /// payments.
 const CLOSE_BYTES: u64 = 4_096;
-
-/// How far ahead a funding's deadline may be, in milliseconds of ledger time.
-const FUNDING_MS_MAX: u64 = 3_600_000;
-
-/// Which channels this node wants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Policy {
-    /// What it puts at most into a channel that a peer opens.
-    pub contribute_max: Amount,
-    /// The least capacity.
-    pub capacity_min: Amount,
-}
 
 /// Where channel keys come from: each is used for one channel, for ever.
 pub struct ChannelKeys {
     seed: Seed,
     next: AtomicU32,
     params: Params,
-    payout: Payout,
+    /// Where its channels pay to.
+    pub(super) payout: Payout,
 }
 
 impl ChannelKeys {
@@ -76,13 +67,17 @@ impl ChannelKeys {
         Arc::new(KeySigner::new(self.seed.channel_key(index)))
     }
 
-    fn bounds(&self, chain: ChainId) -> Bounds {
-        Bounds {
-            chain,
-            params: self.params.clone(),
-            funding_ms_max: FUNDING_MS_MAX,
-            accepts: towpath_protocol::Accepts::default(),
-        }
+    /// As if all keys were used.
+    #[cfg(test)]
+    pub(super) fn use_up(&self) {
+        self.next.store(u32::MAX, Ordering::Relaxed);
+    }
+
+    /// The next key that no channel used; none when all are used up.
+    fn draw(&self) -> Option<u32> {
+        // The last number is never given out, so that the one after a key's always is one.
+        let next = |index: u32| index.checked_add(1);
+        self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
     }
 }
 
@@ -112,21 +107,21 @@ pub(super) enum Awaited {
     /// Ours: the peer has not accepted.
     Offer { peer: PublicKey, offer: Box<Offer>, first_input: Option<OutPoint>, reply: Reply<Opened> },
     /// The wallet looks for coins.
-    Coins { peer: PublicKey },
+    Coins { peer: PublicKey, amount: Amount },
     /// The peer's: it has not signed the first version.
     Acceptance { acceptance: Box<Acceptance>, first_input: Option<OutPoint> },
 }
 
 impl Awaited {
-    fn peer(&self) -> &PublicKey {
+    pub(super) fn peer(&self) -> &PublicKey {
         match self {
-            Self::Offer { peer, .. } | Self::Coins { peer } => peer,
+            Self::Offer { peer, .. } | Self::Coins { peer, .. } => peer,
             Self::Acceptance { acceptance, .. } => acceptance.peer(),
         }
     }
 }
 
-fn inputs_of(reserved: &Reserved) -> Vec<FundingInput> {
+pub(super) fn inputs_of(reserved: &Reserved) -> Vec<FundingInput> {
     let output = |coin: &crate::wallet::Coin| Output {
         asset: AssetId::NATIVE,
         amount: coin.amount,
@@ -136,31 +131,17 @@ fn inputs_of(reserved: &Reserved) -> Vec<FundingInput> {
 }
 
 impl Worker {
-    /// The next channel key; the row that remembers it is durable before the key is shown to anybody.
-    fn next_key(&self, peer: PublicKey, turn: &mut Turn) -> Identity {
-        let key_index = self.parts.keys.next.fetch_add(1, Ordering::Relaxed);
+    /// The next channel key, if there is one; the row that remembers it is durable before the key is shown to anybody.
+    pub(super) fn next_key(&self, peer: PublicKey, turn: &mut Turn) -> Option<Identity> {
+        let key_index = self.parts.keys.draw()?;
         let place = super::Workers::place(&peer, self.parts.workers.count());
         let mut row = KEYS_PREFIX.to_vec();
         row.push(u8::try_from(place).unwrap_or(u8::MAX));
         turn.entry.batch.put(Column::Meta, row, (key_index + 1).to_be_bytes());
-        Identity { peer, key_index, keys: self.parts.keys.signer(key_index) }
+        Some(Identity { peer, key_index, keys: self.parts.keys.signer(key_index) })
     }
 
-    /// Whether one more opening with a peer is allowed (FAULTS C2).
-    fn may_open(&self, peer: &PublicKey) -> bool {
-        let waiting = self.awaited.values().filter(|awaited| awaited.peer() == peer).count();
-        let mine = self.channels_of(peer);
-        let lives = mine.iter().filter_map(|id| self.channels.get(id)).map(|held| held.channel.life());
-        let (mut opening, mut proven) = (waiting, false);
-        for life in lives {
-            opening += usize::from(life == Life::Opening);
-            proven |= life == Life::Active;
-        }
-        let limit = if proven { limits::OPENINGS_PER_PEER } else { limits::OPENINGS_PER_STRANGER };
-        opening < limit && self.awaited.len() < limits::OPENINGS && self.channels.len() < limits::CHANNELS
-    }
-
-    fn release_coins(first_input: Option<OutPoint>, turn: &mut Turn) {
+    pub(super) fn release_coins(first_input: Option<OutPoint>, turn: &mut Turn) {
         if let Some(first_input) = first_input {
             turn.release.ledger.push(LedgerInput::Funds(FundsCall::Release { first_input }));
         }
@@ -176,8 +157,8 @@ impl Worker {
         if !self.sessions.contains(&request.peer) {
             return refuse(CallError::NoSession, reply, turn);
         }
-        let waiting = self.awaited.values().filter(|awaited| *awaited.peer() == request.peer).count();
-        if waiting >= limits::OPENINGS_PER_PEER || self.awaited.len() >= limits::OPENINGS {
+        let offers = self.awaited.values().filter(|awaited| matches!(awaited, Awaited::Offer { .. }));
+        if offers.count() >= limits::OFFERS {
             return refuse(CallError::TooManyOpenings, reply, turn);
         }
         let Some(capacity) = request.amount.checked_add(request.peer_amount) else {
@@ -186,14 +167,18 @@ impl Worker {
         let Some(first) = first_input else {
             return refuse(CallError::Rejected(Reject::Terms("no coins")), reply, turn);
         };
-        let identity = self.next_key(request.peer, turn);
+        let Some(identity) = self.next_key(request.peer, turn) else {
+            return refuse(CallError::NoMoreKeys, reply, turn);
+        };
         let funding = if request.peer_amount.is_zero() {
             Funding::Single { first_input: first, index: 0 }
         } else {
             let change = request.coins.change.iter().cloned().collect();
             Funding::Dual { inputs: inputs_of(&request.coins), change }
         };
-        let params = self.parts.keys.params();
+        let (params, accepts) = (self.parts.keys.params(), &self.parts.policy.accepts);
+        let windows = accepts.windows_ms(params);
+        let penalty = PENALTY_BASIS_POINTS.max(accepts.penalty_basis_points_min);
         let fees = params.fee_min(CLOSE_BYTES).min(capacity.share(params.close_fee_basis_points_max));
         let open = Open {
             open: OpenId(rand::random()),
@@ -204,8 +189,10 @@ impl Worker {
             amount_a: request.amount,
             amount_b: request.peer_amount,
             sequencer: Party::A,
-            dispute_window_ms: request.dispute_window_ms,
-            penalty_basis_points: PENALTY_BASIS_POINTS.min(params.penalty_basis_points_max),
+            dispute_window_ms: request
+                .dispute_window_ms
+                .unwrap_or(DISPUTE_WINDOW_MS.clamp(*windows.start(), *windows.end())),
+            penalty_basis_points: penalty.min(params.penalty_basis_points_max),
             reserve: request.reserve,
             close_fee_max: fees,
             expiry: request.expiry,
@@ -213,91 +200,13 @@ impl Worker {
             funding_deadline: request.deadline,
         };
         let id = open.open;
-        match Offer::new(open, identity, &self.parts.keys.bounds(self.parts.chain_id), turn.now) {
+        match Offer::new(open, identity, &self.bounds(), turn.now) {
             Ok(offer) => {
                 turn.send(request.peer, &offer.message());
                 let offer = Box::new(offer);
                 self.awaited.insert(id, Awaited::Offer { peer: request.peer, offer, first_input, reply });
             }
             Err(reject) => refuse(reject.into(), reply, turn),
-        }
-    }
-
-    /// A peer opens a channel.
-    pub(super) fn on_open(&mut self, peer: PublicKey, open: Open, turn: &mut Turn) {
-        let decline = |reason| Message::Decline(Decline { open: open.open, reason });
-        match self.awaited.get(&open.open) {
-            // The same offer again, after a reconnect: the same answer.
-            Some(Awaited::Acceptance { acceptance, .. }) if *acceptance.peer() == peer => {
-                return turn.send(peer, &acceptance.message());
-            }
-            Some(_) => return,
-            None => {}
-        }
-        if !self.may_open(&peer) {
-            return turn.send(peer, &decline(DeclineReason::Busy));
-        }
-        let policy = self.parts.policy;
-        let capacity = open.amount_a.checked_add(open.amount_b).unwrap_or(Amount::ZERO);
-        if open.asset != AssetId::NATIVE || capacity < policy.capacity_min {
-            return turn.send(peer, &decline(DeclineReason::Unwanted));
-        }
-        let is_dual = matches!(open.funding, Funding::Dual { .. });
-        if !is_dual || open.amount_b.is_zero() {
-            let payout = self.parts.keys.payout.clone();
-            let contribution = Contribution { payout, inputs: Vec::new(), change: Vec::new() };
-            return self.accept(peer, &open, (contribution, None), turn);
-        }
-        if open.amount_b > policy.contribute_max {
-            return turn.send(peer, &decline(DeclineReason::Funds));
-        }
-        self.awaited.insert(open.open, Awaited::Coins { peer });
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        turn.release.ledger.push(LedgerInput::Funds(FundsCall::Reserve { amount: open.amount_b, reply }));
-        let workers = self.parts.workers.clone();
-        self.parts.runtime.spawn(async move {
-            let reserved = answer.await.ok().and_then(Result::ok);
-            let answer = WalletAnswer::Contribution { peer, open: Box::new(open), reserved };
-            workers.push(&peer, Input::Wallet(Box::new(answer))).await;
-        });
-    }
-
-    fn accept(
-        &mut self,
-        peer: PublicKey,
-        open: &Open,
-        (contribution, first_input): (Contribution, Option<OutPoint>),
-        turn: &mut Turn,
-    ) {
-        let identity = self.next_key(peer, turn);
-        let bounds = self.parts.keys.bounds(self.parts.chain_id);
-        match Acceptance::new(open, contribution, &identity, &bounds, turn.now) {
-            Ok((acceptance, outcome)) => {
-                Self::write_opening(&acceptance, outcome, turn);
-                let acceptance = Box::new(acceptance);
-                self.awaited.insert(open.open, Awaited::Acceptance { acceptance, first_input });
-            }
-            Err(reject) => {
-                tracing::info!(?peer, %reject, "an opening is declined");
-                Self::release_coins(first_input, turn);
-                let decline = Decline { open: open.open, reason: DeclineReason::Terms };
-                turn.send(peer, &Message::Decline(decline));
-            }
-        }
-    }
-
-    fn write_opening(acceptance: &Acceptance, outcome: Outcome, turn: &mut Turn) {
-        for (suffix, value) in outcome.write {
-            let key = row_key(&acceptance.id(), &suffix);
-            match value {
-                Some(value) => turn.entry.batch.put(Column::Channels, key, value),
-                None => turn.entry.batch.delete(Column::Channels, key),
-            }
-        }
-        for effect in outcome.effects {
-            if let towpath_protocol::Effect::Send(message) = effect {
-                turn.send(*acceptance.peer(), &message);
-            }
         }
     }
 
@@ -382,24 +291,10 @@ impl Worker {
     pub(super) fn on_wallet(&mut self, answer: WalletAnswer, turn: &mut Turn) {
         match answer {
             WalletAnswer::Contribution { peer, open, reserved } => {
-                self.awaited.remove(&open.open);
-                match reserved {
-                    Some(reserved) => {
-                        let first_input = reserved.first_input();
-                        let contribution = Contribution {
-                            payout: reserved.payout.clone(),
-                            inputs: inputs_of(&reserved),
-                            change: reserved.change.iter().cloned().collect(),
-                        };
-                        self.accept(peer, &open, (contribution, first_input), turn);
-                    }
-                    None => {
-                        let decline = Decline { open: open.open, reason: DeclineReason::Funds };
-                        turn.send(peer, &Message::Decline(decline));
-                    }
-                }
+                self.on_contribution(peer, &open, reserved, turn);
             }
             WalletAnswer::Signed { channel, witnesses } => {
+                self.signed_funding(channel);
                 let witnesses = witnesses
                     .into_iter()
                     .filter_map(|witness| match witness {
@@ -529,6 +424,7 @@ fn restore(
     let own = |name: &[u8]| own.iter().find(|(suffix, _)| suffix == name).map(|(_, value)| value.as_slice());
     let row = own(super::held::NODE_ROW).map_or_else(NodeRow::default, NodeRow::decode);
     let mut held = Held::new(channel, row);
+    held.stored = own(super::held::NODE_ROW).map(sha256);
     held.close = own(CLOSE_ROW).and_then(CloseRecord::decode).map(Box::new);
     found.channels.push(held);
     Ok(())

@@ -49,7 +49,8 @@ impl Release {
         }
         for input in self.ledger {
             if ledger.offer(input).is_err() {
-                tracing::warn!("the ledger is busy; a channel's transaction is emitted again later");
+                // Transactions stay owed and are handed in again; reservations run out; callers hear that it is busy.
+                tracing::warn!("the ledger is busy; what a channel wants of it is asked for again later");
             }
         }
     }

@@ -10,20 +10,22 @@ use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
 use towpath_protocol::{Life, Now, OpenId, Token};
 
+use super::accept::{Policy, Refusals};
 use super::board::Board;
-use super::closing::Duty;
+use super::duties::Duty;
 use super::held::Held;
 use super::history::Retention;
-use super::open::{Awaited, Policy};
+use super::open::Awaited;
 use super::stats::{WorkerCounters, WorkerStats};
 use super::streams::Running;
+use super::tally::Tally;
 use super::turn::Turn;
 use super::{Input, Workers};
 use crate::clock;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
-use crate::net::NetHandle;
+use crate::net::{Credit, NetHandle};
 
 /// How long a worker sleeps when nothing is due: time-outs of openings are looked at this often.
 const IDLE: Duration = Duration::from_millis(500);
@@ -51,6 +53,8 @@ pub struct Parts {
     pub keys: Arc<super::open::ChannelKeys>,
     /// Which channels this node wants.
     pub policy: Policy,
+    /// What all workers have under way.
+    pub tally: Arc<Tally>,
     /// How much history is kept.
     pub retention: Retention,
     /// For waiting on the wallet's answers.
@@ -85,7 +89,7 @@ pub(super) struct Start {
 pub struct Worker {
     pub(super) parts: Parts,
     pub(super) channels: BTreeMap<ChannelId, Held>,
-    /// Which channels belong to which peer.
+    /// Which channels belong to which peer, of those that are not settled.
     pub(super) by_peer: BTreeMap<PublicKey, BTreeSet<ChannelId>>,
     /// Openings that have no channel yet.
     pub(super) awaited: BTreeMap<OpenId, Awaited>,
@@ -109,8 +113,20 @@ pub struct Worker {
     pub(super) deadlines: BTreeSet<(u64, ChannelId)>,
     /// What the ledger is owed.
     pub(super) duties: BTreeMap<ChannelId, Duty>,
+    /// When what is owed is looked at again although no block came, by the node's clock.
+    pub(super) insist_at_ms: u64,
     /// When the terms of channels are over, in ledger time.
     pub(super) expiries: BTreeSet<(Time, ChannelId)>,
+    /// Channels that are not funded, by the last ledger time at which they can be.
+    pub(super) openings: BTreeSet<(Time, ChannelId)>,
+    /// What this node brought to channels that peers opened and that are not settled, in base units.
+    pub(super) contributed: BTreeMap<PublicKey, u64>,
+    /// Peers that had openings refused in their session.
+    pub(super) refusals: BTreeMap<PublicKey, Refusals>,
+    /// Channels that are over, the oldest first.
+    pub(super) settled: BTreeSet<(Time, ChannelId)>,
+    /// How many of them are kept: this worker's share of the node's.
+    pub(super) settled_kept: usize,
     free: Tokens<()>,
     give_back: SyncSender<()>,
 }
@@ -124,6 +140,7 @@ impl Worker {
             give_back.send(()).expect("the channel has room for each token");
         }
         let ledger_time = parts.chain.tip().header().time;
+        let settled_kept = (limits::SETTLED_CHANNELS / parts.workers.count().max(1)).max(1);
         let mut worker = Self {
             parts,
             channels: BTreeMap::new(),
@@ -143,7 +160,13 @@ impl Worker {
             seen_height: start.seen_height,
             deadlines: BTreeSet::new(),
             duties: BTreeMap::new(),
+            insist_at_ms: 0,
             expiries: BTreeSet::new(),
+            openings: BTreeSet::new(),
+            contributed: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            settled: BTreeSet::new(),
+            settled_kept,
             free,
             give_back,
         };
@@ -160,8 +183,8 @@ impl Worker {
 
     /// Takes a channel into its care.
     pub(super) fn adopt(&mut self, held: Held) {
-        let (id, peer) = (held.channel.id(), held.channel.view().peer);
-        self.by_peer.entry(peer).or_default().insert(id);
+        let id = held.channel.id();
+        self.index(&held);
         if !matches!(held.channel.life(), Life::Settled(_)) {
             self.expiries.extend(held.channel.terms().expiry.map(|expiry| (expiry, id)));
             let force_at = held.close.as_ref().and_then(|record| record.force_at_ms);
@@ -222,27 +245,34 @@ impl Worker {
     /// One turn: everything that came in, then one batch.
     fn turn(&mut self, inputs: Vec<Input>) {
         let count = u64::try_from(inputs.len()).unwrap_or(u64::MAX);
-        let now = self.now();
-        let mut turn = Turn::new(now, Instant::now());
-        let mut credits = Vec::new();
-        for input in inputs {
-            self.take(input, &mut turn, &mut credits);
-        }
-        self.due(&mut turn);
-        self.expire_openings(&mut turn);
-        self.verify(&mut turn);
-        self.top_up_streams(&mut turn);
-        self.end(&mut turn);
-        // What was settled just now makes room for more of each stream, in this very write.
-        if self.top_up_settled(&mut turn) {
-            self.end(&mut turn);
-        }
+        let mut turn = Turn::new(self.now(), Instant::now());
+        let credits = self.run_turn(inputs, &mut turn);
         let Turn { entry, release, .. } = turn;
         if count > 0 {
             self.counters().turn_inputs.record(count);
         }
         self.hand_over(entry, release);
         drop(credits);
+    }
+
+    /// What a turn does, short of writing and saying it.
+    pub(super) fn run_turn(&mut self, inputs: Vec<Input>, turn: &mut Turn) -> Vec<Credit> {
+        let mut credits = Vec::new();
+        for input in inputs {
+            self.take(input, turn, &mut credits);
+        }
+        self.due(turn);
+        self.expire_openings(turn);
+        self.verify(turn);
+        self.top_up_streams(turn);
+        self.end(turn);
+        // What was settled just now makes room for more of each stream, in this very write.
+        if self.top_up_settled(turn) {
+            self.end(turn);
+        }
+        self.prune(turn);
+        self.parts.tally.show(self.place, self.counts());
+        credits
     }
 
     /// Gives what the turn wrote to the journal; its messages follow once it is durable.

@@ -7,7 +7,7 @@ use towpath_api::EventBody;
 use towpath_crypto::ed25519::{PublicKey, verify_batch};
 use towpath_ledger::ChannelId;
 use towpath_protocol::{
-    Channel, ChannelMessage, Deferred, Event, Immediate, Message, Now, Reject, Severity, Verifier,
+    Channel, ChannelMessage, Deferred, Event, Immediate, Life, Message, Now, Reject, Severity, Verifier,
 };
 use towpath_store::Column;
 
@@ -70,6 +70,7 @@ impl Worker {
             }
             Input::SessionDown(peer) => {
                 self.sessions.remove(&peer);
+                self.refusals.remove(&peer);
                 self.abandon_openings(&peer, turn);
                 for channel in self.channels_of(&peer) {
                     self.step(channel, Event::Disconnected, turn).ok();
@@ -78,6 +79,7 @@ impl Worker {
             Input::Block(notice) => self.on_block(&notice, turn),
             Input::Call(call) => self.on_call(*call, turn),
             Input::Wallet(answer) => self.on_wallet(*answer, turn),
+            Input::Refused(refused) => self.on_refused(*refused),
             Input::Stop => {}
         }
     }
@@ -106,6 +108,10 @@ impl Worker {
         let known = self.channels.get(&channel).is_some_and(|held| *held.channel.peer() == peer);
         if !known {
             return self.hear_opening(peer, channel, message, turn);
+        }
+        if self.channels.get(&channel).is_some_and(|held| matches!(held.channel.life(), Life::Settled(_))) {
+            // It is over, and the peer's own replica will say so.
+            return;
         }
         if let Err(reject) = self.step(channel, Event::Message(message), turn) {
             self.blame(peer, channel, &reject);
@@ -167,12 +173,22 @@ impl Worker {
         let Some(held) = self.channels.get_mut(&id) else { return };
         held.channel = touched.before.clone();
         let peer = *held.channel.peer();
-        let mut refused = None;
+        let (mut refused, mut declined) = (None, Vec::new());
         for event in std::mem::take(&mut touched.events) {
             let verifier: &mut dyn Verifier = &mut Immediate;
-            if let Err(reject) = held.channel.step(event, turn.now, verifier) {
-                refused = refused.or(Some(reject));
+            let token = match &event {
+                Event::Command { token, .. } => Some(*token),
+                _ => None,
+            };
+            match (held.channel.step(event, turn.now, verifier), token) {
+                (Ok(_empty), _) => {}
+                // It rested on what the peer said, and that does not hold. Who asked for it must hear so.
+                (Err(reject), Some(token)) => declined.push((token, reject)),
+                (Err(reject), None) => refused = refused.or(Some(reject)),
             }
+        }
+        for (token, reject) in declined {
+            self.declined(id, token, reject, turn);
         }
         if let Some(reject) = refused {
             self.blame(peer, id, &reject);
@@ -197,6 +213,9 @@ impl Worker {
             self.deadlines.pop_first();
             self.touch(channel, turn);
             self.force_if_due(channel, turn);
+        }
+        if turn.now.local_ms >= self.insist_at_ms {
+            self.insist(turn);
         }
     }
 

@@ -20,9 +20,20 @@ impl Channel {
         self.effect(Effect::SubmitClose { funding, state: Box::new(state) });
     }
 
-    /// A unilateral close, if it is wanted (SPEC P-21): the newest state, signed by its author.
+    /// A unilateral close, if it is wanted (SPEC P-21): the newest state, signed by its author. All who asked are answered.
     pub(super) fn post(&mut self) {
         let Some((token, fee)) = self.memory.wishes.post.take() else { return };
+        let others = std::mem::take(&mut self.memory.wishes.post_too);
+        let posted = self.try_post(fee);
+        for token in std::iter::once(token).chain(others) {
+            match posted {
+                Ok(()) => self.done(token),
+                Err(reason) => self.effect(Effect::Declined { token, reason }),
+            }
+        }
+    }
+
+    fn try_post(&mut self, fee: Amount) -> Result<(), Reject> {
         let may_post = match self.life {
             Life::Active | Life::Closing(ClosingStage::Draining | ClosingStage::Finishing) => true,
             // Posted before; or the other party closes, and there is nothing left to close.
@@ -30,33 +41,29 @@ impl Channel {
             Life::Closing(ClosingStage::Agreed) | Life::Opening | Life::Disputed | Life::Settled(_) => false,
         };
         if !may_post || self.lost.is_some() {
-            self.effect(Effect::Declined { token, reason: Reject::Closing });
-            return;
+            return Err(Reject::Closing);
         }
         if self.posted.is_none() {
-            let posted = match self.sign_posting(fee) {
-                Ok(posted) => posted,
-                Err(reason) => return self.effect(Effect::Declined { token, reason }),
-            };
+            let posted = self.sign_posting(fee)?;
             self.posted = Some(posted);
             self.record(EventKind::Posted { version: posted.version, fee });
             self.decline_waiting();
             self.become_life(Life::Closing(ClosingStage::Unilateral));
         }
         self.post_again();
-        self.done(token);
+        Ok(())
     }
 
     /// What was paid in this very turn may have left too little for the fee, and the ledger would never take the close.
     fn sign_posting(&mut self, fee: Amount) -> Result<Posted, Reject> {
         self.check_close_fee(fee)?;
-        let CoSigned { state, .. } = self.complete().ok_or(Reject::Lost)?;
+        let CoSigned { state, .. } = self.complete().ok_or(Reject::Signer)?;
         let intent = CloseIntent { state, author: self.fixed.me, fee };
         match self.guard.sign_close_intent(&self.fixed.chain, &intent) {
             Ok(signature) => Ok(Posted { version: intent.state.version, fee, signature }),
             Err(error) => {
                 self.effect(Effect::Alarm(Alarm::Signer(error)));
-                Err(Reject::Lost)
+                Err(Reject::Signer)
             }
         }
     }

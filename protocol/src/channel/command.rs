@@ -120,7 +120,11 @@ impl Channel {
             Life::Closing(ClosingStage::Unilateral) if self.posted.is_none() => Err(Reject::Closing),
             Life::Active | Life::Closing(_) => {
                 self.check_close_fee(fee)?;
-                self.memory.wishes.post = Some((token, fee));
+                match self.memory.wishes.post {
+                    // One close is posted, with the fee that was asked for first; everybody hears of it.
+                    Some(_) => self.memory.wishes.post_too.push(token),
+                    None => self.memory.wishes.post = Some((token, fee)),
+                }
                 Ok(())
             }
             Life::Opening => Err(Reject::NotActive),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use towpath_ledger::{Lock, Output, Party, StateSignature, Transaction, TxBody, Witness};
+use towpath_ledger::{Amount, Lock, Output, Party, StateSignature, Transaction, TxBody, Witness};
 
 use super::machine::Channel;
 use super::state::{Fixed, Plan};
@@ -17,6 +17,15 @@ impl Fixed {
     pub(crate) fn output(&self) -> Output {
         let lock = Lock::Channel(Box::new(self.terms.clone()));
         Output { asset: self.asset, amount: self.capacity, lock }
+    }
+
+    /// What this party puts into the channel.
+    pub(crate) fn brought(&self) -> Amount {
+        match (&self.plan, self.me) {
+            (Plan::Single { .. }, Party::A) => self.capacity,
+            (Plan::Single { .. }, Party::B) => Amount::ZERO,
+            (Plan::Dual { .. }, me) => self.first.state.balance(me),
+        }
     }
 
     /// The inputs of both, in the order of the funding transaction; none if A funds alone.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use towpath_crypto::Amount;
+use towpath_ledger::rules::Account;
 use towpath_ledger::{
     ChannelState, CloseAnswer, Closing, Deadline, Entry, Lock, OutPoint, Party, SignedState, Time,
 };
@@ -124,6 +125,10 @@ impl Channel {
     fn answer_closing(&mut self, seen: &SeenClosing, proof: Option<SignedState>) {
         let posted = &seen.closing.state;
         let newer = if self.held.version() > posted.version { self.complete_closed() } else { None };
+        if newer.is_none() && self.held.version() > posted.version {
+            // An alarm told that it can't be signed. To agree to the older state would give the difference away.
+            return;
+        }
         let settles: ChannelState =
             newer.as_ref().map_or_else(|| posted.clone(), |newer| newer.state.clone());
         let penalized = seen.closing.penalized || proof.is_some();
@@ -215,15 +220,9 @@ impl Channel {
 /// The most that the other party than the author can pay out of its balance to settle `closing` by `settles`: what is
 /// left of it, and of its bound (ledger SPEC C-41 to C-43).
 fn answer_fee_max(closing: &Closing, settles: &ChannelState, penalized: bool) -> Amount {
-    let (author, other) = (closing.author, closing.author.other());
-    let share = if penalized { closing.terms.penalty_basis_points } else { 0 };
-    let forfeit = settles.balance(author).share(share);
-    let less = |amount: Amount, by: Amount| amount.checked_sub(by).unwrap_or(Amount::ZERO);
-    let author_left = less(settles.balance(author), forfeit);
-    let gained = settles.balance(other).checked_add(forfeit).unwrap_or(Amount::ZERO);
-    // What the author lacks for its fees falls on the other.
-    let left = less(less(gained, less(closing.author_fees, author_left)), closing.other_fees);
-    left.min(less(closing.terms.close_fee_max, closing.other_fees))
+    let settled = Closing { state: settles.clone(), penalized, ..closing.clone() };
+    let (other, fees_max) = (closing.author.other(), closing.terms.close_fee_max);
+    Account::of_closing(&settled).map_or(Amount::ZERO, |account| account.room(other, fees_max))
 }
 
 /// The numbers of the payments by `me`.

@@ -178,6 +178,8 @@ pub(crate) struct Wishes {
     pub(crate) take: bool,
     /// Post a close with this fee.
     pub(crate) post: Option<(Token, Amount)>,
+    /// Others who asked for it in the same turn; a turn's inputs bound them.
+    pub(crate) post_too: Vec<Token>,
 }
 
 /// A closing that the ledger showed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use towpath_crypto::Amount;
 use towpath_crypto::ed25519::PublicKey;
-use towpath_ledger::{AssetId, ChannelId, ChannelTerms, CoSigned, OutPoint, Party};
+use towpath_ledger::{AssetId, ChannelId, ChannelTerms, CoSigned, OutPoint, Party, Time};
 
 use super::machine::Channel;
 use super::state::{Held, Turnholder};
@@ -112,6 +112,18 @@ impl Channel {
     #[must_use]
     pub fn capacity(&self) -> Amount {
         self.fixed.capacity
+    }
+
+    /// What this party put into the channel.
+    #[must_use]
+    pub fn brought(&self) -> Amount {
+        self.fixed.brought()
+    }
+
+    /// The last ledger time at which the funding is valid.
+    #[must_use]
+    pub fn funding_deadline(&self) -> Time {
+        self.fixed.funding_deadline
     }
 
     /// The asset.

@@ -117,7 +117,10 @@ impl Account {
         self.draw(first.other(), rest, self.fee_max)
     }
 
-    fn room(&self, party: Party, fees_max: Amount) -> Amount {
+    /// The most that can be taken out of what is left for `party`, as far as all its fees together stay within
+    /// `fees_max`.
+    #[must_use]
+    pub fn room(&self, party: Party, fees_max: Amount) -> Amount {
         let allowed = fees_max.checked_sub(self.fees.of(party)).unwrap_or(Amount::ZERO);
         allowed.min(self.left.of(party))
     }

@@ -145,7 +145,7 @@ impl Ledger {
 
     /// Whether it takes its turn.
     pub const fn takes_turn(&self, height: u64, round: u32) -> bool {
-        !self.traits.lazy || (height.wrapping_mul(31) ^ (round as u64 * 7)) % 3 == 0
+        !self.traits.lazy || (height.wrapping_mul(31) ^ (round as u64 * 7)).is_multiple_of(3)
     }
 
     /// A block on the tip, never the same twice.

@@ -1,0 +1,381 @@
+//! Nodes without a network: workers, wallets and replicas of one ledger, stepped by the test. A turn is durable at once;
+//! messages arrive when the test says so; blocks come when it makes one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use towpath_api::EventBody;
+use towpath_crypto::ed25519::PublicKey;
+use towpath_crypto::seed::Seed;
+use towpath_ledger::{Amount, Block, ChannelId, Time, Transaction};
+use towpath_protocol::{Accepts, Life, Message, Now};
+use towpath_store::{Batch, Column, GroupWriter, MemoryStore, Scan, Store};
+
+use super::super::accept::Policy;
+use super::super::history::Retention;
+use super::super::open::{ChannelKeys, find};
+use super::super::pay::Idempotency;
+use super::super::run::{Parts, Start, Worker};
+use super::super::tally::Tally;
+use super::super::turn::Turn;
+use super::super::{
+    Board, Call, CallError, Input, OpenRequest, Opened, Paid, PayRequest, Wait, WorkerStats, Workers,
+};
+use crate::journal::Journal;
+use crate::ledger::testing::{TestLedger, genesis};
+use crate::ledger::{FundsCall, Input as LedgerInput, Purpose};
+use crate::net::{Credit, NetHandle};
+
+/// How far apart blocks are unless a test says otherwise.
+pub(super) const BLOCK_MS: u64 = 1_000;
+
+/// The dispute window of channels here.
+pub(super) const WINDOW_MS: u64 = 3_600_000;
+
+/// What nodes here agree to unless a test says otherwise.
+pub(super) const POLICY: Policy = Policy {
+    contribute_max: Amount::ZERO,
+    contribute_peer_max: Amount::ZERO,
+    contribute_opening_max: Amount::ZERO,
+    capacity_min: Amount::ZERO,
+    accepts: Accepts {
+        penalty_basis_points_min: 2_500,
+        dispute_window_ms_min: WINDOW_MS,
+        dispute_window_ms_max: 7 * 24 * 3_600_000,
+    },
+};
+
+/// One node.
+pub(super) struct Node {
+    pub id: PublicKey,
+    pub seed: Seed,
+    pub worker: Worker,
+    pub ledger: TestLedger,
+    pub store: Arc<dyn Store>,
+    pub board: Arc<Board>,
+    /// What it said and nobody took yet.
+    pub said: VecDeque<(PublicKey, Message)>,
+    pub events: Vec<EventBody>,
+    /// Rows that the last turns wrote.
+    pub written: Batch,
+    pub clock_ms: u64,
+    parts: Parts,
+    inbox: mpsc::Receiver<Input>,
+}
+
+impl Node {
+    fn new(seed: Seed, genesis: towpath_ledger::genesis::Genesis, policy: Policy) -> Self {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let ledger = TestLedger::new(seed.clone(), genesis, Arc::clone(&store));
+        let writer = GroupWriter::start(Arc::clone(&store), |error| panic!("no write fails here: {error}"));
+        let journal =
+            Journal::open(Arc::clone(&store), writer.expect("threads"), 1_000).expect("an empty log");
+        let (workers, mut inboxes) = Workers::inboxes(1);
+        let params = ledger.genesis.params.rules.clone();
+        let keys = ChannelKeys::open(seed.clone(), &*store, params).expect("no keys yet");
+        let id = seed.node_key().public();
+        let board = Arc::new(Board::default());
+        let parts = Parts {
+            chain_id: ledger.chain.chain(),
+            chain: Arc::clone(&ledger.chain),
+            journal: Arc::new(journal),
+            net: NetHandle::silent(id),
+            ledger: ledger.handle.clone(),
+            workers,
+            board: Arc::clone(&board),
+            stats: Arc::new(WorkerStats::new(1)),
+            keys: Arc::new(keys),
+            policy,
+            tally: Arc::new(Tally::new(1)),
+            retention: Retention { payments: 16, log: 16 },
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let worker = Worker::new(parts.clone(), start(&parts, Vec::new(), Vec::new()));
+        let inbox = inboxes.pop().expect("one worker");
+        let (said, events, written) = (VecDeque::new(), Vec::new(), Batch::new());
+        Self { id, seed, worker, ledger, store, board, said, events, written, clock_ms: 1_000, parts, inbox }
+    }
+
+    fn now(&self) -> Now {
+        Now { local_ms: self.clock_ms, ledger: self.worker.ledger_time }
+    }
+
+    /// One turn, written and said.
+    pub(super) fn turn(&mut self, inputs: Vec<Input>) {
+        let mut turn = Turn::new(self.now(), Instant::now());
+        drop(self.worker.run_turn(inputs, &mut turn));
+        self.release(turn);
+    }
+
+    fn release(&mut self, turn: Turn) {
+        let Turn { entry, release, .. } = turn;
+        self.written.append(entry.batch.clone());
+        self.store.commit(entry.batch).expect("no write fails here");
+        self.events.extend(entry.events);
+        for (peer, messages) in release.messages {
+            let decoded = messages.iter().map(|bytes| Message::decode(bytes).expect("our own messages"));
+            self.said.extend(decoded.map(|message| (peer, message)));
+        }
+        self.board.publish(release.views);
+        self.board.forget(release.forgotten);
+        release.answers.into_iter().for_each(|answer| answer());
+        for input in release.ledger {
+            // A full inbox loses it, as at a real node.
+            drop(self.ledger.handle.offer(input));
+        }
+    }
+
+    /// Takes what came back from the driver and its own tasks; whether there was anything.
+    pub(super) fn stir(&mut self) -> bool {
+        let mut inputs = Vec::new();
+        let served = self.ledger.serve();
+        while let Ok(input) = self.inbox.try_recv() {
+            inputs.push(input);
+        }
+        let is_any = served > 0 || !inputs.is_empty();
+        if !inputs.is_empty() {
+            self.turn(inputs);
+        }
+        is_any
+    }
+
+    /// Hears something from a peer.
+    pub(super) fn hear(&mut self, peer: PublicKey, messages: Vec<Message>) {
+        self.turn(vec![heard(peer, messages)]);
+    }
+
+    /// Loses its memory, and starts again from its disk.
+    pub(super) fn restart(&mut self) {
+        let found = find(&*self.store, &self.parts.keys, self.now()).expect("it reads");
+        assert!(found.damaged.is_empty(), "{:?}", found.damaged);
+        let start = start(&self.parts, found.channels, found.acceptances);
+        self.worker = Worker::new(self.parts.clone(), start);
+        let mut turn = Turn::new(self.now(), Instant::now());
+        self.worker.catch_up(&mut turn);
+        self.release(turn);
+    }
+
+    /// Rows of a channel on disk, in all columns.
+    pub(super) fn rows_of(&self, channel: &ChannelId) -> usize {
+        let rows = |column| self.store.scan(column, &Scan::prefix(&channel.0.0)).expect("it reads").len();
+        rows(Column::Channels) + rows(Column::ChannelEvents)
+    }
+
+    pub(super) fn life(&self, channel: &ChannelId) -> Option<Life> {
+        self.worker.channels.get(channel).map(|held| held.channel.life())
+    }
+}
+
+/// What a peer says, as an input.
+pub(super) fn heard(peer: PublicKey, messages: Vec<Message>) -> Input {
+    let permits = Arc::new(Semaphore::new(1));
+    let credit = Credit { _permit: permits.try_acquire_owned().expect("one permit") };
+    Input::Messages { peer, messages, credit }
+}
+
+/// Where a caller hears what became of its wish.
+pub(super) type Answer<T> = oneshot::Receiver<Result<T, CallError>>;
+
+fn start(
+    parts: &Parts,
+    channels: Vec<super::super::held::Held>,
+    acceptances: Vec<towpath_protocol::Acceptance>,
+) -> Start {
+    let idempotency = Idempotency::open(&**parts.journal.store(), 0).expect("it reads");
+    Start { channels, acceptances, idempotency, place: 0, seen_height: parts.chain.tip().height() }
+}
+
+/// Some nodes, and the ledger that they share.
+pub(super) struct Town {
+    pub nodes: Vec<Node>,
+}
+
+impl Town {
+    /// So many nodes with so many coins each; all are connected.
+    pub(super) fn new(count: u8, coins: usize, policy: Policy) -> Self {
+        let seeds: Vec<Seed> = (1..=count).map(|number| Seed::from_entropy(&[number; 32])).collect();
+        let genesis = genesis(&seeds.iter().collect::<Vec<_>>(), coins);
+        let nodes = seeds.into_iter().map(|seed| Node::new(seed, genesis.clone(), policy)).collect();
+        let mut town = Self { nodes };
+        let ids: Vec<PublicKey> = town.nodes.iter().map(|node| node.id).collect();
+        for node in &mut town.nodes {
+            let others = ids.iter().filter(|id| **id != node.id);
+            let sessions = others.map(|id| Input::SessionUp(*id)).collect();
+            node.turn(sessions);
+        }
+        town
+    }
+
+    pub(super) fn index(&self, id: &PublicKey) -> Option<usize> {
+        self.nodes.iter().position(|node| node.id == *id)
+    }
+
+    /// Delivers everything, until nothing moves.
+    pub(super) async fn settle(&mut self) {
+        for _ in 0..1_000 {
+            // The nodes' tasks wait for answers that are there by now.
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            let mut moved = false;
+            for node in &mut self.nodes {
+                moved |= node.stir();
+            }
+            for from in 0..self.nodes.len() {
+                let sender = self.nodes[from].id;
+                let mut letters: BTreeMap<PublicKey, Vec<Message>> = BTreeMap::new();
+                for (to, message) in self.nodes[from].said.drain(..) {
+                    letters.entry(to).or_default().push(message);
+                }
+                for (to, messages) in letters {
+                    if let Some(to) = self.index(&to) {
+                        moved = true;
+                        self.nodes[to].hear(sender, messages);
+                    }
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+        panic!("the nodes never come to rest");
+    }
+
+    /// A block of all that waits anywhere, so long after the last; then everything settles.
+    pub(super) async fn block_after(&mut self, after_ms: u64) -> Vec<Transaction> {
+        let mut waiting: Vec<Transaction> = Vec::new();
+        for transaction in self.nodes.iter_mut().flat_map(|node| node.ledger.take_waiting()) {
+            if !waiting.iter().any(|known| known.id() == transaction.id()) {
+                waiting.push(transaction);
+            }
+        }
+        let block = self.nodes[0].ledger.build(&waiting, after_ms);
+        for node in &mut self.nodes {
+            node.clock_ms += after_ms;
+            let notice = node.ledger.apply(&block);
+            node.turn(vec![Input::Block(notice)]);
+        }
+        self.settle().await;
+        block.transactions
+    }
+
+    pub(super) async fn block(&mut self) -> Vec<Transaction> {
+        self.block_after(BLOCK_MS).await
+    }
+
+    /// The first asks its node for a channel with the second; what the caller hears.
+    pub(super) async fn ask_to_open(
+        &mut self,
+        (from, to): (usize, usize),
+        (amount, peer_amount): (u64, u64),
+    ) -> Option<Result<Opened, CallError>> {
+        let (peer, deadline) = (self.nodes[to].id, self.nodes[from].ledger.time().plus_ms(300_000));
+        let purpose = Purpose { amount: Amount(amount), inputs_max: 32, until: deadline };
+        let (reply, mut coins) = oneshot::channel();
+        let node = &mut self.nodes[from];
+        node.ledger.handle.offer(LedgerInput::Funds(FundsCall::Reserve { purpose, reply })).expect("room");
+        node.ledger.serve();
+        let coins = coins.try_recv().expect("an answer").expect("coins");
+        let request = OpenRequest {
+            peer,
+            amount: Amount(amount),
+            peer_amount: Amount(peer_amount),
+            dispute_window_ms: Some(WINDOW_MS),
+            reserve: Amount::ZERO,
+            coins,
+            deadline,
+            expiry: None,
+        };
+        let (reply, mut answer) = oneshot::channel();
+        node.turn(vec![Input::Call(Box::new(Call::Open { request, reply }))]);
+        self.settle().await;
+        answer.try_recv().ok()
+    }
+
+    /// An open channel.
+    pub(super) async fn open(&mut self, from: usize, to: usize, amount: u64) -> ChannelId {
+        let opened = self.ask_to_open((from, to), (amount, 0)).await.expect("an answer");
+        let channel = opened.expect("the terms are fine").channel;
+        self.block().await;
+        for side in [from, to] {
+            assert_eq!(self.nodes[side].life(&channel), Some(Life::Active));
+        }
+        channel
+    }
+
+    /// One node sees a block that others made.
+    pub(super) fn apply_to(&mut self, node: usize, block: &Block) {
+        let node = &mut self.nodes[node];
+        node.clock_ms += BLOCK_MS;
+        let notice = node.ledger.apply(block);
+        node.turn(vec![Input::Block(notice)]);
+    }
+
+    /// All see it.
+    pub(super) async fn apply(&mut self, block: &Block) {
+        for node in 0..self.nodes.len() {
+            self.apply_to(node, block);
+        }
+        self.settle().await;
+    }
+
+    /// A payment, as a caller's input.
+    pub(super) fn pay_input(&self, channel: &ChannelId, amount: u64) -> (Answer<Paid>, Input) {
+        let (reply, answer) = oneshot::channel();
+        let (channel, amount) = (*channel, Amount(amount));
+        let request = PayRequest { channel, amount, memo: None, key: None, wait: Wait::Settled };
+        (answer, Input::Call(Box::new(Call::Pay { request, reply })))
+    }
+
+    /// A node is asked to pay; nothing is delivered yet.
+    pub(super) fn call_pay(
+        &mut self,
+        node: usize,
+        channel: &ChannelId,
+        amount: u64,
+    ) -> (Answer<Paid>, usize) {
+        let (answer, input) = self.pay_input(channel, amount);
+        self.nodes[node].turn(vec![input]);
+        (answer, node)
+    }
+
+    /// A node pays, until that is settled.
+    pub(super) async fn pay(
+        &mut self,
+        node: usize,
+        channel: &ChannelId,
+        amount: u64,
+    ) -> Result<Paid, CallError> {
+        let (mut answer, _) = self.call_pay(node, channel, amount);
+        self.settle().await;
+        answer.try_recv().expect("an answer")
+    }
+
+    /// A caller that wants a channel closed alone.
+    pub(super) fn force_close_input(channel: &ChannelId) -> (Answer<()>, Input) {
+        let (reply, answer) = oneshot::channel();
+        (answer, Input::Call(Box::new(Call::ForceClose { channel: *channel, reply })))
+    }
+
+    pub(super) async fn force_close(&mut self, node: usize, channel: &ChannelId) -> Result<(), CallError> {
+        let (mut answer, input) = Self::force_close_input(channel);
+        self.nodes[node].turn(vec![input]);
+        self.settle().await;
+        answer.try_recv().expect("an answer")
+    }
+
+    /// Both close together; the ledger shows it with the next block.
+    pub(super) async fn close(&mut self, node: usize, channel: &ChannelId) {
+        let (reply, mut answer) = oneshot::channel();
+        let call = Call::Close { channel: *channel, force_after_ms: None, reply };
+        self.nodes[node].turn(vec![Input::Call(Box::new(call))]);
+        self.settle().await;
+        answer.try_recv().expect("an answer").expect("it begins");
+    }
+
+    pub(super) fn time(&self) -> Time {
+        self.nodes[0].ledger.time()
+    }
+}
