@@ -1,0 +1,118 @@
+//! What is searched: who is honest, what is in the channel, how much of each kind of event there may be.
+
+/// Which signatures are made and verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Crypto {
+    /// A keyed hash.
+    Fast,
+    /// Ed25519.
+    Real,
+}
+
+/// Who sits at one end of the channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The shipped machine.
+    Honest,
+    /// Anybody who has the key: it says and posts whatever it can make of the signatures that were ever released.
+    Adversary,
+}
+
+/// Which penalty the ledger knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PenaltyRule {
+    /// The shipped one: for whoever signed that it held more than it posted.
+    Shipped,
+    /// The one that robs honest parties: for whoever posted less than another can show.
+    Naive,
+}
+
+/// What a crash does to the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disk {
+    /// Keeps what was written.
+    Keeps,
+    /// May lose the last write of the row with `held` and the mark, although it was reported as synced.
+    Loses,
+}
+
+/// How many events a turn may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turns {
+    One,
+    Two,
+}
+
+/// How much of each kind may still happen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Budget {
+    /// Payments, by payer.
+    pub pays: [u8; 2],
+    /// Wishes about the role, and changes of whether payments are accepted.
+    pub wishes: u8,
+    /// Wishes to close together.
+    pub closes: u8,
+    /// Wishes to close alone.
+    pub forces: u8,
+    /// Sessions.
+    pub sessions: u8,
+    /// Crashes.
+    pub crashes: u8,
+    /// Messages that arrive twice.
+    pub duplicates: u8,
+    /// Copies for the tower; none: the party is always back before the deadline.
+    pub copies: u8,
+}
+
+/// One search.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub name: &'static str,
+    pub crypto: Crypto,
+    pub roles: [Role; 2],
+    /// First balances.
+    pub balances: [u64; 2],
+    pub reserve: u64,
+    /// Each party's bound on ledger fees; also what an honest party pays for its close or answer, and an adversary burns.
+    pub fee_max: u64,
+    /// The adversary proposes, and the trace of a search stays within, so many versions.
+    pub versions_max: u64,
+    pub budget: Budget,
+    pub penalty: PenaltyRule,
+    pub disk: Disk,
+    pub turns: Turns,
+}
+
+impl Config {
+    /// An honest A against an adversary B.
+    pub fn duel(name: &'static str, budget: Budget) -> Self {
+        Self {
+            name,
+            crypto: Crypto::Fast,
+            roles: [Role::Honest, Role::Adversary],
+            balances: [40, 24],
+            reserve: 0,
+            fee_max: 4,
+            versions_max: 4,
+            budget,
+            penalty: PenaltyRule::Shipped,
+            disk: Disk::Keeps,
+            turns: Turns::One,
+        }
+    }
+
+    /// The honest party is B: it starts as the follower.
+    pub fn against_a(mut self) -> Self {
+        self.roles = [Role::Adversary, Role::Honest];
+        self
+    }
+
+    /// Two honest parties; only the network, crashes and the order of blocks are against them.
+    pub fn pair(name: &'static str, budget: Budget) -> Self {
+        Self { roles: [Role::Honest, Role::Honest], ..Self::duel(name, budget) }
+    }
+
+    pub fn capacity(&self) -> u64 {
+        self.balances[0] + self.balances[1]
+    }
+}

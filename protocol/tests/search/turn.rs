@@ -1,0 +1,256 @@
+//! One turn of an honest party, as a driver runs it: step the events, end the turn, write, and only then speak; with
+//! a crash at the one place between that can be told from outside. Each is computed once for each party and events.
+
+use std::sync::Arc;
+
+use towpath_ledger::Amount;
+use towpath_protocol::{
+    Channel, Command, Event, LedgerEvent, Outcome, Receive, Reject, RestoreError, Severity,
+};
+
+use super::config::Disk;
+use super::ledger::{Ledger, Place};
+use super::party::Party;
+use super::setup::{self, LATER, NOW};
+use super::store::Store;
+use super::violation::{Kind, Violation, must};
+
+/// What a party's user wants.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Wish {
+    /// Pay so much.
+    Pay(u64),
+    Close,
+    /// Close alone, for no fee or for the most that is allowed.
+    ForceClose(Fee),
+    Take,
+    HandOver,
+    RefusePayments,
+    AcceptPayments,
+}
+
+/// What a step on the ledger takes out of a balance.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Fee {
+    Nothing,
+    All,
+}
+
+impl Fee {
+    pub const BOTH: [Self; 2] = [Self::Nothing, Self::All];
+
+    pub const fn of(self, most: u64) -> Amount {
+        match self {
+            Self::Nothing => Amount::ZERO,
+            Self::All => Amount(most),
+        }
+    }
+}
+
+/// Something that happens to a party, by number where it was interned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Input {
+    /// A message arrives.
+    Message(u32),
+    Wish(Wish),
+    /// Its clock has gone on, and it has a turn.
+    Clock,
+    /// Its replica shows this ledger.
+    Ledger(u32),
+    Connected,
+    Disconnected,
+}
+
+/// How a turn ends.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Cut {
+    /// As it should.
+    None,
+    /// The party dies after the write and before the first effect. (Dying before the write is a turn that never was.)
+    BeforeEffects,
+    /// The party dies after its effects, and its disk forgets the write that it had reported as synced.
+    LosesWrite,
+}
+
+pub type TurnKey = (u32, [Option<Input>; 2], Cut);
+
+/// What came of a turn.
+#[derive(Clone, Default, Debug)]
+pub struct Turned {
+    /// The party after it.
+    pub party: u32,
+    /// What it said, in order.
+    pub sent: Vec<u32>,
+    /// What it posted.
+    pub orders: Vec<u32>,
+    /// A wish was refused, or the disk could not be read after it had lost a write: nothing happened.
+    pub refused: bool,
+    /// A message was refused for which an honest peer would be blamed.
+    pub blamed: Option<Reject>,
+}
+
+impl Store {
+    /// A turn of the party with this number.
+    pub fn turn(&mut self, party: u32, inputs: [Option<Input>; 2], cut: Cut) -> Result<&Turned, Violation> {
+        let key = (party, inputs, cut);
+        let number = match self.turns.get(&key) {
+            Some(number) => *number,
+            None => {
+                let turned = self.run_turn(party, inputs, cut);
+                self.turned.push(turned);
+                self.turns.insert(key, self.turned.len() - 1);
+                self.turned.len() - 1
+            }
+        };
+        self.turned[number].as_ref().map_err(Clone::clone)
+    }
+
+    fn run_turn(&mut self, number: u32, inputs: [Option<Input>; 2], cut: Cut) -> Result<Turned, Violation> {
+        let mut party = self.parties.get(number).clone();
+        let mut turned = Turned { party: number, ..Turned::default() };
+        for input in inputs.into_iter().flatten() {
+            self.step(&mut party.channel, input, &mut turned)?;
+        }
+        if turned.refused {
+            return Ok(turned);
+        }
+        let outcome = self.end_turn(&mut party.channel, inputs.contains(&Some(Input::Clock)));
+        for fact in outcome.effects.iter().filter(|effect| effect.is_fact()) {
+            party.note(fact, self.config.disk)?;
+        }
+        match cut {
+            Cut::None | Cut::BeforeEffects => self.write(&mut party, &outcome),
+            Cut::LosesWrite => {}
+        }
+        match cut {
+            Cut::None | Cut::LosesWrite => {
+                for effect in &outcome.effects {
+                    self.run(&mut party, effect, &mut turned)?;
+                }
+            }
+            Cut::BeforeEffects => {}
+        }
+        match cut {
+            Cut::None => {}
+            Cut::BeforeEffects | Cut::LosesWrite => match self.restored(&party) {
+                Ok(channel) => party.channel = channel,
+                // Found out, so nothing is signed or closed with it.
+                Err(_) if cut == Cut::LosesWrite => return Ok(Turned { refused: true, ..turned }),
+                Err(error) => return Err(Violation::new(Kind::Restore, error.to_string())),
+            },
+        }
+        self.check_party(&party)?;
+        turned.party = self.keep(party);
+        Ok(turned)
+    }
+
+    /// The party after a crash between two turns: what was only in memory is gone.
+    pub fn crash(&mut self, number: u32) -> Result<u32, Violation> {
+        let mut party = self.parties.get(number).clone();
+        let restored = self.restored(&party);
+        party.channel = restored.map_err(|error| Violation::new(Kind::Restore, error.to_string()))?;
+        self.check_party(&party)?;
+        Ok(self.keep(party))
+    }
+
+    fn restored(&self, party: &Party) -> Result<Channel, RestoreError> {
+        let rows = party.rows.iter().map(|(key, value)| (key.as_slice(), value.as_ref()));
+        Channel::restore(rows, Arc::clone(&self.keys[party.seat]))
+    }
+
+    fn step(&self, channel: &mut Channel, input: Input, turned: &mut Turned) -> Result<(), Violation> {
+        let Some(event) = self.event(input) else { return Ok(()) };
+        let stepped =
+            setup::with_verifier(self.config.crypto, |verifier| channel.step(event, NOW, verifier));
+        match stepped {
+            Ok(outcome) => must(outcome == Outcome::default(), Kind::Machine, || {
+                "only the end of a turn has an outcome".into()
+            }),
+            Err(reject) => {
+                match input {
+                    Input::Wish(_) => turned.refused = true,
+                    Input::Message(_) if reject.severity() == Severity::Disconnect => {
+                        turned.blamed = Some(reject);
+                    }
+                    Input::Message(_) => {}
+                    Input::Ledger(_) | Input::Clock | Input::Connected | Input::Disconnected => {
+                        return Err(Violation::new(Kind::Machine, format!("{input:?} was refused: {reject}")));
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The event; none for one that is only a turn, or that the machine is not told again.
+    fn event(&self, input: Input) -> Option<Event> {
+        let wish = |command| Some(Event::Command { token: 0, command });
+        match input {
+            Input::Message(number) => Some(Event::Message(self.messages.get(number).clone())),
+            Input::Clock => None,
+            Input::Connected => Some(Event::Connected),
+            Input::Disconnected => Some(Event::Disconnected),
+            Input::Ledger(number) => self.ledger_event(self.ledgers.get(number)).map(Event::Ledger),
+            Input::Wish(Wish::Pay(units)) => {
+                let command = Command::Pay { amount: Amount(units), memo: None };
+                Some(Event::Command { token: units, command })
+            }
+            Input::Wish(Wish::Close) => wish(Command::Close),
+            Input::Wish(Wish::ForceClose(fee)) => {
+                wish(Command::ForceClose { fee: fee.of(self.config.fee_max) })
+            }
+            Input::Wish(Wish::Take) => wish(Command::TakeSequencer),
+            Input::Wish(Wish::HandOver) => wish(Command::HandOver),
+            Input::Wish(Wish::RefusePayments) => wish(Command::SetReceive(Receive::Nothing)),
+            Input::Wish(Wish::AcceptPayments) => wish(Command::SetReceive(Receive::Any)),
+        }
+    }
+
+    fn ledger_event(&self, ledger: &Ledger) -> Option<LedgerEvent> {
+        match &ledger.place {
+            Place::Open { outpoint, entry } => {
+                Some(LedgerEvent::Funded { outpoint: *outpoint, entry: Box::new(entry.clone()) })
+            }
+            Place::Closing(shown) => Some(LedgerEvent::Closing {
+                outpoint: shown.outpoint,
+                created: shown.entry.time,
+                closing: Box::new(shown.closing.clone()),
+                fee: Amount(self.config.fee_max),
+            }),
+            Place::Settled(settled) => {
+                Some(LedgerEvent::Settled { version: settled.state.version, outcome: settled.outcome })
+            }
+        }
+    }
+
+    /// Ends the turn; if the clock has gone on, it is turned back afterwards by an idle turn, so that time does not
+    /// tell worlds apart.
+    fn end_turn(&self, channel: &mut Channel, later: bool) -> Outcome {
+        let mut end = |now| {
+            let ended =
+                setup::with_verifier(self.config.crypto, |verifier| channel.step(Event::TurnEnd, now, verifier));
+            ended.expect("a turn always ends")
+        };
+        if !later {
+            return end(NOW);
+        }
+        let mut outcome = end(LATER);
+        let idle = end(NOW);
+        outcome.write.extend(idle.write);
+        outcome.effects.extend(idle.effects);
+        outcome
+    }
+
+    /// What must hold of a party by itself, after every turn.
+    fn check_party(&self, party: &Party) -> Result<(), Violation> {
+        party.channel.check().map_err(|broken| Violation::new(Kind::Machine, broken.to_string()))?;
+        if self.config.disk == Disk::Loses {
+            // What it was told is lost with the row: what that costs is for the ledger to show.
+            return Ok(());
+        }
+        let (told, worst) = (party.told(), party.worst(|number| self.claims.get(number)));
+        must(told <= worst, Kind::Told, || {
+            format!("it was told that it has {told}, but can be settled with {worst}")
+        })
+    }
+}
