@@ -170,5 +170,5 @@ fn golden_genesis() {
         "b2f49d42dae89ac191621857f02ec8dee09f5815c45e9d5ec350a9ded768f8f3"
     );
     let block = genesis().start().expect("an empty tree").block;
-    assert_eq!(block.id().0.to_string(), "77cfadca300656f6d98c2f2851c0ee26f943b57c691e232049d3184ada4bcbfd");
+    assert_eq!(block.id().0.to_string(), "f973ddf4775bdae497b33932c939bd296ba05e9276d473b51d4d95f1ca61bdf4");
 }

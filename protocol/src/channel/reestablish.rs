@@ -7,7 +7,7 @@ use super::machine::Channel;
 use super::state::{Link, Lost, Turnholder};
 use crate::effect::{Effect, Online};
 use crate::error::Reject;
-use crate::life::Life;
+use crate::life::{ClosingStage, Life};
 use crate::limits::IN_FLIGHT_MAX;
 use crate::message::{ChannelMessage, Reestablish};
 use crate::verify::Verifier;
@@ -79,6 +79,11 @@ impl Channel {
         if self.proves_loss(&theirs.newest) {
             let proven = theirs.newest.state.version;
             self.lose(Lost { proven, newest: Some(theirs.newest) });
+            return Ok(());
+        }
+        if self.life == Life::Closing(ClosingStage::Unilateral) {
+            // The posted state settles the channel, and the other party may have seen to that already: what it holds
+            // beyond it is for the ledger to show, and nothing is reported before (SPEC P-21).
             return Ok(());
         }
         self.check_numbers(&theirs)?;
