@@ -12,7 +12,7 @@ use towpath_crypto::schnorr::WalletKey;
 use towpath_crypto::{Amount, Digest};
 use towpath_ledger::rules::{Params, TermsFault, check_state, check_terms};
 use towpath_ledger::{
-    AssetId, ChainId, ChannelId, ChannelTag, ChannelTerms, Lock, OutPoint, Output, Party, Payout, StateSignature,
+    AssetId, ChainId, ChannelId, ChannelTerms, Lock, OutPoint, Output, Party, Payout, StateSignature,
 };
 
 use crate::accepts::Accepts;

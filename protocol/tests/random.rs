@@ -4,6 +4,7 @@
 mod common;
 
 use common::harbour::Harbour;
+use common::script::{allowed, command};
 use common::world::{Crypto, Cut};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -90,16 +91,13 @@ const ALONE: Command = Command::ForceClose { fee: towpath_ledger::Amount(2) };
 
 fn act(harbour: &mut Harbour, action: Action) {
     let world = &mut harbour.world;
-    // Commands may be refused for what a caller is told about: the auditor of the world counts only what is accepted.
     match action {
-        Action::Pay(side, amount) => {
-            world.pay(side, amount).ok();
-        }
+        Action::Pay(side, amount) => allowed(world.pay(side, amount).map(drop)),
         Action::Burst(side, amounts) => {
-            let _rejected = world.pay_many(side, &amounts);
+            world.pay_many(side, &amounts).into_iter().for_each(|reject| allowed(Err(reject)))
         }
         Action::Command(side, which) => {
-            let command = match which {
+            let which = match which {
                 0 => Command::TakeSequencer,
                 1 => Command::HandOver,
                 2 => Command::SetReceive(Receive::Nothing),
@@ -107,11 +105,9 @@ fn act(harbour: &mut Harbour, action: Action) {
                 4 => Command::SetPacing(Pacing { ack_every: 1 }),
                 _ => Command::SetPacing(Pacing { ack_every: 40 }),
             };
-            world.command(side, command).ok();
+            command(world, side, which);
         }
-        Action::Deliver(side, count, cut) => {
-            let _rejected = world.deliver(side, count, cut);
-        }
+        Action::Deliver(side, count, cut) => drop(world.deliver(side, count, cut)),
         Action::Lose(side) => drop(world.wires[side].pop_front()),
         Action::Double(side) => {
             if let Some(first) = world.wires[side].front().cloned() {
@@ -127,12 +123,8 @@ fn act(harbour: &mut Harbour, action: Action) {
                 world.turn(side, Vec::new(), Cut::Nowhere);
             }
         }
-        Action::Close(side) => {
-            world.command(side, Command::Close).ok();
-        }
-        Action::ForceClose(side) => {
-            world.command(side, ALONE).ok();
-        }
+        Action::Close(side) => command(world, side, Command::Close),
+        Action::ForceClose(side) => command(world, side, ALONE),
         Action::Block(ms) => harbour.block(ms),
         Action::Tell(side) => harbour.tell(side),
     }
@@ -150,20 +142,18 @@ fn finish(mut harbour: Harbour, end: End) {
             }
         }
         End::Together(side) => {
-            world.command(side, Command::Close).ok();
+            command(world, side, Command::Close);
             common::script::rest(world);
         }
-        End::Alone(side) => {
-            world.command(side, ALONE).ok();
-        }
+        End::Alone(side) => command(world, side, ALONE),
         End::BothAlone => {
-            world.command(0, ALONE).ok();
-            world.command(1, ALONE).ok();
+            command(world, 0, ALONE);
+            command(world, 1, ALONE);
         }
         End::Silent(side) => {
             world.disconnect();
-            world.command(1 - side, Command::Close).ok();
-            world.command(1 - side, ALONE).ok();
+            command(world, 1 - side, Command::Close);
+            command(world, 1 - side, ALONE);
         }
     }
     harbour.run_to_rest();

@@ -7,6 +7,7 @@ use towpath_crypto::Amount;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::rules::TermsFault;
 use towpath_ledger::{LockFault, Multisig, Party, Payout, Time, Timelock};
+use towpath_protocol::Unacceptable;
 use towpath_protocol::{Acceptance, Bounds, Funding, Message, Now, Offer, Open, Reject};
 
 const NOW: Now = Now { local_ms: 1_000, ledger: Time(1_000) };
@@ -42,7 +43,9 @@ fn c21_dispute_windows() {
     let params = bounds().params;
     let (least, most) = (params.dispute_window_ms_min, params.dispute_window_ms_max);
     for shown in [0, 1, least - 1, most + 1, u64::MAX] {
-        refuses(|open| open.dispute_window_ms = shown, ledger(TermsFault::Window { shown, least, most }));
+        // This node's own bounds are looked at first; they are never wider than the ledger's.
+        let expected = Reject::Unacceptable(Unacceptable::Window { shown, least, most });
+        refuses(|open| open.dispute_window_ms = shown, expected);
     }
     for shown in [least, most] {
         takes(|open| open.dispute_window_ms = shown);

@@ -156,7 +156,7 @@ impl Impostor {
             amount_b: Amount(present),
             sequencer: Party::A,
             dispute_window_ms: rules.dispute_window_ms_min,
-            penalty_basis_points: 0,
+            penalty_basis_points: rules.penalty_basis_points_max,
             reserve: Amount::ZERO,
             close_fee_max: rules.fee_min(4_096).min(capacity.share(rules.close_fee_basis_points_max)),
             expiry: None,

@@ -59,14 +59,14 @@ fn step(world: &mut World, step: Step) {
     }
 }
 
-fn command(world: &mut World, side: usize, command: Command) {
+pub fn command(world: &mut World, side: usize, command: Command) {
     allowed(world.command(side, command).map(drop));
 }
 
 /// What a caller may be told while things go wrong.
-fn allowed(answer: Result<(), Reject>) {
+pub fn allowed(answer: Result<(), Reject>) {
     match answer {
-        Ok(()) | Err(Reject::Offline | Reject::Closing | Reject::Balance { .. }) => {}
+        Ok(()) | Err(Reject::Offline | Reject::Closing | Reject::Balance { .. } | Reject::Fee { .. }) => {}
         Err(other) => panic!("a caller is told: {other}"),
     }
 }

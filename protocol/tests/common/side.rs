@@ -80,7 +80,8 @@ impl Side {
         }
     }
 
-    /// What this party was told is its own: its first balance, what it received, less what it sent and did not fail.
+    /// What this party was told is its own: its first balance, what it received, less what it sent and did not fail; nothing
+    /// if it has promised on what it has not received yet.
     pub fn told(&self) -> u64 {
         let received: u64 = self.received.values().map(|amount| amount.0).sum();
         let sent: u64 = self
@@ -89,7 +90,7 @@ impl Side {
             .filter(|(number, _)| !self.failed.contains(number))
             .map(|(_, amount)| amount.0)
             .sum();
-        self.first.0 + received - sent
+        (self.first.0 + received).saturating_sub(sent)
     }
 
     /// Own payments that this party was told to be neither settled nor failed.

@@ -106,7 +106,11 @@ impl Store {
             .filter(|(version, ..)| *version <= self.config.versions_max)
             .filter_map(|(version, base, updates, answer, said)| {
                 // Ahead of a gap: on a version without updates, which may or may not follow.
-                let on = if base > held.version() { held.content.next(base, &[], &self.terms) } else { Ok(held.content.clone()) };
+                let on = if base > held.version() {
+                    held.content.next(base, &[], &self.terms)
+                } else {
+                    Ok(held.content.clone())
+                };
                 let content = on.ok()?.next(version, &updates, &self.terms).ok()?;
                 let signature = complete(self.keys[1 - party.seat].as_ref(), &content, said);
                 Some(ChannelMessage::Propose(Propose { version, base, updates, answer, signature }))
@@ -117,8 +121,9 @@ impl Store {
     fn update_sets(&self, party: &Party) -> Vec<Vec<Update>> {
         let content = &party.channel.held().content;
         let me = setup::party(party.seat);
-        let transfer =
-            |from, number, units| Update::Transfer(Transfer { from, number, amount: Amount(units), memo: None });
+        let transfer = |from, number, units| {
+            Update::Transfer(Transfer { from, number, amount: Amount(units), memo: None })
+        };
         let mut sets = vec![Vec::new()];
         sets.extend(self.next_payment(party, content).map(|pay| vec![Update::Transfer(pay)]));
         // Nobody asked for this.
@@ -150,19 +155,26 @@ impl Store {
         let from = setup::party(seat);
         let made = u8::try_from(tip.sent(from)).expect("few payments");
         let may = made < self.config.budget.pays[seat];
-        may.then(|| Transfer { from, number: tip.sent(from) + 1, amount: Amount(amount(seat, made)), memo: None })
+        may.then(|| Transfer {
+            from,
+            number: tip.sent(from) + 1,
+            amount: Amount(amount(seat, made)),
+            memo: None,
+        })
     }
 
     /// As the follower: an acknowledgement or a refusal of anything that was proposed, requests, the role.
     fn follow(&self, party: &Party) -> Vec<ChannelMessage> {
         let held = party.channel.held();
         let mut messages = vec![ChannelMessage::Resend(0)];
+        // Each refusal and each request leads to one more version.
+        let may_go_on = party.channel.mark().version < self.config.versions_max;
         let mut tip = held.content.clone();
         for (version, number) in party.claims.range(held.version() + 1..) {
             let claim = self.claims.get(*number);
             let signature = complete(self.keys[1 - party.seat].as_ref(), &claim.content, *version);
             messages.push(ChannelMessage::Ack(Ack { version: *version, signature }));
-            for update in 0..claim.updates {
+            for update in 0..if may_go_on { claim.updates } else { 0 } {
                 let what = Refused::Proposal { version: *version, update };
                 messages.push(ChannelMessage::Refuse(Refuse { what, reason: RefuseReason::Unwanted }));
             }
@@ -170,6 +182,9 @@ impl Store {
             if claim.content.sent(payer) >= tip.sent(payer) {
                 tip = claim.content.clone();
             }
+        }
+        if !may_go_on {
+            return messages;
         }
         messages.push(ChannelMessage::Request(Request { transfers: Vec::new(), role: Role::Take }));
         if let Some(next) = self.next_payment(party, &tip) {
@@ -185,35 +200,43 @@ impl Store {
     /// What the adversary may do to the ledger, given the signatures that `party` released.
     pub fn posts(&self, party: &Party, ledger: u32) -> Vec<Move> {
         let claims = || party.claims.values().copied();
+        let fees = Fee::of_choice(self.config.fees);
         let mut moves = Vec::new();
         let finals = claims().filter(|claim| self.claims.get(*claim).content.state.is_final);
         match &self.ledgers.get(ledger).place {
             Place::Open { .. } => {
                 moves.extend(finals.map(|claim| Move::Together { claim }));
-                for fee in Fee::BOTH {
+                for &fee in fees {
                     moves.extend(claims().map(|claim| Move::Close { claim, fee }));
                 }
             }
             Place::Closing(shown) => {
                 moves.extend(finals.map(|claim| Move::Together { claim }));
-                let newer: Vec<u32> =
-                    claims().filter(|claim| self.claims.get(*claim).version() > shown.closing.state.version).collect();
+                let newer: Vec<u32> = claims()
+                    .filter(|claim| self.claims.get(*claim).version() > shown.closing.state.version)
+                    .collect();
                 let by_honest = setup::index(shown.closing.author) == party.seat;
-                let proof = claims()
-                    .filter(|_| by_honest)
-                    .find(|claim| self.claims.get(*claim).signed.signature.held > shown.closing.posted_version);
+                let proof = claims().filter(|_| by_honest).find(|claim| {
+                    self.claims.get(*claim).signed.signature.held > shown.closing.posted_version
+                });
                 let states = || std::iter::once(None).chain(newer.iter().copied().map(Some));
-                for fee in Fee::BOTH {
+                for &fee in fees {
                     moves.extend(newer.iter().map(|claim| Move::Supersede { claim: *claim, fee }));
                     if let Some(proof) = proof {
                         moves.extend(states().map(|claim| Move::Penalize { claim, proof, fee }));
                     }
                 }
                 if by_honest {
-                    moves.extend(states().map(|claim| Move::Answer { claim, proof: None, fee: Fee::Nothing }));
-                    moves.extend(
-                        proof.map(|proof| Move::Answer { claim: None, proof: Some(proof), fee: Fee::All }),
-                    );
+                    moves.extend(states().map(|claim| Move::Answer {
+                        claim,
+                        proof: None,
+                        fee: Fee::Nothing,
+                    }));
+                    moves.extend(proof.map(|proof| Move::Answer {
+                        claim: None,
+                        proof: Some(proof),
+                        fee: Fee::All,
+                    }));
                 }
             }
             Place::Settled(_) => {}

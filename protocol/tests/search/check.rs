@@ -24,7 +24,8 @@ impl Store {
         for (seat, number) in world.honest() {
             let me = setup::party(seat);
             let party = self.parties.get(number);
-            let closing = ledger.closing().is_some_and(|shown| shown.closing.penalized && shown.closing.author == me);
+            let closing =
+                ledger.closing().is_some_and(|shown| shown.closing.penalized && shown.closing.author == me);
             let settled = ledger.settled().is_some_and(|settled| settled.penalized == Some(me));
             must(!closing && !settled, Kind::Penalized, || format!("honest {me:?} is penalized"))?;
             if let Some(settled) = ledger.settled() {
@@ -54,7 +55,10 @@ impl Store {
             Presence::Gone => self.worst_by_tower(world, party),
         };
         must(balance >= least, Kind::PaidLess, || {
-            format!("settled by version {} with {balance} for {me:?}, which has at least {least}", settled.state.version)
+            format!(
+                "settled by version {} with {balance} for {me:?}, which has at least {least}",
+                settled.state.version
+            )
         })?;
         let told = party.told();
         let covers = world.presence == Presence::Here || self.tower_is_fresh(world, party);
@@ -78,8 +82,15 @@ impl Store {
     }
 
     /// A cheat that the honest party can prove is penalized when it answers.
-    fn check_deterrence(&self, party: &Party, before: u32, settled: Option<&Settled>) -> Result<(), Violation> {
-        let (Some(shown), Some(settled)) = (self.ledgers.get(before).closing(), settled) else { return Ok(()) };
+    fn check_deterrence(
+        &self,
+        party: &Party,
+        before: u32,
+        settled: Option<&Settled>,
+    ) -> Result<(), Violation> {
+        let (Some(shown), Some(settled)) = (self.ledgers.get(before).closing(), settled) else {
+            return Ok(());
+        };
         let author = shown.closing.author;
         let cheated = party.channel.held().theirs.held > shown.closing.posted_version;
         let provable = author != setup::party(party.seat) && cheated && self.config.disk == Disk::Keeps;
@@ -101,12 +112,16 @@ impl Store {
             let (me, facts) = (setup::party(seat), &party.facts);
             let over = matches!(party.channel.life(), Life::Settled(_));
             must(over, Kind::Report, || format!("{me:?} does not know that it is over"))?;
-            let open = facts.sent.keys().find(|number| **number > facts.settled && !facts.failed.contains(number));
+            let open =
+                facts.sent.keys().find(|number| **number > facts.settled && !facts.failed.contains(number));
             must(open.is_none(), Kind::Report, || format!("{me:?} never heard of payment {open:?}"))?;
             // Amounts are powers of two: the sum says which payments are in the settlement.
             let (told, balance) = (party.told(), i128::from(settled.state.balance(me).units()));
             must(told == balance, Kind::Report, || {
-                format!("{me:?} was told that it has {told}, and version {} gives it {balance}", settled.state.version)
+                format!(
+                    "{me:?} was told that it has {told}, and version {} gives it {balance}",
+                    settled.state.version
+                )
             })?;
         }
         Ok(())
@@ -122,7 +137,8 @@ impl Store {
             let step = (0..2).find_map(|seat| {
                 let number = rest.parties[seat]?;
                 let due = self.parties.get(number).channel.next_deadline_ms().is_some();
-                let what = if rest.wires[seat].is_empty() { due.then_some(What::Clock)? } else { What::Deliver };
+                let what =
+                    if rest.wires[seat].is_empty() { due.then_some(What::Clock)? } else { What::Deliver };
                 Some(Action::Turn { seat, whats: [Some(what), None], cut: Cut::None })
             });
             match step {
@@ -166,8 +182,13 @@ impl Store {
             return Err(stuck(format!("{} in flight, {} waiting", view.in_flight, view.waiting)));
         }
         for (payer, payee) in [(a, b), (b, a)] {
-            let made: BTreeMap<u64, u64> =
-                payer.facts.sent.clone().into_iter().filter(|(number, _)| !payer.facts.failed.contains(number)).collect();
+            let made: BTreeMap<u64, u64> = payer
+                .facts
+                .sent
+                .clone()
+                .into_iter()
+                .filter(|(number, _)| !payer.facts.failed.contains(number))
+                .collect();
             let settled = made.keys().all(|number| *number <= payer.facts.settled);
             if made != payee.facts.received || !settled {
                 return Err(stuck(format!("paid {:?}, received {:?}", payer.facts, payee.facts)));

@@ -43,6 +43,15 @@ pub enum Turns {
     Two,
 }
 
+/// Which fees an adversary takes, and an honest party pays for its close.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fees {
+    /// None.
+    Nothing,
+    /// None, or as much as the rules allow.
+    Both,
+}
+
 /// How much of each kind may still happen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Budget {
@@ -81,6 +90,7 @@ pub struct Config {
     pub penalty: PenaltyRule,
     pub disk: Disk,
     pub turns: Turns,
+    pub fees: Fees,
 }
 
 impl Config {
@@ -98,6 +108,7 @@ impl Config {
             penalty: PenaltyRule::Shipped,
             disk: Disk::Keeps,
             turns: Turns::One,
+            fees: Fees::Nothing,
         }
     }
 

@@ -33,6 +33,16 @@ pub struct Report {
     pub took: Duration,
 }
 
+impl Report {
+    fn found(&mut self, violation: Violation, stack: &[Frame]) {
+        let kind = violation.kind;
+        self.found.entry(kind).or_insert_with(|| {
+            let trace = stack.iter().map(|frame| frame.actions[frame.next - 1]).collect();
+            Found { violation, trace }
+        });
+    }
+}
+
 /// When a search ends before everything was seen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -66,23 +76,35 @@ pub fn explore(config: Config, until: Until) -> (Store, Report) {
         };
         frame.next += 1;
         report.steps += 1;
+        if report.steps % 1_000_000 == 0 && std::env::var("LAB").is_ok() {
+            eprintln!(
+                "{} worlds {} steps {} parties {} turns stack {} {:?}",
+                report.worlds,
+                report.steps,
+                store.parties.len(),
+                store.turned.len(),
+                report.deepest,
+                started.elapsed()
+            );
+        }
         match step(&mut store, &frame.world, action) {
             Ok(None) => {}
             Ok(Some(world)) => {
                 *report.fired.entry(event(&action)).or_default() += 1;
                 if visited.insert(mark(&world)) {
                     report.deepest = report.deepest.max(stack.len());
-                    enter(&mut store, world, &mut stack, &mut report);
+                    match store.check_rest(&world) {
+                        Ok(()) => enter(&mut store, world, &mut stack, &mut report),
+                        Err(violation) => report.found(violation, &stack),
+                    }
                 }
             }
-            Err(violation) => {
-                let kind = violation.kind;
-                let trace = stack.iter().map(|frame| frame.actions[frame.next - 1]).collect();
-                report.found.entry(kind).or_insert(Found { violation, trace });
-                if until == Until::Broken(kind) {
-                    break;
-                }
-            }
+            Err(violation) => report.found(violation, &stack),
+        }
+        if let Until::Broken(kind) = until
+            && report.found.contains_key(&kind)
+        {
+            break;
         }
     }
     report.took = started.elapsed();
@@ -110,7 +132,6 @@ pub fn step(store: &mut Store, world: &World, action: Action) -> Result<Option<W
     if next.is_over(store) {
         store.check_end(&next)?;
     }
-    store.check_rest(&next)?;
     Ok(Some(next))
 }
 
@@ -154,7 +175,15 @@ pub fn follow(store: &mut Store, trace: &[Action]) -> (Vec<Action>, Option<Viola
     let mut world = World::first(store);
     let mut taken = Vec::new();
     for action in trace {
-        match step(store, &world, *action) {
+        // Something that was left out may be what made this possible.
+        if !actions(store, &world).contains(action) {
+            continue;
+        }
+        let after = step(store, &world, *action).and_then(|next| {
+            next.as_ref().map_or(Ok(()), |next| store.check_rest(next))?;
+            Ok(next)
+        });
+        match after {
             Ok(None) => {}
             Ok(Some(next)) => {
                 taken.push(*action);

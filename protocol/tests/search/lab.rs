@@ -11,7 +11,10 @@ fn lab() {
     let mut until = Until::All;
     for part in text.split_whitespace() {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        let two = || { let (a, b) = value.split_once(',').unwrap(); [a.parse::<u64>().unwrap(), b.parse::<u64>().unwrap()] };
+        let two = || {
+            let (a, b) = value.split_once(',').unwrap();
+            [a.parse::<u64>().unwrap(), b.parse::<u64>().unwrap()]
+        };
         let one = || value.parse::<u64>().unwrap();
         let b = &mut config.budget;
         match key {
@@ -30,6 +33,7 @@ fn lab() {
             "reserve" => config.reserve = one(),
             "fee" => config.fee_max = one(),
             "two" => config.turns = Turns::Two,
+            "fees" => config.fees = Fees::Both,
             "loses" => config.disk = Disk::Loses,
             "naive" => config.penalty = PenaltyRule::Naive,
             "real" => config.crypto = Crypto::Real,

@@ -36,8 +36,6 @@ pub struct Settled {
     /// What each party got.
     pub paid: [u64; 2],
     pub penalized: Option<Party>,
-    /// The version that was posted by its author, if one closed alone.
-    pub posted: Option<(u64, Party)>,
 }
 
 /// Where the channel is.
@@ -176,9 +174,7 @@ impl Store {
                 let author = setup::party(1 - self.claims.get(claim).seat);
                 Some(self.close(state(claim), author, fee.of(most)))
             }
-            Move::Together { claim } => {
-                Some(Witness::Cooperative { state: state(claim), fee: Amount::ZERO })
-            }
+            Move::Together { claim } => Some(Witness::Cooperative { state: state(claim), fee: Amount::ZERO }),
             Move::Supersede { claim, fee } => {
                 Some(Witness::Supersede { state: state(claim), fee: fee.of(half) })
             }
@@ -225,7 +221,7 @@ impl Store {
         let copy = self.copies.get(number);
         let closing = &shown.closing;
         let newer = copy.state.state.version > closing.state.version;
-        let signer = (copy.proof.signature == copy.state.a).then_some(Party::A).unwrap_or(Party::B);
+        let signer = if copy.proof.signature == copy.state.a { Party::A } else { Party::B };
         let proves = signer == closing.author
             && !closing.penalized
             && copy.proof.signature.held > closing.posted_version;
@@ -244,8 +240,7 @@ impl Store {
         let ledger = self.ledgers.get(from);
         let Some(transaction) = self.transaction(ledger, witness) else { return Ok(None) };
         let params = setup::params();
-        let context =
-            BlockContext { chain: setup::chain(), height: 9, time: ledger.time(), params: &params };
+        let context = BlockContext { chain: setup::chain(), height: 9, time: ledger.time(), params: &params };
         let Ok(checks) = signatures(&transaction, &ledger.view, &context) else { return Ok(None) };
         let valid = checks.iter().all(|check| match &check.signed {
             Signed::Channel(check) => setup::verify(self.config.crypto, *check),
@@ -270,10 +265,8 @@ impl Store {
         next.view.apply(changes);
         next.supply.record(transaction, changes);
         next.supply.check(&next.view).map_err(|error| Violation::new(Kind::Supply, error.to_string()))?;
-        let disputes = matches!(
-            witness,
-            Witness::Supersede { .. } | Witness::Penalize { .. } | Witness::Answer { .. }
-        );
+        let disputes =
+            matches!(witness, Witness::Supersede { .. } | Witness::Penalize { .. } | Witness::Answer { .. });
         let late = ledger.closing().is_some_and(|shown| shown.late);
         must(!(disputes && late), Kind::LateDispute, || "a dispute after the deadline".into())?;
         let closing = changes.created.iter().find_map(|(outpoint, entry)| match &entry.output.lock {
@@ -339,7 +332,10 @@ fn spend_closing(shown: &Shown, witness: &Witness) -> Option<Vec<Output>> {
         Witness::Answer { state, proof, fee, .. } => (state.as_ref(), proof.as_ref(), *fee),
         Witness::Cooperative { state, fee } => (Some(state), None, *fee),
         Witness::Finalize { fee, .. } => (None, None, *fee),
-        Witness::Wallet(_) | Witness::Unilateral { .. } | Witness::Resize { .. } | Witness::Resolve { .. } => {
+        Witness::Wallet(_)
+        | Witness::Unilateral { .. }
+        | Witness::Resize { .. }
+        | Witness::Resolve { .. } => {
             return None;
         }
     };
@@ -358,9 +354,10 @@ fn spend_closing(shown: &Shown, witness: &Witness) -> Option<Vec<Output>> {
         Witness::Answer { .. } | Witness::Cooperative { .. } | Witness::Finalize { .. } => {
             Some(payouts(&closing.terms, shares(&closing)?))
         }
-        Witness::Wallet(_) | Witness::Unilateral { .. } | Witness::Resize { .. } | Witness::Resolve { .. } => {
-            None
-        }
+        Witness::Wallet(_)
+        | Witness::Unilateral { .. }
+        | Witness::Resize { .. }
+        | Witness::Resolve { .. } => None,
     }
 }
 
@@ -415,9 +412,11 @@ fn settled(terms: &ChannelTerms, ledger: &Ledger, witness: &Witness, changes: &C
         | Witness::Resize { .. }
         | Witness::Resolve { .. } => (None, None),
     };
-    let state = state.map(|state| state.state.clone()).or_else(|| closing.map(|closing| closing.state.clone()));
+    let state =
+        state.map(|state| state.state.clone()).or_else(|| closing.map(|closing| closing.state.clone()));
     let state = state.expect("a channel is settled by a state");
-    let penalized = closing.filter(|closing| closing.penalized || proof.is_some()).map(|closing| closing.author);
+    let penalized =
+        closing.filter(|closing| closing.penalized || proof.is_some()).map(|closing| closing.author);
     let posted = closing.map(|closing| (closing.posted_version, closing.author));
     let outcome = match (witness, penalized, posted) {
         (Witness::Cooperative { .. }, _, _) | (_, _, None) => Settlement::Cooperative,
@@ -430,5 +429,5 @@ fn settled(terms: &ChannelTerms, ledger: &Ledger, witness: &Witness, changes: &C
         let to = changes.created.iter().filter(|(_, entry)| entry.output.lock == lock);
         to.map(|(_, entry)| entry.output.amount.units()).sum()
     });
-    Settled { state, outcome, paid, penalized, posted }
+    Settled { state, outcome, paid, penalized }
 }

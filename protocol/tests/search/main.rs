@@ -21,8 +21,16 @@ mod world;
 use config::{Budget, Config};
 use explore::{Until, explore};
 
-const NONE: Budget =
-    Budget { pays: [0; 2], wishes: 0, closes: 0, forces: 0, sessions: 0, crashes: 0, duplicates: 0, copies: 0 };
+const NONE: Budget = Budget {
+    pays: [0; 2],
+    wishes: 0,
+    closes: 0,
+    forces: 0,
+    sessions: 0,
+    crashes: 0,
+    duplicates: 0,
+    copies: 0,
+};
 
 fn clean(config: Config) {
     let (mut store, report) = explore(config, Until::All);

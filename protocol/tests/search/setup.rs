@@ -124,7 +124,12 @@ pub fn begin(config: &Config) -> Beginning {
         key_index: 0,
         keys: Arc::clone(&keys[seat]),
     };
-    let bounds = Bounds { chain: chain(), params: params(), funding_ms_max: 600_000 };
+    let bounds = Bounds {
+        chain: chain(),
+        params: params(),
+        funding_ms_max: 600_000,
+        accepts: towpath_protocol::Accepts::default(),
+    };
     let open = offer(config, keys[0].public());
     let offer = Offer::new(open.clone(), identity(0), &bounds, NOW).expect("terms that the ledger allows");
     let contribution = Contribution { payout: payout(2), inputs: Vec::new(), change: Vec::new() };
@@ -138,7 +143,8 @@ pub fn begin(config: &Config) -> Beginning {
         _ => None,
     });
     let created = created.expect("A shows its signature on version 1");
-    let mut b = with_verifier(crypto, |verifier| acceptance.on_message(&created, NOW, verifier)).expect("B agrees");
+    let mut b =
+        with_verifier(crypto, |verifier| acceptance.on_message(&created, NOW, verifier)).expect("B agrees");
     let second = end_turn(crypto, &mut b);
 
     let funding = OutPoint { tx: TxId(Digest([5; 32])), index: 0 };

@@ -13,7 +13,8 @@ use super::world::{Action, What, World};
 impl Store {
     /// A trace, a line a step, each with what the party then holds and the ledger shows.
     pub fn show(&mut self, found: &Found) -> String {
-        let mut text = format!("{}: {:?}: {}\n", self.config.name, found.violation.kind, found.violation.detail);
+        let mut text =
+            format!("{}: {:?}: {}\n", self.config.name, found.violation.kind, found.violation.detail);
         let mut world = World::first(self);
         writeln!(text, "     {}", self.state(&world)).expect("a string takes everything");
         for (number, action) in found.trace.iter().enumerate() {
@@ -78,8 +79,12 @@ impl Store {
                 .expect("a string takes everything");
             }
             Place::Settled(settled) => {
-                write!(text, "Ledger: {:?} by v{}, paid {:?}", settled.outcome, settled.state.version, settled.paid)
-                    .expect("a string takes everything");
+                write!(
+                    text,
+                    "Ledger: {:?} by v{}, paid {:?}",
+                    settled.outcome, settled.state.version, settled.paid
+                )
+                .expect("a string takes everything");
             }
         }
         text
@@ -93,7 +98,11 @@ impl Store {
                 format!("{:?}: {} ({cut:?})", setup::party(*seat), whats.join(", then "))
             }
             Action::Post(step) => format!("ledger: {}", self.step_line(step)),
-            Action::Connect | Action::Disconnect | Action::Crash { .. } | Action::Copy { .. } | Action::Leave => {
+            Action::Connect
+            | Action::Disconnect
+            | Action::Crash { .. }
+            | Action::Copy { .. }
+            | Action::Leave => {
                 format!("{action:?}")
             }
         }
@@ -114,7 +123,9 @@ impl Store {
     fn step_line(&self, step: &Move) -> String {
         let version = |claim: &u32| self.claims.get(*claim).version();
         match step {
-            Move::Close { claim, fee } => format!("the adversary closes with v{} (fee {fee:?})", version(claim)),
+            Move::Close { claim, fee } => {
+                format!("the adversary closes with v{} (fee {fee:?})", version(claim))
+            }
             Move::Together { claim } => format!("final v{}", version(claim)),
             Move::Supersede { claim, fee } => format!("supersede with v{} (fee {fee:?})", version(claim)),
             Move::Penalize { claim, proof, fee } => {
@@ -122,7 +133,10 @@ impl Store {
                 format!("penalize: held {held}, shows {:?} (fee {fee:?})", claim.as_ref().map(version))
             }
             Move::Answer { claim, proof, fee } => {
-                format!("the adversary answers with {:?}, proof {proof:?} (fee {fee:?})", claim.as_ref().map(version))
+                format!(
+                    "the adversary answers with {:?}, proof {proof:?} (fee {fee:?})",
+                    claim.as_ref().map(version)
+                )
             }
             Move::Order(_) | Move::Tower(_) | Move::Advance | Move::Finalize => format!("{step:?}"),
         }

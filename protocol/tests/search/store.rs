@@ -35,7 +35,6 @@ pub struct Store {
     pub config: Config,
     pub terms: ChannelTerms,
     pub keys: [Arc<dyn StateSigner>; 2],
-    pub funding: OutPoint,
     pub parties: Interner<Party>,
     pub claims: Interner<Claim>,
     pub messages: Interner<ChannelMessage>,
@@ -58,7 +57,6 @@ impl Store {
         let mut store = Self {
             terms: sides[0].0.terms().clone(),
             keys,
-            funding,
             parties: Interner::new(),
             claims: Interner::new(),
             messages: Interner::new(),
@@ -174,7 +172,9 @@ impl Store {
             Effect::SubmitClose { funding, state } => {
                 self.release_state(party, state)?;
                 let fee = towpath_ledger::Amount::ZERO;
-                turned.orders.push(self.keep_order(*funding, Witness::Cooperative { state: state.clone(), fee }));
+                turned
+                    .orders
+                    .push(self.keep_order(*funding, Witness::Cooperative { state: state.clone(), fee }));
             }
             Effect::Answer { closing, state, proof, settles: _, fee, signature } => {
                 if let Some(state) = state {
@@ -187,7 +187,9 @@ impl Store {
             Effect::Supersede { closing, state } => {
                 self.release_state(party, state)?;
                 let fee = towpath_ledger::Amount::ZERO;
-                turned.orders.push(self.keep_order(*closing, Witness::Supersede { state: state.clone(), fee }));
+                turned
+                    .orders
+                    .push(self.keep_order(*closing, Witness::Supersede { state: state.clone(), fee }));
             }
             _ => {}
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use towpath_ledger::Amount;
 use towpath_protocol::{
-    Channel, Command, Event, LedgerEvent, Outcome, Receive, Reject, RestoreError, Severity,
+    Channel, Command, Event, LedgerEvent, Life, Outcome, Receive, Reject, RestoreError, Severity,
 };
 
-use super::config::Disk;
+use super::config::{Disk, Fees};
 use super::ledger::{Ledger, Place};
 use super::party::Party;
 use super::setup::{self, LATER, NOW};
@@ -37,7 +37,13 @@ pub enum Fee {
 }
 
 impl Fee {
-    pub const BOTH: [Self; 2] = [Self::Nothing, Self::All];
+    /// Those of a configuration.
+    pub const fn of_choice(fees: Fees) -> &'static [Self] {
+        match fees {
+            Fees::Nothing => &[Self::Nothing],
+            Fees::Both => &[Self::Nothing, Self::All],
+        }
+    }
 
     pub const fn of(self, most: u64) -> Amount {
         match self {
@@ -160,8 +166,7 @@ impl Store {
 
     fn step(&self, channel: &mut Channel, input: Input, turned: &mut Turned) -> Result<(), Violation> {
         let Some(event) = self.event(input) else { return Ok(()) };
-        let stepped =
-            setup::with_verifier(self.config.crypto, |verifier| channel.step(event, NOW, verifier));
+        let stepped = setup::with_verifier(self.config.crypto, |verifier| channel.step(event, NOW, verifier));
         match stepped {
             Ok(outcome) => must(outcome == Outcome::default(), Kind::Machine, || {
                 "only the end of a turn has an outcome".into()
@@ -174,7 +179,10 @@ impl Store {
                     }
                     Input::Message(_) => {}
                     Input::Ledger(_) | Input::Clock | Input::Connected | Input::Disconnected => {
-                        return Err(Violation::new(Kind::Machine, format!("{input:?} was refused: {reject}")));
+                        return Err(Violation::new(
+                            Kind::Machine,
+                            format!("{input:?} was refused: {reject}"),
+                        ));
                     }
                 }
                 Ok(())
@@ -227,8 +235,9 @@ impl Store {
     /// tell worlds apart.
     fn end_turn(&self, channel: &mut Channel, later: bool) -> Outcome {
         let mut end = |now| {
-            let ended =
-                setup::with_verifier(self.config.crypto, |verifier| channel.step(Event::TurnEnd, now, verifier));
+            let ended = setup::with_verifier(self.config.crypto, |verifier| {
+                channel.step(Event::TurnEnd, now, verifier)
+            });
             ended.expect("a turn always ends")
         };
         if !later {
@@ -244,8 +253,9 @@ impl Store {
     /// What must hold of a party by itself, after every turn.
     fn check_party(&self, party: &Party) -> Result<(), Violation> {
         party.channel.check().map_err(|broken| Violation::new(Kind::Machine, broken.to_string()))?;
-        if self.config.disk == Disk::Loses {
-            // What it was told is lost with the row: what that costs is for the ledger to show.
+        if self.config.disk == Disk::Loses || matches!(party.channel.life(), Life::Settled(_)) {
+            // What it was told is lost with the row: what that costs is for the ledger to show. And once the channel is
+            // settled nothing else is possible.
             return Ok(());
         }
         let (told, worst) = (party.told(), party.worst(|number| self.claims.get(number)));

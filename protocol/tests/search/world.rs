@@ -57,15 +57,23 @@ pub enum What {
 /// One thing that happens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
-    Turn { seat: usize, whats: [Option<What>; 2], cut: Cut },
+    Turn {
+        seat: usize,
+        whats: [Option<What>; 2],
+        cut: Cut,
+    },
     Connect,
     Disconnect,
     /// Between two turns.
-    Crash { seat: usize },
+    Crash {
+        seat: usize,
+    },
     /// On the ledger.
     Post(Move),
     /// The tower gets the newest state of the honest party.
-    Copy { seat: usize },
+    Copy {
+        seat: usize,
+    },
     /// The honest party goes away, and does not come back before it is over.
     Leave,
 }
@@ -134,7 +142,9 @@ pub fn actions(store: &mut Store, world: &World) -> Vec<Action> {
             actions.extend(store.posts(party, world.ledger).into_iter().map(Action::Post));
         }
     }
-    actions.extend(world.copy.map(|copy| Action::Post(Move::Tower(copy))));
+    if world.presence == Presence::Gone {
+        actions.extend(world.copy.map(|copy| Action::Post(Move::Tower(copy))));
+    }
     match late {
         Some(false) => actions.push(Action::Post(Move::Advance)),
         Some(true) => actions.push(Action::Post(Move::Finalize)),
@@ -209,7 +219,9 @@ fn wishes(store: &Store, world: &World, (seat, party): (usize, u32)) -> Vec<What
     }
     if left.forces > 0 {
         match channel.life() {
-            Life::Active | Life::Closing(_) => wishes.extend(Fee::BOTH.map(Wish::ForceClose)),
+            Life::Active | Life::Closing(_) => {
+                wishes.extend(Fee::of_choice(store.config.fees).iter().copied().map(Wish::ForceClose));
+            }
             Life::Opening | Life::Disputed | Life::Settled(_) => {}
         }
     }
@@ -421,6 +433,9 @@ impl Store {
         for seat in 0..2 {
             next.orders[seat].retain(|order| Some(self.orders.get(*order).spends) == outpoint);
             if next.parties[seat].is_some() {
+                // A machine acts on the newest closing that it is shown: those between the first and the last that it
+                // has not seen make no difference.
+                next.unseen[seat].truncate(1);
                 next.unseen[seat].push(after);
             }
         }
@@ -430,9 +445,8 @@ impl Store {
 
     /// The deadline passes only once whoever is there, or its tower, has brought in all that it has.
     fn all_answered(&mut self, world: &World) -> Result<bool, Violation> {
-        let waits = world.present().any(|(seat, _)| {
-            !world.unseen[seat].is_empty() || !world.orders[seat].is_empty()
-        });
+        let waits =
+            world.present().any(|(seat, _)| !world.unseen[seat].is_empty() || !world.orders[seat].is_empty());
         let shows = match (world.presence, world.copy) {
             (Presence::Gone, Some(copy)) => self.advance(world.ledger, Move::Tower(copy))?.is_some(),
             (Presence::Gone | Presence::Here, _) => false,
