@@ -251,7 +251,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         name: config.name.clone(),
         validator: config.validator,
         genesis: loaded.genesis.clone(),
-        database: config.data_dir.join(STORE_FOLDER).join("database"),
+        database: config.data_dir.join(STORE_FOLDER).join("db"),
         chain,
         journal,
         net: net.clone(),
