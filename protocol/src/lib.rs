@@ -33,6 +33,8 @@
 //! The rules are numbered in `docs/spec/channel.md`; the rows and messages are in `docs/format/channel.md`.
 
 pub mod limits;
+pub mod settle;
+pub mod tower;
 
 mod channel;
 mod effect;

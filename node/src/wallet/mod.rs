@@ -4,11 +4,11 @@
 mod build;
 mod keys;
 mod select;
-pub mod settle;
 
 pub use build::{WalletError, payment, sign};
 pub use keys::Keyring;
 pub use select::{Coin, Rules, Selection, select};
+pub use towpath_protocol::settle;
 
 #[cfg(test)]
 mod tests;
