@@ -13,7 +13,7 @@ use towpath_crypto::codec;
 use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_ledger::chain::{ChainParams, ValidatorSet};
 use towpath_ledger::mempool::{Queue, Refusal, Source};
-use towpath_ledger::{Amount, Payout, Transaction, TxId, limits as ledger_limits};
+use towpath_ledger::{Amount, Payout, Time, Transaction, TxId, limits as ledger_limits};
 
 use super::funds::{Funds, FundsError};
 use super::host::{Chain, LedgerHost};
@@ -299,6 +299,7 @@ impl Driver {
             FundsCall::SignFunding { body, spent, from, to, reply } => {
                 drop(reply.send(self.funds.sign_funding(&body, &spent, from..to)));
             }
+            FundsCall::Sponsor { transaction, short } => self.sponsor(*transaction, short, now),
             FundsCall::Release { first_input } => self.funds.release(&first_input),
         }
     }
@@ -347,6 +348,15 @@ impl Driver {
                 Err(error) => tracing::warn!(%error, "the funding of a channel is refused"),
             },
             Err(error) => tracing::warn!(%error, "a channel cannot be funded"),
+        }
+    }
+
+    fn sponsor(&mut self, transaction: Transaction, short: Amount, now: Time) {
+        let sponsored = self.funds.sponsor(&self.chain, now, transaction, short);
+        match sponsored.map(|transaction| self.submit(transaction)) {
+            Ok(Ok(_) | Err(SubmitError::Final)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "an answer that this wallet paid for is refused"),
+            Err(error) => tracing::error!(%error, "the wallet cannot pay for a tower's answer"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a client knows about one tower: what it acknowledged, what is on its way, and whether it keeps its word.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use towpath_ledger::ChannelId;
 
@@ -75,6 +75,37 @@ impl Queue {
         if let Some(place) = self.places.remove(channel) {
             self.order.remove(&place);
         }
+    }
+}
+
+/// Channels whose newest state is not confirmed, and since when nothing of them was.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Lag {
+    since: BTreeMap<ChannelId, u64>,
+    order: BTreeSet<(u64, ChannelId)>,
+}
+
+impl Lag {
+    /// Something new waits, from now on unless it did before.
+    pub(super) fn begin(&mut self, channel: ChannelId, now_ms: u64) {
+        if !self.since.contains_key(&channel) {
+            self.since.insert(channel, now_ms);
+            self.order.insert((now_ms, channel));
+        }
+    }
+
+    pub(super) fn end(&mut self, channel: &ChannelId) {
+        if let Some(since) = self.since.remove(channel) {
+            self.order.remove(&(since, *channel));
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.since.len()
+    }
+
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        self.order.first().map(|(since, _)| *since)
     }
 }
 

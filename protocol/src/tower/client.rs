@@ -11,15 +11,17 @@ use std::ops::Bound::{Excluded, Unbounded};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::ChannelId;
 
-use super::books::{Audit, Books, Fault, Flight, Standings};
+use super::books::{Audit, Books, Fault, Flight, Health, Lag, Standings};
 use super::message::{Entry, Outcome, Receipt, TowerMessage};
 use super::record::{Locator, Record, Sequence, Slot};
-use crate::limits::{TOWER_AUDIT_MS, TOWER_AUDIT_PAUSE_MS, TOWER_ENTRIES_MAX, TOWER_IN_FLIGHT_MAX, TOWERS_MAX};
+use crate::limits::{
+    TOWER_AUDIT_MS, TOWER_AUDIT_PAUSE_MS, TOWER_ENTRIES_MAX, TOWER_IN_FLIGHT_MAX, TOWERS_MAX,
+};
 
 /// What a client learns.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum News {
-    /// A tower in good standing has this state of the channel, or a newer one: the newest that any has rose to it.
+    /// As many towers in good standing as are needed have this state of the channel, or a newer one.
     Confirmed {
         /// The channel.
         channel: ChannelId,
@@ -48,20 +50,36 @@ pub enum News {
 struct Newest {
     record: Record,
     slot: Slot,
-    /// The newest that a tower in good standing has acknowledged.
+    /// The newest that as many towers in good standing as are needed have acknowledged.
     confirmed: Option<Sequence>,
 }
 
 /// See the module.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
+    /// How many towers must have a state before it counts as confirmed.
+    needed: usize,
     towers: BTreeMap<PublicKey, Books>,
     channels: BTreeMap<ChannelId, Newest>,
     by_locator: BTreeMap<Locator, ChannelId>,
+    lag: Lag,
     news: Vec<News>,
 }
 
 impl Client {
+    /// A client without towers or channels. A state counts as confirmed once `needed` towers have it, at least one.
+    #[must_use]
+    pub fn new(needed: usize) -> Self {
+        Self {
+            needed: needed.max(1),
+            towers: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            by_locator: BTreeMap::new(),
+            lag: Lag::default(),
+            news: Vec::new(),
+        }
+    }
+
     /// Uses a tower from now on; whether there is room for it.
     pub fn add(&mut self, tower: PublicKey) -> bool {
         if self.towers.len() >= TOWERS_MAX && !self.towers.contains_key(&tower) {
@@ -83,7 +101,7 @@ impl Client {
     }
 
     /// A channel has a newer co-signed state, durable here.
-    pub fn offer(&mut self, channel: ChannelId, record: Record) {
+    pub fn offer(&mut self, channel: ChannelId, record: Record, now_ms: u64) {
         match self.channels.get_mut(&channel) {
             Some(newest) if record.sequence() <= newest.record.sequence() => return,
             Some(newest) => newest.record = record,
@@ -93,6 +111,7 @@ impl Client {
                 self.channels.insert(channel, Newest { record, slot, confirmed: None });
             }
         }
+        self.lag.begin(channel, now_ms);
         for books in self.towers.values_mut() {
             books.waiting.push(channel);
         }
@@ -102,6 +121,7 @@ impl Client {
     pub fn settled(&mut self, channel: &ChannelId) {
         let Some(newest) = self.channels.remove(channel) else { return };
         self.by_locator.remove(&newest.slot.locator);
+        self.lag.end(channel);
         for books in self.towers.values_mut() {
             books.forget(channel, &newest.slot.locator);
         }
@@ -152,7 +172,7 @@ impl Client {
         match receipt.outcome {
             Outcome::Kept => {
                 books.refusal = None;
-                self.acknowledged(tower, flight);
+                self.acknowledged(tower, flight, now_ms);
             }
             Outcome::Older { kept } => {
                 // Ahead of this node: it must show that. Otherwise other bytes of the same state, as good as these.
@@ -162,7 +182,7 @@ impl Client {
                     // Asked for now, and not as a part of a whole walk.
                     books.audit = Audit { after: receipt.locator.before(), ..Audit::default() };
                 } else if kept == flight.sequence {
-                    self.acknowledged(tower, flight);
+                    self.acknowledged(tower, flight, now_ms);
                 } else {
                     books.waiting.push(flight.channel);
                 }
@@ -172,16 +192,31 @@ impl Client {
         }
     }
 
-    fn acknowledged(&mut self, tower: &PublicKey, flight: Flight) {
+    fn acknowledged(&mut self, tower: &PublicKey, flight: Flight, now_ms: u64) {
         let Some(books) = self.towers.get_mut(tower) else { return };
-        let Some(newest) = self.channels.get_mut(&flight.channel) else { return };
+        let Some(newest) = self.channels.get(&flight.channel) else { return };
         books.acknowledged.insert(flight.channel, flight.sequence);
         if newest.record.sequence() > flight.sequence {
             books.waiting.push(flight.channel);
         }
-        if books.fault.is_none() && newest.confirmed.is_none_or(|confirmed| confirmed < flight.sequence) {
-            newest.confirmed = Some(flight.sequence);
-            self.news.push(News::Confirmed { channel: flight.channel, sequence: flight.sequence });
+        self.confirm(flight.channel, now_ms);
+    }
+
+    /// Counts the towers that have a state; those that were found out do not count.
+    fn confirm(&mut self, channel: ChannelId, now_ms: u64) {
+        let good = self.towers.values().filter(|books| books.fault.is_none());
+        let mut kept: Vec<Sequence> =
+            good.filter_map(|books| books.acknowledged.get(&channel).copied()).collect();
+        kept.sort_unstable_by(|a, b| b.cmp(a));
+        let Some(newest) = self.channels.get_mut(&channel) else { return };
+        let Some(sequence) = kept.get(self.needed - 1).copied() else { return };
+        if newest.confirmed.is_none_or(|confirmed| confirmed < sequence) {
+            newest.confirmed = Some(sequence);
+            self.lag.end(&channel);
+            if newest.record.sequence() > sequence {
+                self.lag.begin(channel, now_ms);
+            }
+            self.news.push(News::Confirmed { channel, sequence });
         }
     }
 
@@ -242,7 +277,8 @@ impl Client {
             }
             Some(_) | None => {
                 let acknowledged = books.acknowledged.get(&channel).copied();
-                if acknowledged.is_some_and(|acknowledged| sequence.is_none_or(|shown| shown < acknowledged)) {
+                if acknowledged.is_some_and(|acknowledged| sequence.is_none_or(|shown| shown < acknowledged))
+                {
                     let fault = Fault::Lost(channel);
                     books.acknowledged.remove(&channel);
                     books.waiting.push(channel);
@@ -277,7 +313,8 @@ impl Client {
                 books.flights.insert(locator, Flight { channel, sequence, sent_ms: now_ms });
                 entries.push(Entry { locator, sequence, sealed: newest.record.seal(&newest.slot) });
             }
-            let messages = entries.chunks(TOWER_ENTRIES_MAX).map(|entries| TowerMessage::Keep(entries.to_vec()));
+            let messages =
+                entries.chunks(TOWER_ENTRIES_MAX).map(|entries| TowerMessage::Keep(entries.to_vec()));
             out.extend(messages.map(|message| (*tower, message)));
             if books.audit.asked_ms.is_none() && books.audit.due_ms <= now_ms {
                 books.audit.asked_ms = Some(now_ms);
@@ -315,6 +352,18 @@ impl Client {
         })
     }
 
+    /// How a tower does, in one word.
+    #[must_use]
+    pub fn health(&self, tower: &PublicKey) -> Option<Health> {
+        self.towers.get(tower).map(Books::health)
+    }
+
+    /// Channels whose newest state is not confirmed, and since when nothing of the worst of them was.
+    #[must_use]
+    pub fn lag(&self) -> Option<(usize, u64)> {
+        self.lag.oldest_ms().map(|since_ms| (self.lag.count(), since_ms))
+    }
+
     /// What a tower has acknowledged, and what the newest is, for each channel behind `after`.
     pub fn versions(
         &self,
@@ -329,7 +378,7 @@ impl Client {
         })
     }
 
-    /// The newest state of a channel that a tower in good standing has.
+    /// The newest state of a channel that as many towers in good standing as are needed have.
     #[must_use]
     pub fn confirmed(&self, channel: &ChannelId) -> Option<Sequence> {
         self.channels.get(channel)?.confirmed

@@ -45,8 +45,7 @@ pub(super) struct Move {
 impl Move {
     /// What `newest`, a state that both signed, shows against `closing`; `None` if nothing.
     pub(super) fn against(closing: &Closing, newest: &CoSigned) -> Option<Self> {
-        let state =
-            (newest.state.version > closing.state.version).then(|| Box::new(newest.clone()));
+        let state = (newest.state.version > closing.state.version).then(|| Box::new(newest.clone()));
         let signature = *newest.signature(closing.author);
         let knew = !closing.penalized && signature.held > closing.posted_version;
         let proof = knew.then(|| Box::new(SignedState { state: newest.state.clone(), signature }));

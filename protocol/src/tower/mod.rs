@@ -5,8 +5,9 @@
 //! |---|---|
 //! | [`Record`] | what is kept for a party of a channel, sealed so that only a posted state's tag opens it |
 //! | [`TowerMessage`] | what a tower and its clients say to each other |
-//! | [`Service`] | a tower's shelf: one record a channel and client, replaced by newer ones only, within quotas |
-//! | [`Watch`] | a tower's answers: which closings it can contest, with what, in which transactions |
+//! | [`Tower`] | a tower: |
+//! | [`Service`] | its shelf: one record for each client and locator, replaced by newer ones only, within quotas |
+//! | [`Watch`] | its answers: which closings it can contest, with what, in which transactions |
 //! | [`Client`] | a client's books: which tower has acknowledged which version, and what goes out next |
 //!
 //! None of them reads a clock, a disk or a socket: the shell brings rows, blocks, messages and time, and carries out
@@ -15,6 +16,7 @@
 mod books;
 mod client;
 mod dispute;
+mod machine;
 mod message;
 mod record;
 mod service;
@@ -24,6 +26,7 @@ mod watch;
 pub use books::{Fault, Health, Standings};
 pub use client::{Client, News};
 pub use dispute::{Dispute, Posted};
+pub use machine::{Serving, Sighting, Tower};
 pub use message::{Entry, Outcome, Quota, Receipt, Refusal, TowerMessage};
 pub use record::{Locator, RECORD_BYTES, Record, RecordError, Sealed, Sequence, Slot};
 pub use service::{Opened, Quotas, Service, Usage};

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use towpath_crypto::ed25519::PublicKey;
-use towpath_ledger::{ChannelTag, Party};
+use towpath_ledger::{ChannelId, ChannelTag, Party};
 
 use super::message::{Entry, Outcome, Quota, Receipt, Refusal, TowerMessage};
 use super::record::{Locator, Record, Slot};
@@ -49,6 +49,7 @@ pub struct Service {
     quotas: Quotas,
     accounts: BTreeMap<PublicKey, Account>,
     usage: Usage,
+    cases: BTreeMap<ChannelId, ChannelTag>,
     turn: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
@@ -58,22 +59,38 @@ impl Service {
     /// # Errors
     /// [`ShelfError`] if they cannot be read.
     pub fn open(quotas: Quotas, shelf: &dyn Shelf) -> Result<Self, ShelfError> {
-        let mut service =
-            Self { quotas, accounts: BTreeMap::new(), usage: Usage::default(), turn: BTreeMap::new() };
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let rows = shelf.rows(Key::ACCOUNTS, after.as_deref(), WALK)?;
-            let Some((last, _)) = rows.last() else { return Ok(service) };
-            after = Some(last.clone());
-            for (key, row) in &rows {
-                match Key::parse(key) {
-                    Some(Key::Account(client)) => service.set_account(client, read(row)?),
-                    Some(Key::Record(..) | Key::Index(..)) | None => {
-                        return Err(ShelfError("an account's key is malformed".to_owned()));
-                    }
+        let mut service = Self {
+            quotas,
+            accounts: BTreeMap::new(),
+            usage: Usage::default(),
+            cases: BTreeMap::new(),
+            turn: BTreeMap::new(),
+        };
+        for prefix in [Key::ACCOUNTS, Key::CASES] {
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                let rows = shelf.rows(prefix, after.as_deref(), WALK)?;
+                let Some((last, _)) = rows.last() else { break };
+                after = Some(last.clone());
+                for (key, row) in &rows {
+                    service.take(key, row)?;
                 }
             }
         }
+        Ok(service)
+    }
+
+    fn take(&mut self, key: &[u8], row: &[u8]) -> Result<(), ShelfError> {
+        match Key::parse(key) {
+            Some(Key::Account(client)) => self.set_account(client, read(row)?),
+            Some(Key::Case(channel)) => {
+                self.cases.insert(channel, read(row)?);
+            }
+            Some(Key::Record(..) | Key::Index(..)) | None => {
+                return Err(ShelfError("a key is malformed".to_owned()));
+            }
+        }
+        Ok(())
     }
 
     /// What is kept.
@@ -224,7 +241,7 @@ impl Service {
         let in_turn: BTreeMap<_, _> = in_turn.map(|(key, row)| (key.clone(), row.clone())).collect();
         let client_of = |key: &[u8]| match Key::parse(key) {
             Some(Key::Record(_, client)) => Ok(client),
-            Some(Key::Index(..) | Key::Account(_)) | None => {
+            Some(Key::Index(..) | Key::Account(_) | Key::Case(_)) | None => {
                 Err(ShelfError("a record's key is malformed".to_owned()))
             }
         };
@@ -293,6 +310,26 @@ impl Service {
             entries.push(Entry { locator, sequence, sealed });
         }
         Ok(TowerMessage::Page { after, entries, is_last: rows.len() <= TOWER_ENTRIES_MAX })
+    }
+
+    /// Remembers that the channel with this tag is being closed, and that there are records for it: if it is settled while
+    /// the tower is down, nothing else tells which records are not needed any more.
+    pub fn open_case(&mut self, channel: ChannelId, tag: ChannelTag) {
+        if self.cases.insert(channel, tag).is_none() {
+            self.write(Key::Case(channel), Some(value(&tag)));
+        }
+    }
+
+    /// It is settled.
+    pub fn close_case(&mut self, channel: &ChannelId) {
+        if self.cases.remove(channel).is_some() {
+            self.write(Key::Case(*channel), None);
+        }
+    }
+
+    /// The channels that are being closed, as far as there are records for them.
+    pub const fn cases(&self) -> &BTreeMap<ChannelId, ChannelTag> {
+        &self.cases
     }
 
     /// The rows of the turn: durable before its receipts are sent.

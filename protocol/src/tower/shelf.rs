@@ -6,6 +6,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use bincode::{Decode, Encode};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::{Digest, codec};
+use towpath_ledger::ChannelId;
 
 use super::record::{Locator, RECORD_BYTES, Sealed, Sequence};
 
@@ -74,6 +75,8 @@ pub(super) enum Key {
     Index(PublicKey, Locator),
     /// What a client has.
     Account(PublicKey),
+    /// A channel that is being closed, for which there are records.
+    Case(ChannelId),
 }
 
 impl Key {
@@ -82,6 +85,7 @@ impl Key {
             Self::Record(locator, client) => [b"r".as_slice(), &locator.0.0, &client.0].concat(),
             Self::Index(client, locator) => [b"c".as_slice(), &client.0, &locator.0.0].concat(),
             Self::Account(client) => [b"n".as_slice(), &client.0].concat(),
+            Self::Case(channel) => [b"o".as_slice(), &channel.0.0].concat(),
         }
     }
 
@@ -93,6 +97,7 @@ impl Key {
             (b'r', false) => Some(Self::Record(Locator(Digest(*first)), PublicKey(second()?))),
             (b'c', false) => Some(Self::Index(PublicKey(*first), Locator(Digest(second()?)))),
             (b'n', true) => Some(Self::Account(PublicKey(*first))),
+            (b'o', true) => Some(Self::Case(ChannelId(Digest(*first)))),
             _ => None,
         }
     }
@@ -109,6 +114,9 @@ impl Key {
 
     /// The beginning of all accounts.
     pub(super) const ACCOUNTS: &'static [u8] = b"n";
+
+    /// The beginning of all cases.
+    pub(super) const CASES: &'static [u8] = b"o";
 }
 
 /// A record as it is kept.

@@ -85,6 +85,17 @@ pub enum Report {
     },
 }
 
+/// Whether a closing is the tower's business.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// It has records for the channel, which it opened now.
+    New,
+    /// It has, and knew it.
+    Known,
+    /// It has none.
+    Nothing,
+}
+
 /// One closing for which the tower has records.
 #[derive(Clone, Debug)]
 struct Case {
@@ -157,14 +168,14 @@ impl Watch {
         posted: Posted,
         service: &mut Service,
         shelf: &dyn Shelf,
-    ) -> Result<(), ShelfError> {
+    ) -> Result<Found, ShelfError> {
         let channel = posted.closing.terms.id;
         if let Some(case) = self.cases.get_mut(&channel) {
             // Its author is at work, or somebody else helps: what was tried is void, and it is tried alone from now on.
             case.posted = posted;
             case.tried = None;
             case.tries = TOWER_BATCHES.len();
-            return Ok(());
+            return Ok(Found::Known);
         }
         let tag = posted.closing.state.tag;
         let mut case = Case { posted, best: None, tried: None, tries: 0, told: Told::default() };
@@ -176,11 +187,12 @@ impl Watch {
             })?;
             found += opened.records;
         }
-        if found > 0 {
-            self.slots.extend(slots.map(|slot| (slot.locator, (slot, channel))));
-            self.cases.insert(channel, case);
+        if found == 0 {
+            return Ok(Found::Nothing);
         }
-        Ok(())
+        self.slots.extend(slots.map(|slot| (slot.locator, (slot, channel))));
+        self.cases.insert(channel, case);
+        Ok(Found::New)
     }
 
     /// A client gave a record while its channel is being closed: it may be what is missing.
