@@ -66,6 +66,9 @@ pub enum Command {
     /// Open, pay through, and close channels.
     #[command(subcommand)]
     Channel(Channel),
+    /// Serve as a watchtower, and use others.
+    #[command(subcommand)]
+    Tower(Tower),
     /// Look at the ledger.
     #[command(subcommand)]
     Ledger(Ledger),
@@ -244,6 +247,34 @@ pub enum ChannelState {
     Disputed,
     /// Paid out.
     Settled,
+}
+
+/// `towpath tower …`
+#[derive(Subcommand, Debug)]
+pub enum Tower {
+    /// Keep other nodes' newest channel states, sealed, and answer stale closes with them.
+    Serve {
+        /// Take no more of them; those that are there are kept and answered with.
+        #[arg(long)]
+        off: bool,
+    },
+    /// Use a watchtower: it gets the newest state of every channel from now on.
+    Add {
+        /// `node1…`, `node1…@/ip4/…/tcp/…`, or a name in the local network.
+        tower: String,
+    },
+    /// Use a watchtower no more.
+    Remove {
+        /// `node1…`, or a name in the local network.
+        tower: String,
+    },
+    /// The watchtowers that the node uses.
+    List,
+    /// How the node does as a watchtower, and how its own watchtowers do.
+    Status {
+        /// What this one has of each channel: `node1…`, or a name in the local network.
+        tower: Option<String>,
+    },
 }
 
 /// `towpath ledger …`

@@ -111,6 +111,8 @@ mod tests {
     #[test]
     fn the_bytes_are_settled() {
         assert_eq!(key(1).seal(b"content"), key(1).seal(b"content"));
-        assert_eq!(hex::encode(key(1).seal(b"content")), "");
+        let bytes =
+            "313db4efc3d99d1eec5627409f974a739330728750c32dc68a647705b8b979e363a5a32a96fcc89ba46a83911e4cfd";
+        assert_eq!(hex::encode(key(1).seal(b"content")), bytes);
     }
 }

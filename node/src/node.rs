@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 use towpath_consensus::Config as EngineConfig;
+use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::keyfile::{self, KeyFileError};
 use towpath_crypto::seed::Seed;
 use towpath_ledger::Amount;
 use towpath_ledger::genesis::{Genesis, GenesisError};
+use towpath_protocol::Message;
+use towpath_protocol::tower::{LedgerRules, Sponsor};
 use towpath_store::{Behind, Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
 
 use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_create};
@@ -22,7 +25,8 @@ use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle};
 use crate::logging::LoggingError;
 use crate::metrics::Metrics;
-use crate::net::{self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle};
+use crate::net::{self, ConnectionLimits, Credit, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle};
+use crate::tower::{self, Input as TowerInput, TowerHandle};
 use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, WorkerStats, Workers};
 
 /// The key file in the data folder.
@@ -87,6 +91,9 @@ pub enum NodeError {
     /// The ledger's driver.
     #[error("the ledger cannot start: {0}")]
     Ledger(String),
+    /// The watchtower.
+    #[error("the watchtower cannot start: {0}")]
+    Tower(#[from] tower::StartError),
     /// The workers.
     #[error(transparent)]
     Workers(#[from] worker::StartError),
@@ -194,6 +201,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     )?);
     let (net, events) = start_net(&config, &loaded, &chain)?;
 
+    let (tower, tower_inbox) = TowerHandle::inbox();
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
     let parts = Parts {
@@ -204,6 +212,8 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         ledger: ledger.clone(),
         workers: workers.clone(),
         board: Arc::new(Board::default()),
+        tower: tower.clone(),
+        confirmations: config.tower.confirmations,
         stats: Arc::new(WorkerStats::default()),
         keys: Arc::new(ChannelKeys::open(
             loaded.seed.clone(),
@@ -223,12 +233,15 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         clock::travel_to(chain.tip().header().time);
     }
     let driver = driver_config(&loaded, identity);
-    let (fatal, blocks) = (stop.clone(), workers.clone());
+    let (fatal, blocks, watched) = (stop.clone(), workers.clone(), tower.clone());
     let (driver_thread, pool) = ledger::spawn(
         driver,
         (Arc::clone(&chain), Arc::clone(&journal), net.clone()),
         (ledger.clone(), ledger_inbox),
-        Box::new(move |notice| blocks.push_block(&notice)),
+        Box::new(move |notice| {
+            blocks.push_block(&notice);
+            watched.push_block(&notice);
+        }),
         move |reason| fatal.fatal(reason),
     )
     .map_err(NodeError::Ledger)?;
@@ -241,7 +254,16 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     for peer in started.iter().flat_map(|started| &started.peers) {
         net.want(*peer, Vec::new()).await?;
     }
-    let router = tokio::spawn(route(events, net.clone(), workers.clone(), ledger.clone()));
+    // A node that has lost data answers for nobody: it may have forgotten records that it promised to keep.
+    let watching = match &started {
+        Some(_) => Some(start_tower(&config, &loaded, &parts, (&tower, tower_inbox))?),
+        None => {
+            // Nobody reads it: whoever would wait for room is told so.
+            drop(tower_inbox);
+            None
+        }
+    };
+    let router = tokio::spawn(route(events, net.clone(), (workers.clone(), tower.clone()), ledger.clone()));
 
     let node = Arc::new(Node {
         name: config.name.clone(),
@@ -255,6 +277,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         pool,
         workers: workers.clone(),
         board: Arc::clone(&parts.board),
+        tower: tower.clone(),
         worker_stats: Arc::clone(&parts.stats),
         metrics: Metrics::new(),
         seed: loaded.seed.clone(),
@@ -271,15 +294,51 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     net.shutdown().await;
     let _ended = router.await;
     workers.stop().await;
+    if watching.is_some() {
+        tower.push(TowerInput::Stop).await;
+    }
     let threads = started.map(|started| started.threads).unwrap_or_default();
     let joined = tokio::task::spawn_blocking(move || {
         ledger.push(LedgerInput::Stop);
-        threads.into_iter().chain([driver_thread]).for_each(|thread| drop(thread.join()));
+        threads.into_iter().chain(watching).chain([driver_thread]).for_each(|thread| drop(thread.join()));
     });
     let _in_time = tokio::time::timeout(crate::limits::SHUTDOWN, joined).await;
     tracing::info!("the node has stopped");
     let reason = stop.reason.lock().ok().and_then(|mut reason| reason.take());
     reason.map_or(Ok(()), |reason| Err(NodeError::Fatal(reason)))
+}
+
+fn start_tower(
+    config: &Config,
+    loaded: &Loaded,
+    parts: &Parts,
+    (handle, inbox): (&TowerHandle, tokio::sync::mpsc::Receiver<TowerInput>),
+) -> Result<std::thread::JoinHandle<()>, NodeError> {
+    let params = &loaded.genesis.params;
+    let own = &config.tower;
+    let settings = tower::Settings {
+        serve: own.serve,
+        records_max: own.records_max,
+        clients: own.clients.iter().copied().collect(),
+        sponsor: if own.sponsor { Sponsor::Yes } else { Sponsor::No },
+        towers: own.towers.clone(),
+        confirmations: own.confirmations,
+        rules: LedgerRules {
+            chain: parts.chain_id,
+            params: params.rules.clone(),
+            block_step_ms_max: params.blocks.block_step_ms_max,
+        },
+    };
+    let parts = tower::Parts {
+        chain: Arc::clone(&parts.chain),
+        journal: Arc::clone(&parts.journal),
+        net: parts.net.clone(),
+        ledger: parts.ledger.clone(),
+        workers: parts.workers.clone(),
+        board: Arc::clone(&parts.board),
+        runtime: parts.runtime.clone(),
+    };
+    Ok(tower::start(parts, settings, handle, inbox)?)
 }
 
 fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) -> DriverConfig {
@@ -348,7 +407,12 @@ async fn wait_for_stop(stop: &Stop) {
 }
 
 /// Hands what comes from the network to who it is for.
-async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ledger: LedgerHandle) {
+async fn route(
+    mut events: NetEvents,
+    net: NetHandle,
+    (workers, tower): (Workers, TowerHandle),
+    ledger: LedgerHandle,
+) {
     while let Some(event) = events.recv().await {
         match event {
             NetEvent::Listening { address } => tracing::info!(%address, "listens for peers"),
@@ -369,18 +433,20 @@ async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ledger: 
             NetEvent::SyncRequest { from: _, bytes, reply } => {
                 offer(&ledger, LedgerInput::SyncRequest { bytes, reply })
             }
-            NetEvent::SessionUp { node } => workers.push(&node, Input::SessionUp(node)).await,
+            NetEvent::SessionUp { node } => {
+                tower.push(TowerInput::SessionUp(node)).await;
+                workers.push(&node, Input::SessionUp(node)).await;
+            }
             NetEvent::SessionDown { node, reason } => {
                 tracing::debug!(peer = %worker::node_text(&node), %reason, "a channel session ended");
+                tower.push(TowerInput::SessionDown(node)).await;
                 workers.push(&node, Input::SessionDown(node)).await;
             }
             NetEvent::Messages { node, messages, credit } => {
                 let decoded: Result<Vec<_>, _> =
                     messages.iter().map(|bytes| towpath_protocol::Message::decode(bytes)).collect();
                 match decoded {
-                    Ok(messages) => {
-                        workers.push(&node, Input::Messages { peer: node, messages, credit }).await
-                    }
+                    Ok(messages) => share_out(node, messages, credit, (&workers, &tower)).await,
                     Err(error) => {
                         tracing::warn!(peer = %worker::node_text(&node), %error, "a malformed message; its session ends");
                         net.end_session(node);
@@ -388,6 +454,31 @@ async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ledger: 
                 }
             }
         }
+    }
+}
+
+/// Hands a peer's messages to the worker of its channels, in their order, and to the tower.
+async fn share_out(
+    peer: PublicKey,
+    messages: Vec<Message>,
+    credit: Credit,
+    (workers, tower): (&Workers, &TowerHandle),
+) {
+    let mut for_channels = Vec::with_capacity(messages.len());
+    for message in messages {
+        match message {
+            Message::Tower(message) => {
+                if !tower.hear(peer, message, credit.clone()) {
+                    tracing::debug!(peer = %worker::node_text(&peer), "the tower is busy; a message to it was dropped");
+                }
+            }
+            Message::Open(_) | Message::Accept(_) | Message::Decline(_) | Message::Channel(..) => {
+                for_channels.push(message);
+            }
+        }
+    }
+    if !for_channels.is_empty() {
+        workers.push(&peer, Input::Messages { peer, messages: for_channels, credit }).await;
     }
 }
 

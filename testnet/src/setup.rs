@@ -65,6 +65,12 @@ struct NodeConfig<'a> {
     testnet: bool,
     network: NetworkConfig,
     api: ApiConfig,
+    tower: TowerConfig,
+}
+
+#[derive(Serialize)]
+struct TowerConfig {
+    serve: bool,
 }
 
 #[derive(Serialize)]
@@ -113,6 +119,7 @@ pub fn set_up(dir: &Path, plan: &Plan) -> Result<NetworkState, TestnetError> {
                 bootstrap: others.map(|(_, address)| address.clone()).collect(),
             },
             api: ApiConfig { listen: format!("127.0.0.1:{api_port}") },
+            tower: TowerConfig { serve: true },
         };
         nodes.push(set_up_node(&dir, seed, &config, addresses[index].clone())?);
     }

@@ -207,6 +207,9 @@ fn paid(payment: &Payment) -> String {
         PaymentState::Sent => {
             format!("sent {}; not acknowledged yet\n{}", amount(payment.amount), payment.id)
         }
+        PaymentState::Confirming => {
+            format!("{} held; final once the watchtowers have it\n{}", amount(payment.amount), payment.id)
+        }
         PaymentState::Failed => format!(
             "not paid: {}\n{}",
             payment.reason.as_deref().unwrap_or("no reason was given"),

@@ -10,6 +10,7 @@ mod ledger;
 mod node;
 mod peer;
 mod testnet;
+mod tower;
 mod wallet;
 
 pub use bench::bench;
@@ -21,4 +22,5 @@ pub use ledger::ledger;
 pub use node::node;
 pub use peer::peer;
 pub use testnet::testnet;
+pub use tower::tower;
 pub use wallet::wallet;

@@ -4,6 +4,7 @@
 mod channels;
 mod events;
 mod ledger;
+mod tower;
 mod wallet;
 
 use std::path::PathBuf;
@@ -14,10 +15,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use towpath_api::{
-    ApiError, BatchStats, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
-    Code, ConnectPeer, HistoryPage, HistoryQuery, Info, Latency, LedgerInfo, LedgerTip, Mode, NewAddress,
-    OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
-    StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    AddTower, ApiError, BatchStats, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, Code, ConnectPeer, HistoryPage, HistoryQuery, Info, Latency, LedgerInfo, LedgerTip, Mode, NewAddress, OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower, StartStream, Stats, Stream, Submitted, TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;
@@ -29,6 +27,7 @@ use crate::journal::Journal;
 use crate::ledger::{Chain, Input, LedgerBusy, LedgerHandle, read_fees};
 use crate::metrics::{Metrics, Snapshot, usage};
 use crate::net::NetHandle;
+use crate::tower::{TowerHandle, stat};
 use crate::worker::{Board, Busy, WorkerStats, Workers, node_text};
 
 /// Everything that the API reads or hands calls to.
@@ -55,6 +54,8 @@ pub struct Node {
     pub workers: Workers,
     /// The channels as readers see them.
     pub board: Arc<Board>,
+    /// This node as a watchtower, and its books about others.
+    pub tower: TowerHandle,
     /// The workers' counters.
     pub worker_stats: Arc<WorkerStats>,
     /// The metrics.
@@ -192,7 +193,7 @@ impl Node {
 
     fn snapshot(&self) -> Snapshot {
         let (mempool_transactions, mempool_bytes) = *self.pool.borrow();
-        let tip = self.chain.tip();
+        let (tip, tower) = (self.chain.tip(), self.tower.stats());
         Snapshot {
             channels: self.board.totals(),
             peers: u64::try_from(self.net.peers().len()).unwrap_or(u64::MAX),
@@ -202,6 +203,14 @@ impl Node {
             mempool_bytes,
             database_bytes: folder_bytes(&self.database),
             recovery: u64::from(self.recovering),
+            towers: stat(&tower.towers),
+            towers_good: stat(&tower.towers_good),
+            towers_behind: stat(&tower.behind),
+            tower_records: stat(&tower.records),
+            tower_clients: stat(&tower.clients),
+            tower_cases: stat(&tower.cases),
+            tower_contested: stat(&tower.contested),
+            tower_penalized: stat(&tower.penalized),
         }
     }
 
@@ -336,6 +345,26 @@ impl Backend for NodeBackend {
 
     fn stop_stream(&self, id: String) -> Reply<'_, Stream> {
         self.run(|node| async move { node.stop_stream(&id).await })
+    }
+
+    fn tower(&self) -> Reply<'_, TowerInfo> {
+        self.run(|node| async move { node.tower_info().await })
+    }
+
+    fn serve_tower(&self, request: ServeTower) -> Reply<'_, TowerInfo> {
+        self.run(move |node| async move { node.serve_tower(request).await })
+    }
+
+    fn add_tower(&self, request: AddTower) -> Reply<'_, TowerInfo> {
+        self.run(move |node| async move { node.add_tower(&request).await })
+    }
+
+    fn tower_channels(&self, tower: String, query: TowerQuery) -> Reply<'_, TowerChannels> {
+        self.run(move |node| async move { node.tower_channels(&tower, &query).await })
+    }
+
+    fn remove_tower(&self, tower: String) -> Reply<'_, ()> {
+        self.run(move |node| async move { node.remove_tower(&tower).await })
     }
 
     fn ledger(&self) -> Reply<'_, LedgerInfo> {

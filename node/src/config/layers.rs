@@ -82,6 +82,18 @@ pub struct Overrides {
     pub api_hosts: Option<Vec<String>>,
     /// [`Key::ApiPublic`].
     pub api_public: Option<Vec<String>>,
+    /// [`Key::TowerServe`].
+    pub tower_serve: Option<bool>,
+    /// [`Key::TowerRecordsMax`].
+    pub tower_records_max: Option<u64>,
+    /// [`Key::TowerClients`].
+    pub tower_clients: Option<Vec<String>>,
+    /// [`Key::TowerSponsor`].
+    pub tower_sponsor: Option<bool>,
+    /// [`Key::TowerTowers`].
+    pub tower_towers: Option<Vec<String>>,
+    /// [`Key::TowerConfirmations`].
+    pub tower_confirmations: Option<u64>,
     /// [`Key::RetentionEvents`].
     pub retention_events: Option<String>,
     /// [`Key::RetentionPayments`].
@@ -115,6 +127,12 @@ impl Overrides {
             Key::ApiTokenFile => path(&self.api_token_file),
             Key::ApiHosts => list(&self.api_hosts),
             Key::ApiPublic => list(&self.api_public),
+            Key::TowerServe => self.tower_serve.map(Raw::Boolean),
+            Key::TowerRecordsMax => self.tower_records_max.map(Raw::Integer),
+            Key::TowerClients => list(&self.tower_clients),
+            Key::TowerSponsor => self.tower_sponsor.map(Raw::Boolean),
+            Key::TowerTowers => list(&self.tower_towers),
+            Key::TowerConfirmations => self.tower_confirmations.map(Raw::Integer),
             Key::RetentionEvents => text(&self.retention_events),
             Key::RetentionPayments => text(&self.retention_payments),
             Key::LogFormat => text(&self.log_format),
@@ -152,7 +170,8 @@ pub(super) fn environment(
     Ok(layer)
 }
 
-const SECTIONS: [&str; 4] = ["TOWPATH_NETWORK_", "TOWPATH_API_", "TOWPATH_RETENTION_", "TOWPATH_LOG_"];
+const SECTIONS: [&str; 5] =
+    ["TOWPATH_NETWORK_", "TOWPATH_API_", "TOWPATH_TOWER_", "TOWPATH_RETENTION_", "TOWPATH_LOG_"];
 
 fn read(key: Key, text: &str, origin: &Origin) -> Result<Raw, ConfigError> {
     let wrong = || ConfigError::Kind {

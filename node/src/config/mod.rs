@@ -17,5 +17,5 @@ mod tests;
 pub use error::ConfigError;
 pub use key::Key;
 pub use layers::{Origin, Overrides};
-pub use resolve::{Api, Config, Log, LogFormat, Network, Retentions};
+pub use resolve::{Api, Config, Log, LogFormat, Network, Retentions, Tower};
 pub use retention::Retention;

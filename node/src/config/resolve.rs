@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use towpath_api::TOKEN_FILE;
+use towpath_crypto::ed25519::PublicKey;
+use towpath_crypto::id::{self, Kind};
+use towpath_protocol::limits::TOWERS_MAX;
 
 use super::error::ConfigError;
 use super::file;
@@ -14,7 +17,8 @@ use super::key::{Key, Shape};
 use super::layers::{Layer, Origin, Overrides, Raw, environment};
 use super::retention::Retention;
 use crate::api::Public;
-use crate::logging;
+use crate::tower::Listed;
+use crate::{limits, logging};
 
 /// The longest name of a node: it is shown in tables.
 const NAME_CHARS_MAX: usize = 64;
@@ -40,6 +44,8 @@ pub struct Config {
     pub network: Network,
     /// The HTTP API.
     pub api: Api,
+    /// Watchtowers.
+    pub tower: Tower,
     /// History.
     pub retention: Retentions,
     /// The log.
@@ -73,6 +79,23 @@ pub struct Api {
     pub hosts: Vec<String>,
     /// What needs no token.
     pub public: Vec<Public>,
+}
+
+/// The node as a watchtower, and as a client of others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tower {
+    /// Whether it keeps records of others, unless that was decided at run time.
+    pub serve: bool,
+    /// How many.
+    pub records_max: u64,
+    /// Nodes that it knows beside those with channels.
+    pub clients: Vec<PublicKey>,
+    /// Whether its wallet adds what a channel lacks.
+    pub sponsor: bool,
+    /// Towers that it uses, with what was added and removed at run time.
+    pub towers: Vec<Listed>,
+    /// How many of them must have a version before its payments are final.
+    pub confirmations: u64,
 }
 
 /// How much history is kept.
@@ -174,6 +197,7 @@ impl Values {
             workers: self.workers()?,
             testnet: self.boolean(Key::Testnet),
             network: self.network()?,
+            tower: self.tower()?,
             retention: Retentions {
                 events: self.retention(Key::RetentionEvents)?,
                 payments: self.retention(Key::RetentionPayments)?,
@@ -216,6 +240,38 @@ impl Values {
         }
         let max_peers = self.number(Key::NetworkMaxPeers, 4096)?;
         Ok(Network { listen, bootstrap, mdns: self.boolean(Key::NetworkMdns), max_peers })
+    }
+
+    fn tower(&self) -> Result<Tower, ConfigError> {
+        let node = |text: &String| {
+            let id = id::decode_array(Kind::Node, text).map(PublicKey);
+            id.map_err(|error| {
+                self.wrong(Key::TowerClients, format!("has '{text}', which is no node: {error}"))
+            })
+        };
+        let clients = self.list(Key::TowerClients).iter().map(node).collect::<Result<_, _>>()?;
+        let tower = |text: &String| {
+            let tower: Result<Listed, _> = text.parse();
+            tower.map_err(|reason| self.wrong(Key::TowerTowers, format!("has '{text}': {reason}")))
+        };
+        let towers: Vec<Listed> = self.list(Key::TowerTowers).iter().map(tower).collect::<Result<_, _>>()?;
+        if towers.len() > TOWERS_MAX {
+            return Err(self.wrong(Key::TowerTowers, format!("has more than {TOWERS_MAX} towers")));
+        }
+        let most = usize::try_from(limits::TOWER_RECORDS_MAX).unwrap_or(usize::MAX);
+        let records_max = self.number(Key::TowerRecordsMax, most)? as u64;
+        let confirmations = match self.0.get(&Key::TowerConfirmations) {
+            Some((Raw::Integer(0), _)) | None => 0,
+            Some(_) => self.number(Key::TowerConfirmations, TOWERS_MAX)? as u64,
+        };
+        Ok(Tower {
+            serve: self.boolean(Key::TowerServe),
+            records_max,
+            clients,
+            sponsor: self.boolean(Key::TowerSponsor),
+            towers,
+            confirmations,
+        })
     }
 
     fn api(&self, data_dir: &Path) -> Result<Api, ConfigError> {

@@ -34,6 +34,22 @@ pub struct Snapshot {
     pub database_bytes: u64,
     /// Whether the node is in recovery: 1, else 0.
     pub recovery: u64,
+    /// Watchtowers that this node uses.
+    pub towers: u64,
+    /// Of those, in good health.
+    pub towers_good: u64,
+    /// Channels whose newest state is at too few of them.
+    pub towers_behind: u64,
+    /// Records that this node keeps for others.
+    pub tower_records: u64,
+    /// Nodes that have some.
+    pub tower_clients: u64,
+    /// Closings for which it has records.
+    pub tower_cases: u64,
+    /// Closings that it contested since its start.
+    pub tower_contested: u64,
+    /// Of those, with the proof that the author knew better.
+    pub tower_penalized: u64,
 }
 
 /// All counters of one node.
@@ -68,6 +84,14 @@ struct Gauges {
     mempool_bytes: Gauge<u64, AtomicU64>,
     database_bytes: Gauge<u64, AtomicU64>,
     recovery: Gauge<u64, AtomicU64>,
+    towers: Gauge<u64, AtomicU64>,
+    towers_good: Gauge<u64, AtomicU64>,
+    towers_behind: Gauge<u64, AtomicU64>,
+    tower_records: Gauge<u64, AtomicU64>,
+    tower_clients: Gauge<u64, AtomicU64>,
+    tower_cases: Gauge<u64, AtomicU64>,
+    tower_contested: Gauge<u64, AtomicU64>,
+    tower_penalized: Gauge<u64, AtomicU64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -196,6 +220,18 @@ impl Metrics {
             ("mempool_bytes", "Size of the transactions that wait for a block", &gauges.mempool_bytes),
             ("database_bytes", "Size of the database on disk", &gauges.database_bytes),
             ("recovery", "Whether the node is in recovery and signs nothing", &gauges.recovery),
+            ("towers", "Watchtowers that the node uses", &gauges.towers),
+            ("towers_good", "Watchtowers that the node uses and that do well", &gauges.towers_good),
+            ("towers_behind", "Channels whose newest state is at too few watchtowers", &gauges.towers_behind),
+            ("tower_records", "Records that the node keeps as a watchtower", &gauges.tower_records),
+            ("tower_clients", "Nodes that have records here", &gauges.tower_clients),
+            ("tower_cases", "Closings for which there are records here", &gauges.tower_cases),
+            (
+                "tower_contested",
+                "Closings contested as a watchtower since the start",
+                &gauges.tower_contested,
+            ),
+            ("tower_penalized", "Of those, with the proof of a cheat", &gauges.tower_penalized),
         ] {
             registry.register(name, help, gauge.clone());
         }
@@ -320,6 +356,14 @@ impl Gauges {
         self.mempool_bytes.set(snapshot.mempool_bytes);
         self.database_bytes.set(snapshot.database_bytes);
         self.recovery.set(snapshot.recovery);
+        self.towers.set(snapshot.towers);
+        self.towers_good.set(snapshot.towers_good);
+        self.towers_behind.set(snapshot.towers_behind);
+        self.tower_records.set(snapshot.tower_records);
+        self.tower_clients.set(snapshot.tower_clients);
+        self.tower_cases.set(snapshot.tower_cases);
+        self.tower_contested.set(snapshot.tower_contested);
+        self.tower_penalized.set(snapshot.tower_penalized);
     }
 }
 

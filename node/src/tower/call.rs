@@ -104,7 +104,9 @@ pub enum CallError {
     #[error("a node cannot be its own tower: when it is down, so is the tower")]
     Own,
     /// Payments wait for towers.
-    #[error("payments are final only with {needed} towers; change tower.confirmations first, or add another tower")]
+    #[error(
+        "payments are final only with {needed} towers; change tower.confirmations first, or add another tower"
+    )]
     Needed {
         /// How many.
         needed: u64,

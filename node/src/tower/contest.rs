@@ -7,7 +7,7 @@ use super::run::Thread;
 use super::stats::TowerStats;
 use crate::journal::Entry;
 use crate::ledger::{FundsCall, Input as LedgerInput};
-use crate::worker::clock_ms;
+use crate::clock;
 
 impl Thread {
     /// Carries out what follows from a block. What the ledger has no room for is ordered again.
@@ -33,7 +33,7 @@ impl Thread {
         }
         if !events.is_empty() {
             let entry = Entry { events, ..Entry::default() };
-            self.parts.journal.submit(entry, clock_ms(), || {});
+            self.parts.journal.submit(entry, clock::now_ms(), || {});
         }
     }
 

@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 use libp2p::Multiaddr;
 use towpath_crypto::codec;
 use towpath_crypto::ed25519::PublicKey;
+use towpath_crypto::id::{self, Kind};
 use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
 /// Rows of `Meta`: this prefix ‖ node.
@@ -22,6 +23,24 @@ pub struct Listed {
     pub node: PublicKey,
     /// Where it can be reached, if that was said.
     pub address: Option<Multiaddr>,
+}
+
+/// As people write it: `node1…`, or `node1…@` and where it can be reached.
+impl std::str::FromStr for Listed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (node, address) = match text.split_once('@') {
+            Some((node, address)) => (node, Some(address)),
+            None => (text, None),
+        };
+        let node =
+            id::decode_array(Kind::Node, node).map_err(|error| format!("'{node}' is no node: {error}"))?;
+        let address = address
+            .map(|address| address.parse().map_err(|error| format!("'{address}' is no address: {error}")))
+            .transpose()?;
+        Ok(Self { node: PublicKey(node), address })
+    }
 }
 
 #[derive(Encode, Decode)]

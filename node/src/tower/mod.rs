@@ -5,6 +5,7 @@
 //! make anybody wait, or anything grow.
 
 mod call;
+mod calls;
 mod contest;
 mod list;
 mod mailbox;
@@ -25,7 +26,7 @@ pub use call::{Call, CallError, OwnTower, OwnTowers, Version};
 pub use list::Listed;
 pub use mailbox::{Mailbox, Offered};
 pub use run::{Parts, Settings};
-pub use stats::TowerStats;
+pub use stats::{TowerStats, load as stat};
 
 use crate::ledger::Notice;
 use crate::limits;

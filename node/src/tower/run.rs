@@ -10,8 +10,8 @@ use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::ChannelId;
 use towpath_protocol::Message;
 use towpath_protocol::tower::{
-    At, Client, Fault, Health, LedgerRules, News, Quotas, Sequence, Serving, ShelfError, Sighting, Sponsor, Standing,
-    Tower, TowerMessage,
+    At, Client, Fault, Health, LedgerRules, News, Quotas, Sequence, Serving, ShelfError, Sighting, Sponsor,
+    Standing, Tower, TowerMessage,
 };
 use towpath_store::{Batch, Column, StoreError};
 
@@ -21,11 +21,12 @@ use super::mailbox::{Mailbox, Offered};
 use super::shelf::{Rows, batch};
 use super::stats::TowerStats;
 use super::{Input, StartError, sight};
+use crate::clock;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle, Notice};
 use crate::limits;
 use crate::net::{Credit, NetHandle};
-use crate::worker::{Board, Busy, Input as WorkerInput, Workers, clock_ms, node_text};
+use crate::worker::{Board, Busy, Input as WorkerInput, Workers, node_text};
 
 /// How long the thread sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
@@ -188,7 +189,7 @@ impl Thread {
 
     fn wait(&self) -> Duration {
         let due = self.client.next_deadline_ms();
-        due.map_or(IDLE, |due| Duration::from_millis(due.saturating_sub(clock_ms())))
+        due.map_or(IDLE, |due| Duration::from_millis(due.saturating_sub(clock::now_ms())))
             .clamp(Duration::from_millis(1), IDLE)
     }
 
@@ -252,7 +253,7 @@ impl Thread {
                 }
                 turn.answers.extend(answer.map(|answer| (peer, answer)));
             }
-            message => self.client.hear(&peer, message, clock_ms()),
+            message => self.client.hear(&peer, message, clock::now_ms()),
         }
         Ok(())
     }
@@ -284,7 +285,7 @@ impl Thread {
         self.run_client(turn);
         let (batch, events) = (std::mem::take(&mut turn.batch), std::mem::take(&mut turn.events));
         if !batch.is_empty() || !events.is_empty() {
-            self.parts.journal.commit(Entry { batch, events }, clock_ms()).map_err(unreadable)?;
+            self.parts.journal.commit(Entry { batch, events }, clock::now_ms()).map_err(unreadable)?;
         }
         let store = Arc::clone(self.parts.journal.store());
         for (peer, list) in std::mem::take(&mut turn.lists) {
@@ -306,7 +307,7 @@ impl Thread {
 
     /// The client's part: what is new goes out, and what was learned goes to those whom it concerns.
     fn run_client(&mut self, turn: &mut Turn) {
-        let now_ms = clock_ms();
+        let now_ms = clock::now_ms();
         for offered in self.mailbox.take() {
             match offered {
                 Offered::Newest(record) => {

@@ -58,6 +58,7 @@ impl Worker {
     /// A channel moved on in life.
     pub(super) fn note_life(&mut self, id: ChannelId, life: Life, turn: &mut Turn) {
         let Life::Settled(_) = life else { return };
+        self.confirm_settled(id, turn);
         let Some(held) = self.channels.get_mut(&id) else { return };
         held.finalize = None;
         // Callers that still wait for payments are answered by `Failed`; whatever is left has nothing to wait for.

@@ -28,9 +28,10 @@ impl Worker {
         for effect in effects {
             self.carry_out_one(id, effect, turn);
         }
-        if let Some(held) = self.channels.get(&id) {
+        if let Some(held) = self.channels.get_mut(&id) {
             held.write_row(&mut turn.entry.batch);
             turn.release.views.push(Arc::new(held.view()));
+            turn.release.guarded.extend(held.offer_to_towers());
         }
     }
 
@@ -220,7 +221,13 @@ impl Worker {
                     held.row.settlement = Some(change.transaction.to_string());
                     held.finalize = None;
                 }
-                gone(was, by)
+                let settled = gone(was, by);
+                if let (Some(held), LedgerEvent::Settled { version, .. }) =
+                    (self.channels.get_mut(&change.channel), &settled)
+                {
+                    held.settled_version = Some(*version);
+                }
+                settled
             }
         };
         if let Err(reject) = self.step(change.channel, Event::Ledger(event), turn) {
@@ -255,6 +262,10 @@ impl Worker {
         self.report_outputs(&mut turn);
         for id in self.channels.keys().copied().collect::<Vec<_>>() {
             self.touch(id, &mut turn);
+            // Payments that waited for watchtowers wait no more if the operator wants it so.
+            if self.parts.confirmations == 0 {
+                self.confirm_upto(id, u64::MAX, &mut turn);
+            }
         }
         self.end(&mut turn);
         let Turn { entry, release, .. } = turn;

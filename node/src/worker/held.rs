@@ -6,10 +6,12 @@ use std::time::Instant;
 use bincode::{Decode, Encode};
 use towpath_crypto::codec;
 use towpath_ledger::{Amount, ChannelId, Closing, OutPoint, Time};
+use towpath_protocol::tower::Sequence;
 use towpath_protocol::{Channel, Online, Token};
 use towpath_store::{Batch, Column};
 
 use super::call::{Paid, Reply, Wait};
+use super::confirm::{Confirming, count_of};
 use super::view::{ChannelView, Count};
 
 /// The suffix of the node's own row of a channel; the machine's rows have others.
@@ -107,10 +109,16 @@ pub(super) struct Held {
     pub finalize: Option<(OutPoint, Time)>,
     /// Payments by this node up to this number are counted as settled.
     pub counted: u64,
+    /// Payments to this node that watchtowers have not confirmed, ascending.
+    pub confirming: VecDeque<Confirming>,
+    /// The newest state that was handed to the watchtowers' books.
+    pub offered: Option<Sequence>,
+    /// The version by which the ledger settled the channel.
+    pub settled_version: Option<u64>,
 }
 
 impl Held {
-    pub(super) fn new(channel: Channel, row: NodeRow) -> Self {
+    pub(super) fn new(channel: Channel, row: NodeRow, confirming: VecDeque<Confirming>) -> Self {
         let text = channel.id().to_string();
         let channel_counted = channel.view().sent;
         Self {
@@ -121,6 +129,9 @@ impl Held {
             streams: BTreeSet::new(),
             finalize: None,
             counted: channel_counted,
+            confirming,
+            offered: None,
+            settled_version: None,
             text,
         }
     }
@@ -154,6 +165,8 @@ impl Held {
             received: self.row.received,
             settled_number: view.sent,
             is_lost: view.data_lost,
+            confirming_from: self.confirming.front().map(|waiting| waiting.number),
+            confirming: count_of(&self.confirming),
         }
     }
 }

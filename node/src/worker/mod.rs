@@ -9,6 +9,7 @@ mod board;
 mod call;
 mod calls;
 mod carry;
+mod confirm;
 mod held;
 mod history;
 mod open;
@@ -25,12 +26,14 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use towpath_crypto::ed25519::PublicKey;
+use towpath_ledger::ChannelId;
 use towpath_protocol::Message;
+use towpath_protocol::tower::{Record, Sequence};
 
 pub use board::Board;
 pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Wait};
 pub use history::{
-    PaymentRow, Retention, log as channel_log, payment_id, payments, stored_bytes, view as payment_view,
+    PaymentRow, Progress, Retention, as, channel_log, log, payment_id, payment_view, payments, stored_bytes, view,
 };
 pub use open::{ChannelKeys, Policy, WalletAnswer};
 pub use run::{Parts, WorkerStats};
@@ -64,6 +67,20 @@ pub enum Input {
     Call(Box<Call>),
     /// The wallet's answer for an opening or a funding by both.
     Wallet(Box<WalletAnswer>),
+    /// As many watchtowers as are needed have a channel's state, up to here.
+    Confirmed {
+        /// The channel.
+        channel: ChannelId,
+        /// Up to here.
+        sequence: Sequence,
+    },
+    /// A watchtower shows a state of a channel that this node does not know.
+    Shown {
+        /// The channel.
+        channel: ChannelId,
+        /// What it shows; nothing of it is verified yet.
+        record: Box<Record>,
+    },
     /// End, after this turn.
     Stop,
 }

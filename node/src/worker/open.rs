@@ -1,6 +1,6 @@
 //! Openings: this node's offers, its acceptances of others', and the wallet's part in both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -368,7 +368,7 @@ impl Worker {
         let id = channel.id();
         let mut row = NodeRow::new(turn.now.local_ms);
         row.first_input = first_input;
-        self.adopt(Held::new(channel, row));
+        self.adopt(Held::new(channel, row, VecDeque::new()));
         self.touch(id, turn);
     }
 
@@ -504,6 +504,8 @@ fn restore(
     now: towpath_protocol::Now,
     found: &mut Found,
 ) -> Result<(), String> {
+    let (waiting, rows): (Rows, Rows) =
+        rows.into_iter().partition(|(suffix, _)| suffix.starts_with(super::confirm::CONFIRMING_ROWS));
     let (own, machine): (Rows, Rows) =
         rows.into_iter().partition(|(suffix, _)| suffix == super::held::NODE_ROW);
     let parts = || machine.iter().map(|(suffix, value)| (suffix.as_slice(), value.as_slice()));
@@ -518,6 +520,7 @@ fn restore(
     let index = Channel::key_index_of(parts()).map_err(|error| error.to_string())?;
     let channel = Channel::restore(parts(), keys.signer(index)).map_err(|error| error.to_string())?;
     let row = own.first().map_or_else(NodeRow::default, |(_, value)| NodeRow::decode(value));
-    found.channels.push(Held::new(channel, row));
+    let confirming = super::confirm::read(waiting)?;
+    found.channels.push(Held::new(channel, row, confirming));
     Ok(())
 }

@@ -13,7 +13,7 @@ use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
 use super::call::{CallError, Paid, PayRequest, Reply, Wait, failure};
 use super::held::{Payer, Settling, Who};
-use super::history::{PaymentRow, keep_received, keep_sent, payment_id};
+use super::history::{PaymentRow, keep_sent, payment_id};
 use super::run::Worker;
 use super::turn::Turn;
 use crate::limits;
@@ -240,30 +240,6 @@ impl Worker {
                 self.note_end(stream, turn);
             }
         }
-    }
-
-    /// A payment to this node is final.
-    pub(super) fn received(
-        &mut self,
-        id: ChannelId,
-        (number, amount, memo): (u64, Amount, Option<[u8; 32]>),
-        turn: &mut Turn,
-    ) {
-        let Some(held) = self.channels.get_mut(&id) else { return };
-        held.row.received.add(amount);
-        self.parts.stats.payments_received.fetch_add(1, Ordering::Relaxed);
-        let row = PaymentRow::new(number, amount, turn.now.local_ms, memo);
-        keep_received(&mut turn.entry.batch, &id, &row, self.parts.retention);
-        let view = held.channel.view();
-        let event = EventBody::Payment {
-            payment: payment_id(&held.text, view.me.other(), number),
-            channel: held.text.clone(),
-            direction: Direction::In,
-            amount: Units(amount.units()),
-            version: view.version,
-            memo: memo.map(hex::encode),
-        };
-        turn.tell(event);
     }
 
     /// A payment by this node was not made, and never will be.

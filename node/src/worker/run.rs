@@ -24,6 +24,7 @@ use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
 use crate::net::NetHandle;
+use crate::tower::TowerHandle;
 
 /// How long a worker sleeps when nothing is due: time-outs of openings are looked at this often.
 const IDLE: Duration = Duration::from_millis(500);
@@ -95,6 +96,10 @@ pub struct Parts {
     pub workers: Workers,
     /// The views.
     pub board: Arc<Board>,
+    /// The watchtowers' books.
+    pub tower: TowerHandle,
+    /// How many watchtowers must have a version before its payments are final; zero: none.
+    pub confirmations: u64,
     /// The counters.
     pub stats: Arc<WorkerStats>,
     /// Where channel keys and payouts come from.
@@ -285,13 +290,13 @@ impl Worker {
             return;
         }
         let (give_back, began) = (self.give_back.clone(), Instant::now());
-        let Parts { net, ledger, board, stats, .. } = self.parts.clone();
+        let Parts { net, ledger, board, tower, stats, .. } = self.parts.clone();
         self.parts.journal.submit(entry, clock::now_ms(), move || {
             let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             stats.durable_us.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(us);
             let messages: usize = release.messages.values().map(Vec::len).sum();
             stats.messages_sent.fetch_add(u64::try_from(messages).unwrap_or(u64::MAX), Ordering::Relaxed);
-            release.run(&net, &ledger, &board);
+            release.run(&net, &ledger, (&board, &tower));
             // The worker may have ended.
             let _ = give_back.try_send(());
         });

@@ -81,6 +81,13 @@ impl Worker {
             Input::Block(notice) => self.on_block(&notice, turn),
             Input::Call(call) => self.on_call(*call, turn),
             Input::Wallet(answer) => self.on_wallet(*answer, turn),
+            Input::Confirmed { channel, sequence } => self.on_confirmed(channel, sequence, turn),
+            Input::Shown { channel, record } => {
+                let shown = Event::Shown(Box::new(record.newest));
+                if let Err(reject) = self.step(channel, shown, turn) {
+                    tracing::warn!(%channel, %reject, "what a watchtower shows is not what it seems");
+                }
+            }
             Input::Stop => {}
         }
     }
@@ -96,6 +103,8 @@ impl Worker {
             Message::Open(open) => self.on_open(peer, *open, turn),
             Message::Accept(accept) => self.on_accept(peer, *accept, turn),
             Message::Decline(decline) => self.on_decline(peer, &decline, turn),
+            // The node hands these to its tower.
+            Message::Tower(_) => {}
         }
     }
 
@@ -209,6 +218,7 @@ impl Worker {
     /// Ends the turn of every channel that was stepped: now they sign, write and speak.
     pub(super) fn end(&mut self, turn: &mut Turn) {
         for id in std::mem::take(&mut turn.touched).into_keys() {
+            self.complete_for_towers(id, turn.now);
             let Some(held) = self.channels.get_mut(&id) else { continue };
             let outcome = match held.channel.step(Event::TurnEnd, turn.now, &mut Immediate) {
                 Ok(outcome) => outcome,

@@ -53,6 +53,10 @@ pub struct ChannelView {
     pub settled_number: u64,
     /// Whether this node has lost data of it.
     pub is_lost: bool,
+    /// The first payment to this node that watchtowers have not confirmed; all after it are confirming, too.
+    pub confirming_from: Option<u64>,
+    /// Payments to this node that are confirming.
+    pub confirming: Count,
 }
 
 /// How many payments, and how much.
@@ -151,6 +155,8 @@ impl ChannelView {
             payments_received: self.received.payments,
             sent_total: Units(self.sent.total),
             received_total: Units(self.received.total),
+            payments_confirming: self.confirming.payments,
+            confirming_total: Units(self.confirming.total),
             stored: None,
         }
     }

@@ -30,11 +30,15 @@ pub enum EventType {
     Cheat,
     /// See [`EventBody::Mode`].
     Mode,
+    /// See [`EventBody::TowerAnswer`].
+    TowerAnswer,
+    /// See [`EventBody::TowerAlarm`].
+    TowerAlarm,
 }
 
 impl EventType {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Channel,
         Self::Payment,
         Self::PaymentFailed,
@@ -44,6 +48,8 @@ impl EventType {
         Self::Wallet,
         Self::Cheat,
         Self::Mode,
+        Self::TowerAnswer,
+        Self::TowerAlarm,
     ];
 
     /// The name that travels.
@@ -59,6 +65,8 @@ impl EventType {
             Self::Wallet => "wallet",
             Self::Cheat => "cheat",
             Self::Mode => "mode",
+            Self::TowerAnswer => "tower_answer",
+            Self::TowerAlarm => "tower_alarm",
         }
     }
 }
@@ -162,6 +170,28 @@ pub enum EventBody {
         /// This node's answer.
         tx: String,
     },
+    /// This node, as a watchtower, contests a close for a client.
+    TowerAnswer {
+        /// The channel.
+        channel: String,
+        /// The version that was posted.
+        posted: u64,
+        /// The version that this node shows.
+        shown: u64,
+        /// Whether the author is proven to have known better.
+        penalized: bool,
+    },
+    /// Something about watchtowers that a person should look at.
+    TowerAlarm {
+        /// The tower that it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tower: Option<String>,
+        /// The channel that it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<String>,
+        /// What it is.
+        reason: String,
+    },
     /// The node works again, or stopped signing.
     Mode {
         /// What it does now.
@@ -186,6 +216,8 @@ impl EventBody {
             Self::Wallet { .. } => Some(EventType::Wallet),
             Self::Cheat { .. } => Some(EventType::Cheat),
             Self::Mode { .. } => Some(EventType::Mode),
+            Self::TowerAnswer { .. } => Some(EventType::TowerAnswer),
+            Self::TowerAlarm { .. } => Some(EventType::TowerAlarm),
             Self::Unrecognised => None,
         }
     }
@@ -198,7 +230,9 @@ impl EventBody {
             | Self::Payment { channel, .. }
             | Self::PaymentFailed { channel, .. }
             | Self::Stream { channel, .. }
+            | Self::TowerAnswer { channel, .. }
             | Self::Cheat { channel, .. } => Some(channel),
+            Self::TowerAlarm { channel, .. } => channel.as_deref(),
             Self::Peer { .. }
             | Self::Block { .. }
             | Self::Wallet { .. }

@@ -7,6 +7,7 @@ mod ledger;
 mod payments;
 mod peers;
 mod stats;
+mod towers;
 mod units;
 mod wallet;
 
@@ -26,6 +27,9 @@ pub use payments::{
 };
 pub use peers::{ConnectPeer, Peer, PeerDirection, Peers};
 pub use stats::{BatchStats, Stats};
+pub use towers::{
+    AddTower, ServeTower, Tower, TowerChannel, TowerChannels, TowerHealth, TowerInfo, TowerQuery,
+};
 pub use units::{Units, UnitsError};
 pub use wallet::{
     HistoryEntry, HistoryKind, HistoryPage, HistoryQuery, NewAddress, Wallet, WalletSend, WalletSent,
