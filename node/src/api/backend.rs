@@ -2,7 +2,11 @@
 
 use futures::future::BoxFuture;
 use towpath_api::{
-    AddTower, ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer, EventItem, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower, StartStream, Stats, Stream, Submitted, TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    AddTower, ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
+    ConnectPeer, EventItem, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel,
+    OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower,
+    StartStream, Stats, Stream, Submitted, TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet,
+    WalletSend, WalletSent,
 };
 
 /// An answer that is on its way.

@@ -8,8 +8,8 @@ use towpath_store::Batch;
 use super::call::{Call, CallError, OwnTower, OwnTowers, Version};
 use super::list::{self, Listed};
 use super::run::{Thread, count};
-use crate::journal::Entry;
 use crate::clock;
+use crate::journal::Entry;
 
 impl Thread {
     pub(super) fn on_call(&mut self, call: Call) {

@@ -5,9 +5,9 @@ use towpath_protocol::tower::{Order, Report};
 
 use super::run::Thread;
 use super::stats::TowerStats;
+use crate::clock;
 use crate::journal::Entry;
 use crate::ledger::{FundsCall, Input as LedgerInput};
-use crate::clock;
 
 impl Thread {
     /// Carries out what follows from a block. What the ledger has no room for is ordered again.

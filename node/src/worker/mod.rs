@@ -33,7 +33,8 @@ use towpath_protocol::tower::{Record, Sequence};
 pub use board::Board;
 pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Wait};
 pub use history::{
-    PaymentRow, Progress, Retention, as, channel_log, log, payment_id, payment_view, payments, stored_bytes, view,
+    PaymentRow, Progress, Retention, log as channel_log, payment_id, payments, stored_bytes,
+    view as payment_view,
 };
 pub use open::{ChannelKeys, Policy, WalletAnswer};
 pub use run::{Parts, WorkerStats};
