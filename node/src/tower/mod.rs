@@ -14,6 +14,9 @@ mod shelf;
 mod sight;
 mod stats;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::thread::JoinHandle;
 

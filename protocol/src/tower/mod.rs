@@ -32,3 +32,6 @@ pub use record::{Locator, RECORD_BYTES, Record, RecordError, Sealed, Sequence, S
 pub use service::{Opened, Quotas, Service, Usage};
 pub use shelf::{Row, Shelf, ShelfError, Standing};
 pub use watch::{At, LedgerRules, Order, Report, Sponsor, Watch};
+
+#[cfg(test)]
+mod golden_tests;

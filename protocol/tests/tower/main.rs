@@ -4,6 +4,7 @@
 mod common;
 
 mod answers;
+mod channel;
 mod client;
 mod ledger;
 mod mass;
