@@ -64,7 +64,7 @@ async fn guarded(node: &Client, tower: &str) {
 #[tokio::test]
 async fn c4_a_tower_answers_a_stale_close_while_its_client_is_away() {
     let mut net = five().await;
-    let channel = open(&net, "dave", "erin", 120_000).await;
+    let channel = open(&net, "dave", "erin", 20_000).await;
     let tower = net.network.state().node("alice").expect("a node").node.clone();
     assert!(net.run(&["-n", "erin", "tower", "add", "alice"]).status.success());
 

@@ -67,6 +67,11 @@ impl Thread {
         list::add(&mut batch, &tower);
         self.decide(batch)?;
         self.client.add(tower.node);
+        if !self.mailbox.is_wanted() {
+            self.mailbox.want();
+            // The channels were not asked before.
+            self.parts.workers.push_guard();
+        }
         self.want(&tower);
         if self.has_session(&tower.node) {
             self.client.up(&tower.node);

@@ -1,6 +1,7 @@
 //! Where workers leave the newest states of their channels: one for each channel, however often it changes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use towpath_ledger::ChannelId;
@@ -26,12 +27,25 @@ impl Offered {
 
 /// See the module. As large as there are channels, at most.
 #[derive(Default, Debug)]
-pub struct Mailbox(Mutex<BTreeMap<ChannelId, Offered>>);
+pub struct Mailbox {
+    mail: Mutex<BTreeMap<ChannelId, Offered>>,
+    is_wanted: AtomicBool,
+}
 
 impl Mailbox {
+    /// Whether anybody is to have the states: a node without towers need not prepare them.
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Acquire)
+    }
+
+    /// From now on somebody is.
+    pub fn want(&self) {
+        self.is_wanted.store(true, Ordering::Release);
+    }
+
     /// Leaves these; whether nothing lay there before, so that somebody must be woken. A settlement is the last word.
     pub fn put(&self, offered: Vec<Offered>) -> bool {
-        let mut mail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
         let was_empty = mail.is_empty();
         for offer in offered {
             let channel = offer.channel();
@@ -44,7 +58,7 @@ impl Mailbox {
 
     /// Takes all.
     pub fn take(&self) -> Vec<Offered> {
-        let mut mail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *mail).into_values().collect()
     }
 }

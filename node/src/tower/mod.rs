@@ -113,6 +113,12 @@ impl TowerHandle {
         let _ = self.inbox.blocking_send(Input::Block(Arc::clone(notice)));
     }
 
+    /// Whether channels' newest states are wanted at all.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.mailbox.is_wanted()
+    }
+
     /// Channels' newest states, durable: given to all towers. Never waits.
     pub fn guard(&self, offered: Vec<Offered>) {
         if !offered.is_empty() && self.mailbox.put(offered) {

@@ -95,7 +95,7 @@ pub(super) struct Thread {
     pub(super) client: Client,
     pub(super) towers: BTreeMap<PublicKey, Listed>,
     pub(super) stats: Arc<TowerStats>,
-    mailbox: Arc<Mailbox>,
+    pub(super) mailbox: Arc<Mailbox>,
     sessions: BTreeSet<PublicKey>,
     /// Whose worker a channel belongs to.
     peers: BTreeMap<ChannelId, PublicKey>,
@@ -137,6 +137,7 @@ impl Thread {
         let towers: BTreeMap<_, _> = listed.map(|tower| (tower.node, tower)).collect();
         for node in towers.keys() {
             client.add(*node);
+            mailbox.want();
         }
         let height = store.get(Column::Meta, HEIGHT_ROW)?;
         let height = height.and_then(|row| row.try_into().ok()).map_or(0, u64::from_be_bytes);

@@ -31,7 +31,9 @@ impl Worker {
         if let Some(held) = self.channels.get_mut(&id) {
             held.write_row(&mut turn.entry.batch);
             turn.release.views.push(Arc::new(held.view()));
-            turn.release.guarded.extend(held.offer_to_towers());
+            if self.parts.tower.is_wanted() {
+                turn.release.guarded.extend(held.offer_to_towers());
+            }
         }
     }
 

@@ -68,6 +68,8 @@ pub enum Input {
     Call(Box<Call>),
     /// The wallet's answer for an opening or a funding by both.
     Wallet(Box<WalletAnswer>),
+    /// From now on there are watchtowers to be given the newest state of every channel.
+    Guard,
     /// As many watchtowers as are needed have a channel's state, up to here.
     Confirmed {
         /// The channel.
@@ -137,6 +139,13 @@ impl Workers {
     pub fn push_block(&self, notice: &Arc<Notice>) {
         for worker in self.0.iter() {
             let _ = worker.blocking_send(Input::Block(Arc::clone(notice)));
+        }
+    }
+
+    /// Asks every worker for its channels' newest states, from a thread that may wait.
+    pub fn push_guard(&self) {
+        for worker in self.0.iter() {
+            let _ = worker.blocking_send(Input::Guard);
         }
     }
 

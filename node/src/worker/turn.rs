@@ -81,6 +81,11 @@ impl Worker {
             Input::Block(notice) => self.on_block(&notice, turn),
             Input::Call(call) => self.on_call(*call, turn),
             Input::Wallet(answer) => self.on_wallet(*answer, turn),
+            Input::Guard => {
+                for id in self.channels.keys().copied().collect::<Vec<_>>() {
+                    self.touch(id, turn);
+                }
+            }
             Input::Confirmed { channel, sequence } => self.on_confirmed(channel, sequence, turn),
             Input::Shown { channel, record } => {
                 let shown = Event::Shown(Box::new(record.newest));
