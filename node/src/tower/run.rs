@@ -37,6 +37,9 @@ const HEIGHT_ROW: &[u8] = b"tower/height";
 /// Blocks between two writes of that row, when nothing else is to be written: so many are read again at a start.
 const HEIGHT_EVERY: u64 = 64;
 
+/// For how long it is remembered whether a node has a channel: looking goes through all channels.
+const STANDING_MS: u64 = 10_000;
+
 /// What the tower shares with the node.
 #[derive(Clone)]
 pub struct Parts {
@@ -97,6 +100,8 @@ pub(super) struct Thread {
     pub(super) stats: Arc<TowerStats>,
     pub(super) mailbox: Arc<Mailbox>,
     sessions: BTreeSet<PublicKey>,
+    /// Who is known, and until when that is remembered; of nodes with a session only.
+    standings: BTreeMap<PublicKey, (u64, Standing)>,
     /// Whose worker a channel belongs to.
     peers: BTreeMap<ChannelId, PublicKey>,
     /// What workers are still to be told: they were busy.
@@ -150,6 +155,7 @@ impl Thread {
             stats,
             mailbox,
             sessions: BTreeSet::new(),
+            standings: BTreeMap::new(),
             peers: BTreeMap::new(),
             confirmed: BTreeMap::new(),
             height,
@@ -232,6 +238,7 @@ impl Thread {
                 }
                 Input::SessionDown(peer) => {
                     self.sessions.remove(&peer);
+                    self.standings.remove(&peer);
                     self.client.down(&peer);
                 }
                 Input::Block(notice) => self.on_block(&notice, &mut turn)?,
@@ -259,12 +266,19 @@ impl Thread {
         Ok(())
     }
 
-    fn standing(&self, peer: &PublicKey) -> Standing {
-        if self.settings.clients.contains(peer) || self.parts.board.open_with(peer) > 0 {
-            Standing::Known
-        } else {
-            Standing::Stranger
+    fn standing(&mut self, peer: &PublicKey) -> Standing {
+        if self.settings.clients.contains(peer) {
+            return Standing::Known;
         }
+        let now_ms = clock::now_ms();
+        let found = self.standings.get(peer).filter(|(until_ms, _)| *until_ms > now_ms);
+        if let Some((_, standing)) = found {
+            return *standing;
+        }
+        let has_channel = self.parts.board.open_with(peer) > 0;
+        let standing = if has_channel { Standing::Known } else { Standing::Stranger };
+        self.standings.insert(*peer, (now_ms.saturating_add(STANDING_MS), standing));
+        standing
     }
 
     fn on_block(&mut self, notice: &Notice, turn: &mut Turn) -> Result<(), ShelfError> {
