@@ -275,6 +275,10 @@ impl Thread {
         if let Some((_, standing)) = found {
             return *standing;
         }
+        // What a session said at its end comes after that end.
+        if self.standings.len() >= limits::TOWER_INBOX {
+            self.standings.clear();
+        }
         let has_channel = self.parts.board.open_with(peer) > 0;
         let standing = if has_channel { Standing::Known } else { Standing::Stranger };
         self.standings.insert(*peer, (now_ms.saturating_add(STANDING_MS), standing));

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use towpath_api::{AddTower, ServeTower, TowerChannels, TowerInfo, TowerQuery};
 
-use super::super::body::{Answer, Json, PathId, Query};
+use super::super::body::{Answer, Json, Params, PathId};
 use super::super::problem::Problem;
 use super::{App, Result};
 
@@ -58,7 +58,7 @@ pub async fn add(State(app): State<App>, Json(request): Json<AddTower>) -> Resul
 pub async fn channels(
     State(app): State<App>,
     PathId(id): PathId,
-    Query(query): Query<TowerQuery>,
+    Params(query): Params<TowerQuery>,
 ) -> Result<TowerChannels> {
     app.now(app.backend.tower_channels(id, query)).await
 }
