@@ -11,9 +11,10 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
 use ed25519_dalek::Signer as _;
 use sha2::{Digest as _, Sha512};
+use zeroize::Zeroizing;
 
 use self::batch::{Batch, Claim};
-use crate::hash::{ChainId, Digest, Signable};
+use crate::hash::{ChainId, Digest, Domain, Hasher, Signable};
 
 /// An Ed25519 public key as it is sent and stored; it may not be a point.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -67,6 +68,27 @@ impl SecretKey {
     #[must_use]
     pub fn sign<T: Signable>(&self, chain: &ChainId, value: &T) -> Signature {
         self.sign_digest(&value.signing_digest(chain))
+    }
+
+    /// What this key and `other` share and nobody else can compute, hashed in `domain` with `context`, parts of fixed
+    /// size: X25519 (RFC 7748) of the two keys in Montgomery form. Both sides get the same; `None` for a weak key.
+    ///
+    /// An Ed25519 key may serve X25519 too: what signing reveals about it says nothing about the shared secret, nor the
+    /// other way round (Thormarker, "On using the same key pair for Ed25519 and an X25519 based KEM", 2021). Only the
+    /// hash leaves this function.
+    #[must_use]
+    pub fn shared_digest(&self, other: &PublicKey, domain: Domain, context: &[&[u8]]) -> Option<Digest> {
+        if other.is_weak() {
+            return None;
+        }
+        let point = CompressedEdwardsY(other.0).decompress()?.to_montgomery();
+        // Clamping makes the scalar a multiple of eight, so a part of small order in the other key has no effect.
+        let scalar = Zeroizing::new(self.0.to_scalar_bytes());
+        let secret = Zeroizing::new(point.mul_clamped(*scalar).to_bytes());
+        let mut hasher = Hasher::new(domain);
+        hasher.update(&*secret);
+        context.iter().for_each(|part| hasher.update(part));
+        Some(hasher.finish())
     }
 
     pub(crate) fn sign_digest(&self, digest: &Digest) -> Signature {
@@ -147,3 +169,7 @@ pub fn verify_batch(checks: &[Check]) -> bool {
 pub fn verify_each(checks: &[Check]) -> Vec<bool> {
     Batch::new(checks.iter().map(Check::claim)).verify_each()
 }
+
+#[cfg(test)]
+#[path = "ed25519/shared_tests.rs"]
+mod shared_tests;

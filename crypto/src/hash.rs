@@ -69,6 +69,8 @@ pub enum Domain {
     Proposal,
     /// Funding outpoint and channel keys → channel id.
     ChannelId,
+    /// The secret that a channel's two keys share → the tag in its states.
+    ChannelTag,
     /// Channel state with `held`, signed by one party.
     ChannelState,
     /// A party closes alone.
@@ -95,7 +97,7 @@ pub enum Domain {
 
 impl Domain {
     /// Every domain, for tests over all pairs.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Genesis,
         Self::Transaction,
         Self::Spend,
@@ -109,6 +111,7 @@ impl Domain {
         Self::Vote,
         Self::Proposal,
         Self::ChannelId,
+        Self::ChannelTag,
         Self::ChannelState,
         Self::CloseIntent,
         Self::CloseAnswer,
@@ -139,6 +142,7 @@ impl Domain {
             Self::Vote => "towpath/vote/1",
             Self::Proposal => "towpath/proposal/1",
             Self::ChannelId => "towpath/channel-id/1",
+            Self::ChannelTag => "towpath/channel-tag/1",
             Self::ChannelState => "towpath/channel-state/1",
             Self::CloseIntent => "towpath/close-intent/1",
             Self::CloseAnswer => "towpath/close-answer/1",

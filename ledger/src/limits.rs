@@ -1,7 +1,7 @@
 //! Every bound of the ledger, each with its reason. One constant each, shared by gossip, mempool, blocks and storage, so
 //! that what one layer lets pass no other refuses (FAULTS L9). What a genesis may choose is in `rules::Params`, within these.
 
-/// The largest encoded transaction, in bytes: some 340 unilateral closes in one, and below gossip's frame.
+/// The largest encoded transaction, in bytes: some 320 unilateral closes in one, and below gossip's frame.
 pub const TRANSACTION_BYTES_MAX: u32 = 256 << 10;
 
 /// The least that a genesis may choose for the above: the settlement of a channel with as many pending payments, to as

@@ -235,6 +235,7 @@ impl Channel {
     pub fn state(&self, version: u64) -> CoSigned {
         let state = ChannelState {
             channel: self.terms.id,
+            tag: ChannelTag::derive(&self.a, &self.terms.key_b, &self.terms.id).expect("no weak key"),
             generation: 0,
             version,
             is_final: false,

@@ -334,7 +334,9 @@ fn agree(
         expiry: open.expiry,
     };
     check_terms(&terms, (open.asset, capacity), &bounds.params, now.ledger)?;
-    let first = Content::first(&terms, open.amount_a, open.amount_b, open.sequencer);
+    let theirs = terms.key(me.other());
+    let tag = identity.keys.tag(theirs, &terms.id).ok_or(Reject::Terms("a weak key"))?;
+    let first = Content::first(&terms, tag, (open.amount_a, open.amount_b), open.sequencer);
     check_state(&terms, capacity, &first.state)?;
     Ok(Fixed {
         open: open.open,

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 use towpath_crypto::ed25519::{PublicKey, SecretKey, Signature};
 use towpath_crypto::{ChainId, Digest, Signable};
-use towpath_ledger::{ChannelState, CloseAnswer, CloseIntent, StateClaim, StateSignature};
+use towpath_ledger::{
+    ChannelId, ChannelState, ChannelTag, CloseAnswer, CloseIntent, StateClaim, StateSignature,
+};
 
 /// A channel's key. It signs typed values only, and derives its public half itself (FAULTS C26).
 pub trait StateSigner: Send + Sync {
     /// The public half.
     fn public(&self) -> PublicKey;
+    /// The tag of `channel` with the party whose key is `peer`; `None` for a weak key.
+    fn tag(&self, peer: &PublicKey, channel: &ChannelId) -> Option<ChannelTag>;
     /// Signs a state with `held`.
     fn sign_state(&self, chain: &ChainId, claim: &StateClaim) -> Signature;
     /// Signs a unilateral close.
@@ -38,6 +42,10 @@ impl KeySigner {
 impl StateSigner for KeySigner {
     fn public(&self) -> PublicKey {
         self.public
+    }
+
+    fn tag(&self, peer: &PublicKey, channel: &ChannelId) -> Option<ChannelTag> {
+        ChannelTag::derive(&self.secret, peer, channel)
     }
 
     fn sign_state(&self, chain: &ChainId, claim: &StateClaim) -> Signature {

@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 use towpath_crypto::Amount;
-use towpath_ledger::{ChannelState, ChannelTerms, Party};
+use towpath_ledger::{ChannelState, ChannelTag, ChannelTerms, Party};
 
 /// A payment inside a channel. `number` counts up in each direction and is never used twice, so that a payment
 /// cannot be made twice, for ever, in constant space.
@@ -64,11 +64,17 @@ pub enum UpdateError {
 }
 
 impl Content {
-    /// The content of a channel's first version.
+    /// The content of a channel's first version. Every later one is made out of it, so that all have its tag.
     #[must_use]
-    pub const fn first(terms: &ChannelTerms, balance_a: Amount, balance_b: Amount, sequencer: Party) -> Self {
+    pub const fn first(
+        terms: &ChannelTerms,
+        tag: ChannelTag,
+        (balance_a, balance_b): (Amount, Amount),
+        sequencer: Party,
+    ) -> Self {
         let state = ChannelState {
             channel: terms.id,
+            tag,
             generation: terms.generation,
             version: 1,
             is_final: false,

@@ -422,13 +422,13 @@ fn golden_block() {
     let block = world.build(&[world.pay(2, 2, FEE), close]).block;
     let bytes = codec::encode(&block);
     assert_eq!(block.transactions.len(), 2);
-    assert_eq!(bytes.len(), 1_392);
+    assert_eq!(bytes.len(), 1_456);
     let content = towpath_crypto::hash::digest(towpath_crypto::Domain::Test, &[&bytes]);
     let found = [content, block.id().0, block.header.transactions_root].map(|digest| digest.to_string());
     let golden = [
-        "6dd6296d3f9a3ecad7c75581cc31b400ca6d9e5901bdc0959abf38ce7fd51089",
-        "bd7da860bef99bdf8bae3efab06e2a02ea1d9de6907ee5eefe6e25a5fd28e6b6",
-        "5ff2a24b004d8197dba0941c24ceb88c99d0551a4ab9c2a7b11367faf639e43a",
+        "7429c615ae440312447c9e1c91bc3172bbefef893ef43d0eb1a3ff83ae2fb37b",
+        "fa7b197909f2f3abcd6350170cdb17ca62cd08660117b7adecbb26e8976dd4b2",
+        "b59fdcdb93094cde6dc095b79556821611bcd608a35daa74d4525ccf433b9d6b",
     ];
     assert_eq!(found, golden);
 }

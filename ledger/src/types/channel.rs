@@ -28,6 +28,27 @@ impl ChannelId {
     }
 }
 
+/// A secret of a channel's two parties, the same in each of its states, by which a watchtower finds and opens what it
+/// keeps once a close shows it (SPEC P-25, T-1). It is 32 bytes to the ledger, without meaning.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct ChannelTag(pub Digest);
+
+impl ChannelTag {
+    /// The tag of `channel`, as the party with `secret` computes it from the other's channel key, and the other from
+    /// this one's: no message is needed, so it comes back from the seed and the ledger alone. `None` for a weak key.
+    #[must_use]
+    pub fn derive(secret: &SecretKey, other: &PublicKey, channel: &ChannelId) -> Option<Self> {
+        secret.shared_digest(other, Domain::ChannelTag, &[&channel.0.0]).map(Self)
+    }
+}
+
+/// Hides the secret: states are printed where people look for faults.
+impl std::fmt::Debug for ChannelTag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ChannelTag(..)")
+    }
+}
+
 /// The two parties of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Debug)]
 pub enum Party {
@@ -101,6 +122,8 @@ impl ChannelTerms {
 pub struct ChannelState {
     /// The channel.
     pub channel: ChannelId,
+    /// The same in every state of the channel; not shown by the ledger before one is posted.
+    pub tag: ChannelTag,
     /// The generation of its terms; a state of one is not valid in another.
     pub generation: u32,
     /// Counts up from one.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use towpath_crypto::ed25519::{PublicKey, Signature};
+use towpath_crypto::ed25519::{PublicKey, SecretKey, Signature};
 use towpath_crypto::schnorr::{WalletKey, WalletSignature};
 use towpath_crypto::{Signable, codec};
 
@@ -53,6 +53,7 @@ fn pending() -> PendingPayment {
 fn state() -> ChannelState {
     ChannelState {
         channel: ChannelId(Digest([0xcd; 32])),
+        tag: ChannelTag(Digest([0x7a; 32])),
         generation: 3,
         version: 5,
         is_final: false,
@@ -285,6 +286,9 @@ fn digests(text: &mut String) {
     digest_line(text, "block id", &header().id().0);
     let channel = ChannelId::derive(&CHAIN, &outpoint(), 1, &terms().key_a, &terms().key_b);
     digest_line(text, "channel id", &channel.0);
+    let (secret, other) = (SecretKey::from_bytes(&[0xa1; 32]), SecretKey::from_bytes(&[0xb1; 32]));
+    let tag = ChannelTag::derive(&secret, &other.public(), &channel).expect("no weak key");
+    digest_line(text, "channel tag", &tag.0);
     digest_line(text, "asset id", &AssetId::issued_by(&CHAIN, &outpoint()).0);
     let payment = |number| PendingPayment { number, ..pending() };
     let payments: Vec<PendingPayment> = (1..=5).map(payment).collect();
@@ -318,8 +322,8 @@ fn the_bytes_of_every_type_are_settled() {
 fn a_channel_state_has_a_fixed_size() {
     let largest =
         ChannelState { version: u64::MAX, balance_a: Amount::MAX, pending_root: Digest::ZERO, ..state() };
-    assert_eq!(codec::encode(&state()).len(), 105);
-    assert_eq!(codec::encode(&largest).len(), 105);
+    assert_eq!(codec::encode(&state()).len(), 137);
+    assert_eq!(codec::encode(&largest).len(), 137);
 }
 
 #[test]

@@ -15,8 +15,8 @@ mod golden_tests;
 
 pub use block::{Block, BlockId, Header};
 pub use channel::{
-    ChannelId, ChannelState, ChannelTerms, CloseAnswer, CloseIntent, CoSigned, Party, ResizeIntent,
-    SignedState, StateClaim, StateSignature,
+    ChannelId, ChannelState, ChannelTag, ChannelTerms, CloseAnswer, CloseIntent, CoSigned, Party,
+    ResizeIntent, SignedState, StateClaim, StateSignature,
 };
 pub use lock::{
     AssetId, Closing, Condition, Conditional, Deadline, Lock, Multisig, Output, Payout, Timelock,

@@ -20,6 +20,7 @@ impl Channel {
     /// [`Broken`] names the first invariant that does not hold: a fault of this program, or a damaged disk.
     pub fn check(&self) -> Result<(), Broken> {
         self.check_funds()?;
+        self.check_tag()?;
         self.check_versions()?;
         self.check_signatures()?;
         self.check_bounds()
@@ -35,6 +36,12 @@ impl Channel {
         let above = self.tip().spendable(self.fixed.me, &self.fixed.terms);
         let waits = self.outgoing.total().checked_add(self.memory.queue_total);
         must(waits.is_some_and(|waits| waits <= above), "what waits can be paid")
+    }
+
+    fn check_tag(&self) -> Result<(), Broken> {
+        let tag = self.fixed.first.state.tag;
+        let mut contents = self.open.iter().map(|open| &open.content).chain([&self.held.content]);
+        must(contents.all(|content| content.state.tag == tag), "every state has the channel's tag")
     }
 
     fn check_versions(&self) -> Result<(), Broken> {

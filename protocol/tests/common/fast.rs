@@ -4,7 +4,7 @@
 use towpath_crypto::ed25519::{Check, PublicKey, Signature};
 use towpath_crypto::hash::digest;
 use towpath_crypto::{ChainId, Digest, Domain, Signable};
-use towpath_ledger::{CloseAnswer, CloseIntent, StateClaim};
+use towpath_ledger::{ChannelId, ChannelTag, CloseAnswer, CloseIntent, StateClaim};
 use towpath_protocol::{StateSigner, Verifier};
 
 pub struct FastSigner(pub PublicKey);
@@ -20,6 +20,11 @@ fn sign(key: &PublicKey, message: &Digest) -> Signature {
 impl StateSigner for FastSigner {
     fn public(&self) -> PublicKey {
         self.0
+    }
+
+    fn tag(&self, peer: &PublicKey, channel: &ChannelId) -> Option<ChannelTag> {
+        let (low, high) = (self.0.min(*peer), self.0.max(*peer));
+        Some(ChannelTag(digest(Domain::Test, &[&low.0, &high.0, &channel.0.0])))
     }
 
     fn sign_state(&self, chain: &ChainId, claim: &StateClaim) -> Signature {

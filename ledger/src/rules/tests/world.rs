@@ -292,6 +292,7 @@ impl Open {
     pub fn state(&self, version: u64, a: u64) -> ChannelState {
         ChannelState {
             channel: self.terms.id,
+            tag: ChannelTag(Digest([0x7a; 32])),
             generation: self.terms.generation,
             version,
             is_final: false,
