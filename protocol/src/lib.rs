@@ -47,16 +47,16 @@ mod signer;
 mod update;
 mod verify;
 
-pub use channel::{Broken, Channel, Held, Turnholder, View};
+pub use channel::{Broken, Channel, Held, Origin, Turnholder, View};
 pub use effect::{Alarm, Effect, Failure, Online, Outcome, Row};
 pub use error::{Reject, RestoreError, Severity};
-pub use event::{Command, Event, LedgerEvent, Now, Pacing, Receive, Token};
+pub use event::{Command, Event, Evidence, LedgerEvent, Now, Pacing, Receive, RecoveryEvent, Token};
 pub use journal::{ChannelEvent, EventKind, Journal, VersionSummary};
 pub use life::{ClosingStage, Life, Settlement};
 pub use message::{
-    Accept, Ack, Answer, ChannelMessage, Decline, DeclineReason, Funding, FundingInput, MESSAGE_VERSION,
-    Message, Open, OpenId, Propose, Reestablish, Refuse, RefuseReason, Refused, Request, Role, Route,
-    WalletWitness,
+    Accept, Ack, Answer, ChannelMessage, Decline, DeclineReason, Funding, FundingInput, Jump, MESSAGE_VERSION,
+    Message, Open, OpenId, Propose, Recover, Reestablish, Refuse, RefuseReason, Refused, Request, Resume,
+    Role, Route, WalletWitness,
 };
 pub use opening::{Acceptance, Bounds, Contribution, Identity, Offer};
 pub use signer::{KeySigner, Mark, SignError, StateSigner};

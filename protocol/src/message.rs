@@ -8,7 +8,7 @@ use towpath_crypto::{Amount, ChainId};
 use towpath_ledger::{AssetId, ChannelId, CoSigned, OutPoint, Output, Party, Payout, StateSignature, Time};
 
 use crate::limits::{FUNDING_INPUTS_MAX, MESSAGE_BYTES_MAX, REQUESTS_MAX, UPDATES_MAX, WALLET_KEYS_MAX};
-use crate::update::{Transfer, Update, UpdateError};
+use crate::update::{Content, Transfer, Update, UpdateError};
 
 /// The version of the encoding: the first byte of every message.
 pub const MESSAGE_VERSION: u8 = 1;
@@ -166,6 +166,10 @@ pub enum ChannelMessage {
     Reestablish(Box<Reestablish>),
     /// The sender wants to close together; the sequencer settles what is open, and finishes.
     Close,
+    /// The sender has lost data, and asks for the newest state.
+    Recover(Box<Recover>),
+    /// The newest state that the sender holds, and where to go on from it.
+    Resume(Box<Resume>),
 }
 
 /// When the sequencer wants an answer.
@@ -275,6 +279,53 @@ pub struct Reestablish {
     pub seen: u64,
 }
 
+/// The sender's data is not known to be the newest: it signs nothing until both agree on where to go on.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Recover {
+    /// The generation of the sender's terms.
+    pub generation: u32,
+    /// Counts the questions of this session, from one: evidence that is found later makes a new one.
+    pub question: u32,
+    /// The newest state with both signatures that the sender found anywhere.
+    pub newest: Option<CoSigned>,
+    /// The sender signs nothing at or below this version, ever again.
+    pub floor: u64,
+}
+
+/// What a party that asked needs: the newest state, and an empty version far above it that it can sign.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Resume {
+    /// The generation of the sender's terms.
+    pub generation: u32,
+    /// The question that this answers; zero if there was none in this session.
+    pub question: u32,
+    /// The newest content that the sender holds.
+    pub content: Content,
+    /// A's signature on it.
+    pub a: StateSignature,
+    /// B's.
+    pub b: StateSignature,
+    /// Where to go on; none if nothing is signed any more, because the channel is being closed.
+    pub jump: Option<Jump>,
+}
+
+/// The same content under a version that neither party can have signed before.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Jump {
+    /// The version.
+    pub version: u64,
+    /// The sender's, saying that it holds the content's version.
+    pub signature: StateSignature,
+}
+
+impl Resume {
+    /// The newest state, with both signatures.
+    #[must_use]
+    pub fn newest(&self) -> CoSigned {
+        CoSigned { state: self.content.state.clone(), a: self.a, b: self.b }
+    }
+}
+
 impl Message {
     /// Where it belongs.
     #[must_use]
@@ -341,8 +392,15 @@ impl ChannelMessage {
             | Self::Refuse(_)
             | Self::Resend(_)
             | Self::Reestablish(_)
-            | Self::Close => Ok(()),
+            | Self::Close
+            | Self::Recover(_)
+            | Self::Resume(_) => Ok(()),
         }
+    }
+
+    /// Whether a party that has lost data can use it.
+    pub(crate) const fn is_about_recovery(&self) -> bool {
+        matches!(self, Self::Reestablish(_) | Self::Recover(_) | Self::Resume(_))
     }
 
     /// Its name, for errors and logs.
@@ -358,6 +416,8 @@ impl ChannelMessage {
             Self::Resend(_) => "resend",
             Self::Reestablish(_) => "reestablish",
             Self::Close => "close",
+            Self::Recover(_) => "recover",
+            Self::Resume(_) => "resume",
         }
     }
 }

@@ -119,9 +119,16 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// A guard that starts at `mark`, the stored one.
+    /// A guard that starts at `mark`, the stored one, or the one that a recovery sets.
     pub(crate) const fn new(keys: Arc<dyn StateSigner>, mark: Mark) -> Self {
         Self { keys, mark }
+    }
+
+    /// Nothing at or below `floor` is signed from now on: what was signed there is not known any more.
+    pub(crate) fn raise(&mut self, floor: u64) {
+        if floor > self.mark.version {
+            self.mark = Mark { version: floor, digest: Digest::ZERO, ..self.mark };
+        }
     }
 
     /// The newest thing that was signed.

@@ -29,6 +29,9 @@ impl Channel {
     fn check_funds(&self) -> Result<(), Broken> {
         let capacity = Some(self.fixed.capacity);
         must(self.held.content.state.total() == capacity, "the held balances make the capacity")?;
+        if self.lost.is_some() {
+            return Ok(());
+        }
         must(
             self.open.iter().all(|open| open.content.state.total() == capacity),
             "the balances of every open proposal make the capacity",
@@ -45,6 +48,10 @@ impl Channel {
     }
 
     fn check_versions(&self) -> Result<(), Broken> {
+        // After a loss of data what waits is kept only to say what became of it.
+        if self.lost.is_some() {
+            return Ok(());
+        }
         let held = self.held.version();
         let mut base = held;
         let mut last = held;
@@ -77,6 +84,10 @@ impl Channel {
             self.held.mine.is_some() || mark.version < self.held.version(),
             "a claim is above everything that was signed",
         )?;
+        must(
+            self.lost.is_none_or(|lost| mark.version >= lost.floor),
+            "nothing is signed at or below the floor of a recovery",
+        )?;
         must(mark.held <= self.held.version(), "no more was said to be held than is held")?;
         must(self.held.theirs.held <= self.held.version(), "the peer holds nothing that does not exist")
     }
@@ -84,8 +95,9 @@ impl Channel {
     fn check_bounds(&self) -> Result<(), Broken> {
         let memory = &self.memory;
         must(self.open.len() <= OPEN_MAX, "open proposals are bounded")?;
+        let in_flight = self.last_open().filter(|open| !open.is_jump()).map_or(0, |open| open.version());
         must(
-            self.tip().state.version.saturating_sub(self.held.version()) <= IN_FLIGHT_MAX,
+            in_flight.saturating_sub(self.held.version()) <= IN_FLIGHT_MAX,
             "versions in flight are bounded",
         )?;
         must(memory.queue.len() <= QUEUE_MAX, "the queue is bounded")?;

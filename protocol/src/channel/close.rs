@@ -26,7 +26,8 @@ impl Channel {
             Life::Active
                 | Life::Closing(ClosingStage::Draining | ClosingStage::Finishing | ClosingStage::Unilateral)
         );
-        if !may_post || self.lost.is_some() {
+        let at_risk = std::mem::take(&mut self.memory.wishes.at_risk);
+        if !may_post || (self.lost.is_some() && !at_risk) {
             let reason = crate::error::Reject::Closing;
             self.effect(Effect::Declined { token, reason });
             return;

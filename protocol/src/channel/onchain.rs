@@ -1,7 +1,6 @@
 //! What the ledger shows of a channel, and what this party does about it (SPEC P-22, P-23).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use towpath_crypto::Amount;
 use towpath_ledger::{
@@ -9,7 +8,7 @@ use towpath_ledger::{
 };
 
 use super::machine::Channel;
-use super::state::{Lost, Plan, SeenClosing};
+use super::state::{Plan, SeenClosing};
 use crate::effect::{Alarm, Effect, Failure};
 use crate::error::Reject;
 use crate::journal::EventKind;
@@ -42,6 +41,7 @@ impl Channel {
         let expected_outpoint = match &self.fixed.plan {
             Plan::Single { index, .. } => OutPoint { tx: outpoint.tx, index: *index },
             Plan::Dual { .. } => OutPoint { tx: self.funding_body().id(), index: 0 },
+            Plan::Found => outpoint,
         };
         if outpoint != expected_outpoint {
             return Err(Reject::Funding("outpoint"));
@@ -83,9 +83,13 @@ impl Channel {
     pub(super) fn react(&mut self) {
         let Some(seen) = self.memory.turn.closing.take() else { return };
         let (posted, held) = (seen.closing.state.version, self.held.version());
-        if posted > self.guard.mark().version && self.lost.is_none() {
+        if posted > held && self.proposed(posted).is_none() {
             // The ledger shows a state with this party's signature that this node does not know.
-            self.lose(Lost { proven: posted, newest: None });
+            self.lose_by_proof(posted);
+        }
+        if let Some(lost) = &mut self.lost {
+            lost.proven = lost.proven.max(posted);
+            self.memory.turn.dirty = true;
         }
         let by_peer = seen.closing.author != self.fixed.me;
         let proof =
@@ -96,28 +100,24 @@ impl Channel {
         self.become_life(if contested { Life::Disputed } else { Life::Closing(ClosingStage::Unilateral) });
         self.go_offline();
         let (closing, deadline) = (seen.outpoint, seen.deadline);
-        if self.lost.is_none() {
-            if by_peer {
-                self.answer_closing(&seen, proof);
-            } else if held > posted
-                && let Some(state) = self.complete_closed()
-            {
-                self.effect(Effect::Supersede { closing, state: Box::new(state) });
-            }
+        // After a loss of data only what was found since is shown, once all sources were asked: it can only be better.
+        if self.lost.is_some() && (held <= posted || !self.memory.searched) {
+            self.memory.unanswered = Some(seen);
+        } else if by_peer {
+            self.answer_closing(&seen, proof);
+        } else if held > posted
+            && let Some(state) = self.complete()
+        {
+            self.effect(Effect::Supersede { closing, state: Box::new(state) });
         }
         self.effect(Effect::Finalize { closing, deadline });
-    }
-
-    /// The newest state, completed if need be: signing what is already held takes nothing back.
-    fn complete_closed(&mut self) -> Option<towpath_ledger::CoSigned> {
-        if self.lost.is_some() { None } else { self.complete() }
     }
 
     /// Settles at once: by a newer state if this party holds one, else by the posted one, with the proof if the
     /// author knew better.
     fn answer_closing(&mut self, seen: &SeenClosing, proof: Option<SignedState>) {
         let posted = &seen.closing.state;
-        let newer = if self.held.version() > posted.version { self.complete_closed() } else { None };
+        let newer = if self.held.version() > posted.version { self.complete() } else { None };
         let settles: ChannelState =
             newer.as_ref().map_or_else(|| posted.clone(), |newer| newer.state.clone());
         let penalized = seen.closing.penalized || proof.is_some();
@@ -136,16 +136,6 @@ impl Channel {
         }
     }
 
-    /// This node's data is an old copy: it signs and closes nothing any more.
-    pub(super) fn lose(&mut self, lost: Lost) {
-        let (mine, proven) = (self.guard.mark().version, lost.proven);
-        self.lost = Some(Arc::new(lost));
-        self.decline_waiting();
-        self.go_offline();
-        self.record(EventKind::DataLost { proven });
-        self.effect(Effect::Alarm(Alarm::DataLost { mine, proven }));
-    }
-
     /// The end: what is in the settled version is paid, what is not never will be.
     pub(super) fn on_settled(&mut self, version: u64, outcome: Settlement) -> Result<(), Reject> {
         if matches!(self.life, Life::Settled(_)) {
@@ -155,13 +145,24 @@ impl Channel {
             return Err(Reject::Report("a settlement before the funding"));
         }
         self.decline_waiting();
-        self.settle_open(version);
+        if self.lost.take().is_some() {
+            self.settle_lost(version);
+        } else {
+            self.settle_open(version);
+        }
         let held = self.held.version();
         if version < held {
             self.effect(Effect::Alarm(Alarm::Loss { version, held, outcome }));
         }
         self.become_life(Life::Settled(outcome));
         Ok(())
+    }
+
+    /// Resolves what is open after a loss of data: with the settled state, if it is the one that is known.
+    fn settle_lost(&mut self, version: u64) {
+        let is_known = version == self.held.version();
+        // Otherwise any payment may be in it.
+        self.resolve_lost(if is_known { self.held.content.sent(self.fixed.me) } else { u64::MAX });
     }
 
     /// Resolves what is open: the peer may have completed any open proposal, a burnt one too.

@@ -46,7 +46,7 @@ impl Channel {
             seen,
             next_number,
             posted,
-            lost: lost.map(Arc::new),
+            lost,
             journal,
             open: rows.proposals.into_iter().map(Arc::new).collect(),
             outgoing,
@@ -105,7 +105,12 @@ impl Channel {
         match self.life {
             Life::Opening => self.ask_funding(),
             Life::Closing(ClosingStage::Agreed) => self.memory.turn.submit = true,
-            Life::Closing(ClosingStage::Unilateral) if self.lost.is_none() => self.post_again(),
+            // If something newer is known by now, posting it was a mistake that the ledger has not seen.
+            Life::Closing(ClosingStage::Unilateral)
+                if self.posted.is_some_and(|posted| posted.version >= self.held.version()) =>
+            {
+                self.post_again();
+            }
             Life::Closing(_) | Life::Active | Life::Disputed | Life::Settled(_) => {}
         }
     }

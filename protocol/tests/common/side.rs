@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use towpath_ledger::{Amount, Party};
-use towpath_protocol::{Channel, Effect, Outcome, StateSigner};
+use towpath_protocol::{Channel, Effect, EventKind, Outcome, StateSigner, VersionSummary};
 
 /// A party of a channel, with a disk that survives crashes.
 pub struct Side {
@@ -75,8 +75,26 @@ impl Side {
             Effect::Received { number, amount, .. } => {
                 assert!(self.received.insert(*number, *amount).is_none(), "received {number} twice");
             }
+            Effect::Event(event) => {
+                if let EventKind::Recovered(summary) = &event.kind {
+                    self.begin_again(summary);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// A recovered channel says what is this party's now; what it was told before counts no more.
+    fn begin_again(&mut self, summary: &VersionSummary) {
+        let (balance, sent) = match self.party {
+            Party::A => (summary.balance_a, summary.sent_a),
+            Party::B => (summary.balance_b, summary.sent_b),
+        };
+        self.first = balance;
+        self.sent.clear();
+        self.failed.clear();
+        self.received.clear();
+        self.settled = sent;
     }
 
     /// What this party was told is its own: its first balance, what it received, less what it sent and did not fail.
