@@ -74,19 +74,17 @@ impl Channel {
 
     fn check_signatures(&self) -> Result<(), Broken> {
         let mark = self.guard.mark();
+        // What others show of this party's signatures, after a loss, lies below the floor.
+        let signed = mark.version.max(self.lost.map_or(0, |lost| lost.floor));
         let highest = self.open.back().map_or(0, |open: &std::sync::Arc<OpenProposal>| open.version());
         must(mark.version >= highest, "the mark covers every proposal")?;
         must(
-            self.held.mine.is_none() || mark.version >= self.held.version(),
+            self.held.mine.is_none() || signed >= self.held.version(),
             "the mark covers what was completed",
         )?;
         must(
             self.held.mine.is_some() || mark.version < self.held.version(),
             "a claim is above everything that was signed",
-        )?;
-        must(
-            self.lost.is_none_or(|lost| mark.version >= lost.floor),
-            "nothing is signed at or below the floor of a recovery",
         )?;
         must(mark.held <= self.held.version(), "no more was said to be held than is held")?;
         must(self.held.theirs.held <= self.held.version(), "the peer holds nothing that does not exist")

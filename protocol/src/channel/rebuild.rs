@@ -53,7 +53,8 @@ impl Channel {
             Party::A => (Amount::ZERO, capacity),
             Party::B => (capacity, Amount::ZERO),
         };
-        let mut first = Content::first(&terms, a, b, Party::A);
+        let tag = keys.tag(terms.key(me.other()), &terms.id).ok_or(RestoreError::Key)?;
+        let mut first = Content::first(&terms, tag, (a, b), Party::A);
         first.state.version = 0;
         let nobody = StateSignature { held: 0, signature: Signature([0; 64]) };
         let held = Held { content: first.clone(), theirs: nobody, mine: Some(nobody) };

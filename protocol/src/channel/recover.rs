@@ -108,7 +108,6 @@ impl Channel {
         let known = self.guard.mark().version.max(self.held.version()).max(proven);
         let lost = Lost { proven, floor: floor(known, self.memory.now) };
         self.lost = Some(lost);
-        self.guard.raise(lost.floor);
         self.decline_waiting();
         self.go_offline();
         self.forget_turn();
@@ -130,10 +129,12 @@ impl Channel {
     /// A state that somebody shows: of this channel, and with both signatures.
     pub(super) fn check_shown(&self, shown: &CoSigned, verifier: &mut dyn Verifier) -> Result<(), Reject> {
         let (state, terms) = (&shown.state, &self.fixed.terms);
-        if state.channel != terms.id || state.generation != terms.generation {
-            return Err(Reject::WrongChannel);
-        }
-        if state.total() != Some(self.fixed.capacity) || state.version == 0 || state.version > VERSION_MAX {
+        let same = state.channel == terms.id
+            && state.generation == terms.generation
+            && state.tag == self.fixed.first.state.tag
+            && state.total() == Some(self.fixed.capacity)
+            && state.version > 0;
+        if !same {
             return Err(Reject::WrongChannel);
         }
         // Nobody honest signs a version below one that it says to hold.
@@ -142,7 +143,11 @@ impl Channel {
                 return Err(Reject::Held { held });
             }
         }
-        self.check_newest(shown, verifier)
+        self.check_newest(shown, verifier)?;
+        if state.version > VERSION_MAX {
+            return Err(Reject::Unproven(state.version));
+        }
+        Ok(())
     }
 
     /// Takes a state that was shown, with its payment numbers if they are known, into what is held; whether it is
@@ -167,7 +172,6 @@ impl Channel {
         }
         lost.proven = lost.proven.max(version);
         lost.floor = lost.floor.max(version.saturating_add(RECOVERY_GAP));
-        self.guard.raise(lost.floor);
         self.lost = Some(lost);
         self.memory.turn.dirty = true;
         newer
@@ -186,7 +190,6 @@ impl Channel {
         // The rows may come out of a copy that was made while data was lost, before: time has gone on since.
         let known = self.held.version().max(lost.proven);
         let floor = lost.floor.max(floor(known, self.memory.now));
-        self.guard.raise(floor);
         self.lost = Some(Lost { floor, ..lost });
         self.memory.turn.dirty = true;
         let link = &mut self.memory.link;
@@ -229,7 +232,7 @@ impl Channel {
                 self.record(EventKind::Recovered((&self.held.content).into()));
             }
             None if newest.state.is_final && self.life.carries_updates() => {
-                self.lost = None;
+                self.end_loss();
                 self.resolve_lost(theirs.content.sent(self.fixed.me));
                 self.agreed();
             }
@@ -259,7 +262,8 @@ impl Channel {
         verifier: &mut dyn Verifier,
     ) -> Result<(), Reject> {
         let base = content.state.version;
-        let mark = self.guard.mark().version.max(base.saturating_add(RECOVERY_GAP));
+        let floor = self.lost.map_or(0, |lost| lost.floor);
+        let mark = self.guard.mark().version.max(floor).max(base.saturating_add(RECOVERY_GAP));
         if jump.version <= mark || jump.version > plausible(mark, self.memory.now) || content.state.is_final {
             return Err(Reject::Version { version: jump.version, held: base, seen: mark });
         }
@@ -280,7 +284,7 @@ impl Channel {
     pub(super) fn go_on_from(&mut self, content: Content, jump: &Jump) {
         let mut content = content;
         content.state.version = jump.version;
-        self.lost = None;
+        self.end_loss();
         self.next_number = self.next_number.max(content.sent(self.fixed.me).saturating_add(1));
         self.held = Held { content, theirs: jump.signature, mine: None };
         self.see(jump.version);
@@ -294,6 +298,13 @@ impl Channel {
         memory.turn.ack_due = true;
         memory.turn.dirty = true;
         memory.turn.held_changed = true;
+    }
+
+    /// What was lost does not matter any more: the signer goes on above all of it.
+    fn end_loss(&mut self) {
+        if let Some(lost) = self.lost.take() {
+            self.guard.raise(lost.floor);
+        }
     }
 
     /// What became of this party's payments that had no end when data was lost: those past `sent`, the newest number that
@@ -333,7 +344,7 @@ impl Channel {
             return;
         }
         let sent = self.held.content.sent(self.fixed.me);
-        self.lost = None;
+        self.end_loss();
         self.resolve_lost(sent);
         self.next_number = self.next_number.max(sent.saturating_add(1));
         self.record(EventKind::Recovered((&self.held.content).into()));
