@@ -51,6 +51,7 @@ fn call_error(error: &CallError) -> ApiError {
             _ => Code::InvalidRequest,
         },
         CallError::Failed(_) => Code::PaymentFailed,
+        CallError::Unknown => Code::Recovery,
         CallError::KeyReused => Code::IdempotencyConflict,
         CallError::NoSession => Code::PeerOffline,
         CallError::TooManyOpenings | CallError::Busy => Code::TooManyRequests,

@@ -152,6 +152,9 @@ pub enum CallError {
     /// The payment could not be made.
     #[error("the payment was not made: {}", failure(*.0))]
     Failed(Failure),
+    /// Whether the payment was made is not known any more.
+    #[error("this node lost the data that would tell whether the payment was made; ask the payee")]
+    Unknown,
     /// The same word was used for another payment.
     #[error("this idempotency key was used for another payment")]
     KeyReused,
@@ -181,5 +184,6 @@ pub fn failure(failure: Failure) -> String {
         Failure::Refused(reason) => format!("the peer refused it ({reason:?})"),
         Failure::Skipped => "the peer went past it".to_owned(),
         Failure::Closed => "the channel was closed without it".to_owned(),
+        Failure::Lost => "this node lost the data that it was to be made with".to_owned(),
     }
 }

@@ -107,6 +107,8 @@ pub(super) struct Held {
     pub finalize: Option<(OutPoint, Time)>,
     /// Payments by this node up to this number are counted as settled.
     pub counted: u64,
+    /// Newer states were looked for since the start.
+    pub searching: bool,
 }
 
 impl Held {
@@ -121,6 +123,7 @@ impl Held {
             streams: BTreeSet::new(),
             finalize: None,
             counted: channel_counted,
+            searching: false,
             text,
         }
     }

@@ -13,6 +13,7 @@ mod held;
 mod history;
 mod open;
 mod pay;
+mod recovery;
 mod release;
 mod run;
 mod start;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use towpath_crypto::ed25519::PublicKey;
+use towpath_ledger::ChannelId;
 use towpath_protocol::Message;
 
 pub use board::Board;
@@ -33,8 +35,9 @@ pub use history::{
     PaymentRow, Retention, log as channel_log, payment_id, payments, stored_bytes, view as payment_view,
 };
 pub use open::{ChannelKeys, Policy, WalletAnswer};
+pub use recovery::Searched;
 pub use run::{Parts, WorkerStats};
-pub use start::{StartError, Started, start};
+pub use start::{StartError, Started, Trust, start};
 pub use streams::{Plan, stream_id};
 pub use view::{ChannelView, node_text, state_of};
 
@@ -64,6 +67,20 @@ pub enum Input {
     Call(Box<Call>),
     /// The wallet's answer for an opening or a funding by both.
     Wallet(Box<WalletAnswer>),
+    /// A record names the peer of a channel that waits for it, or it needs none.
+    Claimed {
+        /// The channel.
+        channel: ChannelId,
+        /// Its peer.
+        peer: PublicKey,
+    },
+    /// The search for newer states of a channel came upon something, or is over.
+    Searched {
+        /// The channel.
+        channel: ChannelId,
+        /// What.
+        what: Box<Searched>,
+    },
     /// End, after this turn.
     Stop,
 }

@@ -71,7 +71,7 @@ impl ChannelKeys {
         &self.params
     }
 
-    fn signer(&self, index: u32) -> Arc<KeySigner> {
+    pub(super) fn signer(&self, index: u32) -> Arc<KeySigner> {
         Arc::new(KeySigner::new(self.seed.channel_key(index)))
     }
 
@@ -130,13 +130,25 @@ fn inputs_of(reserved: &Reserved) -> Vec<FundingInput> {
 }
 
 impl Worker {
-    /// The next channel key; the row that remembers it is durable before the key is shown to anybody.
-    fn next_key(&self, peer: PublicKey, turn: &mut Turn) -> Identity {
-        let key_index = self.parts.keys.next.fetch_add(1, Ordering::Relaxed);
+    /// A channel was found that uses this key: it is not used for another one.
+    pub(super) fn reserve_key(&self, peer: PublicKey, key_index: u32, turn: &mut Turn) {
+        let next = key_index.saturating_add(1);
+        let next = self.parts.keys.next.fetch_max(next, Ordering::Relaxed).max(next);
+        self.remember_key(peer, next, turn);
+    }
+
+    /// All keys before `next` are used.
+    fn remember_key(&self, peer: PublicKey, next: u32, turn: &mut Turn) {
         let place = super::Workers::place(&peer, self.parts.workers.count());
         let mut row = KEYS_PREFIX.to_vec();
         row.push(u8::try_from(place).unwrap_or(u8::MAX));
-        turn.entry.batch.put(Column::Meta, row, (key_index + 1).to_be_bytes());
+        turn.entry.batch.put(Column::Meta, row, next.to_be_bytes());
+    }
+
+    /// The next channel key; the row that remembers it is durable before the key is shown to anybody.
+    fn next_key(&self, peer: PublicKey, turn: &mut Turn) -> Identity {
+        let key_index = self.parts.keys.next.fetch_add(1, Ordering::Relaxed);
+        self.remember_key(peer, key_index.saturating_add(1), turn);
         Identity { peer, key_index, keys: self.parts.keys.signer(key_index) }
     }
 

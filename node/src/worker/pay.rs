@@ -277,7 +277,7 @@ impl Worker {
         if let Some(row) = amount {
             held.row.sent.payments = held.row.sent.payments.saturating_sub(1);
             held.row.sent.total = held.row.sent.total.saturating_sub(row.amount.units());
-            keep_sent(&mut turn.entry.batch, &id, &row.failed(), self.parts.retention);
+            keep_sent(&mut turn.entry.batch, &id, &row.ended(Fate::Failed), self.parts.retention);
         }
         let channel = held.text.clone();
         let streams = held.streams.clone();
@@ -296,6 +296,26 @@ impl Worker {
         for stream in streams {
             if let Some(running) = self.streams.get_mut(&stream) {
                 running.failed(Some(number), failure(reason), turn.now.local_ms, turn.instant);
+                self.note_end(stream, turn);
+            }
+        }
+    }
+
+    /// Whether a payment by this node was made is lost with the data that would tell.
+    pub(super) fn unknown(&mut self, id: ChannelId, number: u64, turn: &mut Turn) {
+        let Some(held) = self.channels.get_mut(&id) else { return };
+        let waiting = held.settling.iter().position(|waiting| waiting.number == number);
+        if let Some(waiting) = waiting.and_then(|place| held.settling.remove(place)) {
+            turn.release.answers.push(Box::new(move || drop(waiting.reply.send(Err(CallError::Unknown)))));
+        }
+        if let Some(row) = held.failed_amount(&*self.parts.journal.store().clone(), number) {
+            keep_sent(&mut turn.entry.batch, &id, &row.ended(Fate::Unknown), self.parts.retention);
+        }
+        tracing::warn!(channel = %id, number, "whether this payment was made is not known any more");
+        for stream in held.streams.clone() {
+            if let Some(running) = self.streams.get_mut(&stream) {
+                let reason = CallError::Unknown.to_string();
+                running.failed(Some(number), reason, turn.now.local_ms, turn.instant);
                 self.note_end(stream, turn);
             }
         }

@@ -24,6 +24,7 @@ use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
 use crate::net::NetHandle;
+use crate::recovery::{Sources, Unclaimed};
 
 /// How long a worker sleeps when nothing is due: time-outs of openings are looked at this often.
 const IDLE: Duration = Duration::from_millis(500);
@@ -103,6 +104,10 @@ pub struct Parts {
     pub policy: Policy,
     /// How much history is kept.
     pub retention: Retention,
+    /// Where states of channels may be kept, besides their peers.
+    pub sources: Sources,
+    /// Channels on the ledger that wait for their peers.
+    pub unclaimed: Arc<Unclaimed>,
     /// For waiting on the wallet's answers.
     pub runtime: tokio::runtime::Handle,
 }
@@ -119,6 +124,8 @@ pub(super) struct Start {
     pub place: u8,
     /// The last block that it saw.
     pub seen_height: u64,
+    /// Whether its channels come from data that may be old.
+    pub distrusts: bool,
 }
 
 /// One worker.
@@ -145,6 +152,7 @@ pub struct Worker {
     pub(super) next_stream: u64,
     pub(super) place: u8,
     pub(super) seen_height: u64,
+    pub(super) distrusts: bool,
     /// Channels that asked for a turn at a local time, in milliseconds.
     pub(super) deadlines: BTreeSet<(u64, ChannelId)>,
     free: Tokens<()>,
@@ -177,6 +185,7 @@ impl Worker {
             next_stream: u64::from(start.place),
             place: start.place,
             seen_height: start.seen_height,
+            distrusts: start.distrusts,
             deadlines: BTreeSet::new(),
             free,
             give_back,

@@ -81,6 +81,12 @@ impl Worker {
             Input::Block(notice) => self.on_block(&notice, turn),
             Input::Call(call) => self.on_call(*call, turn),
             Input::Wallet(answer) => self.on_wallet(*answer, turn),
+            Input::Claimed { channel, peer } => {
+                if let Some(found) = self.parts.unclaimed.take(&channel, |_| true) {
+                    self.rebuild(found, peer, turn);
+                }
+            }
+            Input::Searched { channel, what } => self.on_searched(channel, *what, turn),
             Input::Stop => {}
         }
     }
@@ -107,7 +113,7 @@ impl Worker {
         turn: &mut Turn,
     ) {
         let known = self.channels.get(&channel).is_some_and(|held| *held.channel.peer() == peer);
-        if !known {
+        if !known && !self.claim(peer, channel, &message, turn) {
             return self.hear_opening(peer, channel, message, turn);
         }
         if let Err(reject) = self.step(channel, Event::Message(message), turn) {

@@ -9,10 +9,10 @@ use towpath_ledger::{Lock, OutPoint, Output, Party, StateSignature, Time};
 
 use super::machine::Channel;
 use super::outgoing::Outgoing;
-use super::state::{Fixed, Held, Lost, Memory, Plan};
+use super::state::{Fixed, Held, Memory, Plan};
 use crate::error::RestoreError;
 use crate::event::Now;
-use crate::journal::{EventKind, Journal};
+use crate::journal::Journal;
 use crate::life::Life;
 use crate::message::OpenId;
 use crate::row::Key;
@@ -92,14 +92,5 @@ impl Channel {
         channel.put(Key::Fixed, fixed.as_ref());
         channel.lose(0);
         Ok(channel)
-    }
-
-    /// The peer of a channel that was found turned out to be this node.
-    pub fn met(&mut self, peer: PublicKey) {
-        let fixed = Arc::make_mut(&mut self.fixed);
-        fixed.peer = peer;
-        let fixed = Arc::clone(&self.fixed);
-        self.put(Key::Fixed, fixed.as_ref());
-        self.memory.turn.dirty = true;
     }
 }

@@ -212,7 +212,6 @@ impl Channel {
         }
         let newest = theirs.newest();
         self.check_shown(&newest, verifier)?;
-        self.check_payment_numbers(&theirs.content)?;
         let (shown, held) = (newest.state.version, self.held.version());
         let other = shown == held && newest.state != self.held.content.state;
         if shown < held || shown < lost.proven || other {
@@ -220,6 +219,7 @@ impl Channel {
             self.effect(Effect::Alarm(Alarm::ShownLess { shown, proven: lost.proven.max(held) }));
             return Ok(());
         }
+        self.check_payment_numbers(&theirs.content)?;
         if let Some(jump) = &theirs.jump {
             self.check_jump(jump, &theirs.content, verifier)?;
         }
