@@ -11,6 +11,7 @@ pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod recovery;
 pub mod wallet;
 pub mod worker;
 

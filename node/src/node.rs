@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use towpath_consensus::Config as EngineConfig;
+use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::keyfile::{self, KeyFileError};
 use towpath_crypto::seed::Seed;
 use towpath_ledger::Amount;
 use towpath_ledger::genesis::{Genesis, GenesisError};
-use towpath_store::{Behind, Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
+use towpath_store::{Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
 
 use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_create};
-use crate::backend::{Node, NodeBackend, issued};
+use crate::backend::{Node, NodeBackend, Recovering, issued};
 use crate::clock;
 use crate::config::{Config, Retention};
 use crate::journal::Journal;
@@ -23,7 +25,8 @@ use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandl
 use crate::logging::LoggingError;
 use crate::metrics::Metrics;
 use crate::net::{self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle};
-use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, WorkerStats, Workers};
+use crate::recovery::{self, Pending, Sources, Task};
+use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, Trust, WorkerStats, Workers};
 
 /// The key file in the data folder.
 pub const KEY_FILE: &str = "keys";
@@ -129,7 +132,8 @@ struct Loaded {
     genesis: Genesis,
     seed: Seed,
     store: Arc<dyn Store>,
-    behind: Option<Behind>,
+    /// What is to be done after a loss of data.
+    pending: Option<Pending>,
 }
 
 fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
@@ -147,11 +151,17 @@ fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
     }
     let Opened { store, condition } =
         RocksStore::open(&RocksOptions::new(config.data_dir.join(STORE_FOLDER)))?;
-    let behind = match condition {
-        Condition::Healthy => None,
-        Condition::Behind(behind) => Some(behind),
+    let pending = match condition {
+        Condition::Healthy => Pending::read(&store)?,
+        Condition::Behind(behind) => {
+            tracing::error!(%behind, "the database misses what was acknowledged");
+            // From here on what is to be done is in a row of its own, and every channel is distrusted.
+            let pending = recovery::begin(&store, &behind)?;
+            store.resolve()?;
+            Some(pending)
+        }
     };
-    Ok(Loaded { genesis, seed, store: Arc::new(store), behind })
+    Ok(Loaded { genesis, seed, store: Arc::new(store), pending })
 }
 
 /// The first reason to stop: a signal, or something fatal.
@@ -180,8 +190,8 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     let loaded = load(&config, passphrase)?;
     let identity = loaded.seed.node_key();
     tracing::info!(node = %worker::node_text(&identity.public()), chain = %loaded.genesis.chain_id(), "the node starts");
-    if let Some(behind) = &loaded.behind {
-        tracing::error!(%behind, "the database misses what was acknowledged: the node is in recovery, signs nothing and closes nothing");
+    if let Some(pending) = &loaded.pending {
+        tracing::warn!(cause = pending.cause.text(), "the node is in recovery: a channel signs and closes nothing before its newest state is known");
     }
     let fatal = stop.clone();
     let writer = GroupWriter::start(Arc::clone(&loaded.store), move |error| fatal.fatal(error.to_string()))?;
@@ -196,6 +206,8 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
 
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
+    let pending = loaded.pending;
+    let searching = Arc::new(AtomicBool::new(pending.is_some_and(|pending| pending.search)));
     let parts = Parts {
         chain_id: chain.chain(),
         chain: Arc::clone(&chain),
@@ -215,6 +227,9 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
             payments: payments_kept(config.retention.payments),
             log: HISTORY_KEPT,
         },
+        sources: Sources::default(),
+        unclaimed: Arc::default(),
+        searching: Arc::clone(&searching),
         runtime: tokio::runtime::Handle::current(),
     };
 
@@ -222,25 +237,41 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
         clock::travel_to(chain.tip().header().time);
     }
-    let driver = driver_config(&loaded, identity);
+    let driver = driver_config(&loaded, voter(&loaded, &chain, identity));
     let (fatal, blocks) = (stop.clone(), workers.clone());
+    let (heights, height) = watch::channel(chain.tip().height());
     let (driver_thread, pool) = ledger::spawn(
         driver,
         (Arc::clone(&chain), Arc::clone(&journal), net.clone()),
         (ledger.clone(), ledger_inbox),
-        Box::new(move |notice| blocks.push_block(&notice)),
+        Box::new(move |notice| {
+            blocks.push_block(&notice);
+            heights.send_replace(notice.height);
+        }),
         move |reason| fatal.fatal(reason),
     )
     .map_err(NodeError::Ledger)?;
 
-    // A node that has lost data restores no channel: it cannot sign or close what it does not hold.
-    let started = if loaded.behind.is_some() { None } else { Some(worker::start(&parts, inboxes)?) };
-    for (channel, why) in started.iter().flat_map(|started| &started.damaged) {
-        tracing::error!(%channel, %why, "a channel cannot be restored; nothing is signed or closed for it");
+    let distrusts = pending.is_some_and(|pending| pending.distrust);
+    let trust = if distrusts { Trust::MayBeOld } else { Trust::Newest };
+    let started = worker::start(&parts, inboxes, trust)?;
+    for (channel, why) in &started.damaged {
+        tracing::error!(%channel, %why, "a channel cannot be restored; it is looked for on the ledger");
     }
-    for peer in started.iter().flat_map(|started| &started.peers) {
+    for peer in &started.peers {
         net.want(*peer, Vec::new()).await?;
     }
+    let damaged = !started.damaged.is_empty();
+    let recovery = pending.or_else(|| damaged.then(Pending::damaged)).map(|pending| {
+        recovery::spawn(Task {
+            pending,
+            parts: parts.clone(),
+            seed: loaded.seed.clone(),
+            block_step_ms_max: loaded.genesis.params.blocks.block_step_ms_max,
+            height,
+            stop: stop.token.clone(),
+        })
+    });
     let router = tokio::spawn(route(events, net.clone(), workers.clone(), ledger.clone()));
 
     let node = Arc::new(Node {
@@ -258,7 +289,11 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         worker_stats: Arc::clone(&parts.stats),
         metrics: Metrics::new(),
         seed: loaded.seed.clone(),
-        recovering: loaded.behind.is_some(),
+        recovery: Recovering {
+            cause: pending.map(|pending| pending.cause),
+            searching,
+            unclaimed: Arc::clone(&parts.unclaimed),
+        },
         ready: AtomicBool::new(true),
         runtime: tokio::runtime::Handle::current(),
     });
@@ -270,8 +305,11 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     let _ended = server.await;
     net.shutdown().await;
     let _ended = router.await;
+    if let Some(recovery) = recovery {
+        let _ended = recovery.await;
+    }
     workers.stop().await;
-    let threads = started.map(|started| started.threads).unwrap_or_default();
+    let threads = started.threads;
     let joined = tokio::task::spawn_blocking(move || {
         ledger.push(LedgerInput::Stop);
         threads.into_iter().chain([driver_thread]).for_each(|thread| drop(thread.join()));
@@ -282,7 +320,21 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     reason.map_or(Ok(()), |reason| Err(NodeError::Fatal(reason)))
 }
 
-fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) -> DriverConfig {
+/// The key with which this node takes part in deciding blocks: its own, unless its log may miss votes that it gave. Then it
+/// follows, under a key that is no validator's, until the chain is past them and it is started again.
+fn voter(loaded: &Loaded, chain: &Chain, own: SecretKey) -> SecretKey {
+    match loaded.pending {
+        Some(pending) if chain.tip().height() <= pending.votes_after => {
+            if loaded.genesis.validators.power(&own.public()).is_some() {
+                tracing::warn!("votes of this validator may be lost: it follows, and votes again after its next start");
+            }
+            SecretKey::from_bytes(&rand::random())
+        }
+        Some(_) | None => own,
+    }
+}
+
+fn driver_config(loaded: &Loaded, identity: SecretKey) -> DriverConfig {
     let genesis = &loaded.genesis;
     let mut engine = EngineConfig::lan(genesis.chain_id());
     engine.heartbeat = std::time::Duration::from_millis(genesis.params.blocks.block_step_ms_max / 2);

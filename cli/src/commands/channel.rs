@@ -99,6 +99,9 @@ async fn ended(client: &Client, mut stream: Stream) -> Result<Stream, CliError> 
 
 fn state_of(channel: &View) -> String {
     let state = format!("{:?}", channel.state).to_lowercase();
+    if channel.recovering {
+        return format!("{state}, in recovery");
+    }
     match (channel.outcome, channel.online) {
         (Some(outcome), _) => format!("{state} ({})", format!("{outcome:?}").to_lowercase()),
         (None, true) => state,
@@ -210,6 +213,11 @@ fn paid(payment: &Payment) -> String {
         PaymentState::Failed => format!(
             "not paid: {}\n{}",
             payment.reason.as_deref().unwrap_or("no reason was given"),
+            payment.id
+        ),
+        PaymentState::Unknown => format!(
+            "not known: the data that would tell whether {} was paid is lost; ask the payee\n{}",
+            amount(payment.amount),
             payment.id
         ),
     }

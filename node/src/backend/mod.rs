@@ -17,6 +17,7 @@ use towpath_api::{
     ApiError, BatchStats, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
     Code, ConnectPeer, HistoryPage, HistoryQuery, Info, Latency, LedgerInfo, LedgerTip, Mode, NewAddress,
     OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
+    RecoveryInfo,
     StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
@@ -29,7 +30,11 @@ use crate::journal::Journal;
 use crate::ledger::{Chain, Input, LedgerBusy, LedgerHandle, read_fees};
 use crate::metrics::{Metrics, Snapshot, usage};
 use crate::net::NetHandle;
+use crate::recovery::{Cause, Unclaimed};
 use crate::worker::{Board, Busy, WorkerStats, Workers, node_text};
+
+/// Why a node that recovers opens and pays nothing yet.
+const SEARCHING: &str = "the node recovers: it looks for its channels and payments on the ledger first";
 
 /// Everything that the API reads or hands calls to.
 pub struct Node {
@@ -61,12 +66,22 @@ pub struct Node {
     pub metrics: Metrics,
     /// The wallet's keys, for its history.
     pub seed: towpath_crypto::seed::Seed,
-    /// Whether the node signs nothing because it has lost data.
-    pub recovering: bool,
+    /// What is left to be recovered.
+    pub recovery: Recovering,
     /// Whether everything has started.
     pub ready: AtomicBool,
     /// For work that outlives its caller.
     pub runtime: tokio::runtime::Handle,
+}
+
+/// What is left to be recovered after a loss of data.
+pub struct Recovering {
+    /// Why the node began to recover; none if it did not.
+    pub cause: Option<Cause>,
+    /// The ledger is still to be searched for this node's channels.
+    pub searching: Arc<AtomicBool>,
+    /// Channels on the ledger whose peers are not known.
+    pub unclaimed: Arc<Unclaimed>,
 }
 
 /// The API's backend: the node, shared.
@@ -107,7 +122,8 @@ impl Node {
             chain: self.chain.chain().to_string(),
             chain_name: self.genesis.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: if self.recovering { Mode::Recovery } else { Mode::Running },
+            mode: if self.recovery().is_some() { Mode::Recovery } else { Mode::Running },
+            recovery: self.recovery(),
             validator: self.validator,
             uptime_ms: u64::try_from(self.metrics.uptime().as_millis()).unwrap_or(u64::MAX),
             listen: self.net.listening().iter().map(ToString::to_string).collect(),
@@ -201,7 +217,7 @@ impl Node {
             mempool_transactions,
             mempool_bytes,
             database_bytes: folder_bytes(&self.database),
-            recovery: u64::from(self.recovering),
+            recovery: u64::from(self.recovery().is_some()),
         }
     }
 
@@ -210,15 +226,30 @@ impl Node {
         if !self.ready.load(Ordering::Acquire) {
             return Some("the node is starting".to_owned());
         }
-        self.recovering.then(|| "the node has lost data and signs nothing".to_owned())
+        self.is_searching().then(|| SEARCHING.to_owned())
     }
 
+    fn is_searching(&self) -> bool {
+        self.recovery.searching.load(Ordering::Acquire)
+    }
+
+    /// What is left to be recovered, if anything is.
+    fn recovery(&self) -> Option<RecoveryInfo> {
+        let Recovering { cause, searching: _, unclaimed } = &self.recovery;
+        let (searching, lost) = (self.is_searching(), self.board.lost());
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let any = searching || lost > 0 || !unclaimed.is_empty();
+        any.then(|| RecoveryInfo {
+            cause: cause.map_or("a peer proved that data was lost", Cause::text).to_owned(),
+            searching,
+            channels: count(lost),
+            unclaimed: count(unclaimed.len()),
+        })
+    }
+
+    /// Until the ledger was searched, coins and keys may be used that this node only does not remember.
     fn check_signing(&self) -> Result<(), ApiError> {
-        if self.recovering {
-            Err(ApiError::new(Code::Recovery, "the node has lost data and signs nothing"))
-        } else {
-            Ok(())
-        }
+        if self.is_searching() { Err(ApiError::new(Code::Recovery, SEARCHING)) } else { Ok(()) }
     }
 
     /// What the genesis made of the native asset.

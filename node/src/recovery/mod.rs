@@ -1,12 +1,14 @@
 //! What a node does after it has lost data (SPEC R-): it looks for its channels on the ledger, asks whoever may keep their
 //! newest states, and lets the channels' machines agree with their peers on where to go on.
 
+mod begin;
 mod pending;
 mod scan;
 mod source;
 mod task;
 mod unclaimed;
 
+pub use begin::begin;
 pub use pending::{Cause, Pending};
 pub use scan::{Found, addresses_used, own_channels, terms_of};
 pub use source::{MemorySource, Record, RecordSource, Sources};

@@ -67,6 +67,20 @@ impl Pending {
         }
     }
 
+    /// Rows of a channel cannot be read: the ledger is searched for it, and nothing else is doubted.
+    #[must_use]
+    pub const fn damaged() -> Self {
+        Self {
+            version: 1,
+            cause: Cause::Behind,
+            distrust: false,
+            search: false,
+            unclaimed: true,
+            watch_until_ms: 0,
+            votes_after: 0,
+        }
+    }
+
     /// What the database says; none if nothing is to be done.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! and payments of this node on it, watches for a channel whose funding was still under way, and then is done.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -14,12 +14,11 @@ use towpath_ledger::{Entry, Lock, OutPoint};
 use towpath_store::{Batch, StoreError};
 
 use super::scan::{Found, KeyWindow, search, terms_of};
-use super::{NOBODY, Pending, SEARCH_MAX, Sources, Unclaimed, addresses_used};
+use super::{NOBODY, Pending, SEARCH_MAX, addresses_used};
 use crate::clock;
-use crate::journal::{Entry as JournalEntry, Journal};
-use crate::ledger::{Chain, FundsCall, Input as LedgerInput, LedgerHandle};
-use crate::net::NetHandle;
-use crate::worker::{Board, Input, Workers};
+use crate::journal::Entry as JournalEntry;
+use crate::ledger::{FundsCall, Input as LedgerInput};
+use crate::worker::{Input, Parts};
 
 /// How far behind the clock the newest block of a replica that is up to date may be, in steps of the ledger's time: a
 /// heartbeat comes each half of one.
@@ -32,30 +31,14 @@ const FUNDING_MS_MAX: u64 = 3_600_000;
 pub struct Task {
     /// What is to be done.
     pub pending: Pending,
-    /// The chain on disk.
-    pub chain: Arc<Chain>,
-    /// The way to disk.
-    pub journal: Arc<Journal>,
-    /// The ledger driver, for the wallet.
-    pub ledger: LedgerHandle,
-    /// The workers.
-    pub workers: Workers,
-    /// The network.
-    pub net: NetHandle,
-    /// The channels that are known.
-    pub board: Arc<Board>,
-    /// Those that wait for their peers.
-    pub unclaimed: Arc<Unclaimed>,
-    /// Where states may be kept.
-    pub sources: Sources,
+    /// The node's parts.
+    pub parts: Parts,
     /// The keys.
     pub seed: Seed,
     /// By how much ledger time rises at most in a block.
     pub block_step_ms_max: u64,
     /// The height of the newest applied block.
     pub height: watch::Receiver<u64>,
-    /// Whether the ledger is still to be searched.
-    pub searching: Arc<AtomicBool>,
     /// The node stops.
     pub stop: CancellationToken,
 }
@@ -78,17 +61,17 @@ impl Task {
         if !self.up_to_date().await {
             return Ok(());
         }
-        let from = self.chain.tip();
+        let from = self.parts.chain.tip();
         let window = self.search().await?;
         let until = from.header().time.0.saturating_add(FUNDING_MS_MAX);
         self.pending.search = false;
         self.pending.distrust = false;
-        self.pending.unclaimed = !self.unclaimed.is_empty();
+        self.pending.unclaimed = !self.parts.unclaimed.is_empty();
         self.pending.watch_until_ms = self.pending.watch_until_ms.min(until);
         // Whatever votes the log misses are for heights that others have decided by then.
         self.pending.votes_after = self.pending.votes_after.min(from.height().saturating_add(2));
         self.write().await?;
-        self.searching.store(false, Ordering::Release);
+        self.parts.searching.store(false, Ordering::Release);
         tracing::info!(height = from.height(), "the ledger was searched for channels and payments of this node");
         self.watch(&window, from.height()).await
     }
@@ -97,7 +80,7 @@ impl Task {
     async fn up_to_date(&mut self) -> bool {
         let started = *self.height.borrow_and_update();
         loop {
-            let tip = self.chain.tip();
+            let tip = self.parts.chain.tip();
             let behind = clock::now().ms_since(tip.header().time);
             let is_new = behind <= self.block_step_ms_max.saturating_mul(STEPS_BEHIND_MAX);
             // At least one block came since the start: a replica that nobody feeds does not know how old it is.
@@ -112,7 +95,7 @@ impl Task {
 
     /// Finds what is this node's: channels wait for their peers from then on.
     async fn search(&self) -> Result<KeyWindow, StoreError> {
-        let (chain, seed) = (Arc::clone(&self.chain), self.seed.clone());
+        let (chain, seed) = (Arc::clone(&self.parts.chain), self.seed.clone());
         let searched = tokio::task::spawn_blocking(move || {
             let (found, window) = search(&chain, &seed)?;
             let addresses = addresses_used(&chain, &seed, 1)?;
@@ -120,7 +103,7 @@ impl Task {
         });
         let (found, window, addresses) = searched.await.map_err(|_| StoreError::Closed)??;
         self.keep(found).await;
-        let reached = self.ledger.ask(|reply| LedgerInput::Funds(FundsCall::Reach { addresses, reply })).await;
+        let reached = self.parts.ledger.ask(|reply| LedgerInput::Funds(FundsCall::Reach { addresses, reply })).await;
         match reached {
             Ok(Ok(())) => Ok(window),
             Ok(Err(error)) => {
@@ -135,16 +118,16 @@ impl Task {
     /// is being closed needs no peer.
     async fn keep(&self, found: Vec<Found>) {
         for found in found {
-            if self.board.get(&found.channel).is_some() {
+            if self.parts.board.get(&found.channel).is_some() {
                 continue;
             }
             tracing::warn!(channel = %found.channel, "a channel of this node was found on the ledger");
             let (channel, closes) = (found.channel, matches!(found.entry.output.lock, Lock::Closing(_)));
             let peer = if closes { Some(NOBODY) } else { self.peer_of(&found).await };
-            self.unclaimed.insert(found);
+            self.parts.unclaimed.insert(found);
             if let Some(peer) = peer {
-                self.workers.push(&peer, Input::Claimed { channel, peer }).await;
-                if peer != NOBODY && self.net.want(peer, Vec::new()).await.is_err() {
+                self.parts.workers.push(&peer, Input::Claimed { channel, peer }).await;
+                if peer != NOBODY && self.parts.net.want(peer, Vec::new()).await.is_err() {
                     tracing::warn!(%channel, "its peer cannot be dialled");
                 }
             }
@@ -154,7 +137,7 @@ impl Task {
     /// The peer of a channel, as a record says that this node wrote in better days.
     async fn peer_of(&self, found: &Found) -> Option<PublicKey> {
         let terms = terms_of(&found.entry.output.lock)?;
-        let sources = self.sources.all();
+        let sources = self.parts.sources.all();
         let mut answers: FuturesUnordered<_> =
             sources.iter().map(|source| source.find(terms, found.key_index)).collect();
         let first = async {
@@ -171,7 +154,7 @@ impl Task {
     async fn write(&self) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         self.pending.put(&mut batch);
-        let journal = Arc::clone(&self.journal);
+        let journal = Arc::clone(&self.parts.journal);
         let written = tokio::task::spawn_blocking(move || {
             journal.commit(JournalEntry { batch, events: Vec::new() }, clock::now_ms())
         });
@@ -182,14 +165,14 @@ impl Task {
     async fn watch(&mut self, window: &KeyWindow, from: u64) -> Result<(), StoreError> {
         let mut next = from.saturating_add(1);
         while !self.pending.is_done() {
-            let tip = self.chain.tip();
+            let tip = self.parts.chain.tip();
             while next <= tip.height() {
                 let found = self.found_in(next, window)?;
                 self.keep(found).await;
                 next = next.saturating_add(1);
             }
             let mut pending = self.pending;
-            pending.unclaimed = !self.unclaimed.is_empty();
+            pending.unclaimed = !self.parts.unclaimed.is_empty();
             if tip.header().time.0 > pending.watch_until_ms {
                 pending.watch_until_ms = 0;
             }
@@ -208,7 +191,7 @@ impl Task {
     }
 
     fn found_in(&self, height: u64, window: &KeyWindow) -> Result<Vec<Found>, StoreError> {
-        let Some(block) = self.chain.block(height)? else { return Ok(Vec::new()) };
+        let Some(block) = self.parts.chain.block(height)? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for transaction in &block.transactions {
             let tx = transaction.id();

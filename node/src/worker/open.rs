@@ -240,7 +240,7 @@ impl Worker {
             Some(_) => return,
             None => {}
         }
-        if !self.may_open(&peer) {
+        if self.parts.searching.load(Ordering::Acquire) || !self.may_open(&peer) {
             return turn.send(peer, &decline(DeclineReason::Busy));
         }
         let policy = self.parts.policy;

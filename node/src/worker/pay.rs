@@ -13,7 +13,7 @@ use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
 use super::call::{CallError, Paid, PayRequest, Reply, Wait, failure};
 use super::held::{Payer, Settling, Who};
-use super::history::{PaymentRow, keep_received, keep_sent, payment_id};
+use super::history::{Fate, PaymentRow, keep_received, keep_sent, payment_id};
 use super::run::Worker;
 use super::turn::Turn;
 use crate::limits;

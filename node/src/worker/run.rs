@@ -1,7 +1,7 @@
 //! A worker's thread: it waits, takes what is there, runs a turn, and hands the turn to the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver as Tokens, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -108,6 +108,8 @@ pub struct Parts {
     pub sources: Sources,
     /// Channels on the ledger that wait for their peers.
     pub unclaimed: Arc<Unclaimed>,
+    /// The ledger is still to be searched for this node's channels: until then no new one is opened.
+    pub searching: Arc<AtomicBool>,
     /// For waiting on the wallet's answers.
     pub runtime: tokio::runtime::Handle,
 }

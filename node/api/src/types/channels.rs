@@ -71,6 +71,10 @@ pub struct Channel {
     /// How it was settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// This node's data of it is not known to be the newest: nothing is signed or closed before it is recovered, and the
+    /// balances are those of the newest state that was found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovering: bool,
     /// Who opened it.
     pub role: Role,
     /// Who orders the updates now.

@@ -16,7 +16,7 @@ pub use channels::{
     StoredBytes,
 };
 pub use events::{Event, EventBody, EventItem, EventQuery, EventType, Gap};
-pub use info::{Health, Info, LedgerTip, Mode, Ready, Travel};
+pub use info::{Health, Info, LedgerTip, Mode, Ready, RecoveryInfo, Travel};
 pub use ledger::{
     Block, Certificate, LedgerInfo, Lock, MempoolInfo, OutputInfo, OutputProof, OutputQuery,
     SubmitTransaction, Submitted, Transaction, TransactionStatus, TxInput, TxOutput, ValidatorInfo,
