@@ -1,11 +1,10 @@
 //! What goes into a channel's machine: time, the peer, callers, the wallet and the ledger, all as values.
 
 use towpath_crypto::Amount;
-use towpath_ledger::{Closing, CoSigned, Entry, OutPoint, StateSignature, Time};
+use towpath_ledger::{Closing, Entry, OutPoint, Time};
 
 use crate::life::Settlement;
-use crate::message::{ChannelMessage, WalletWitness};
-use crate::update::Content;
+use crate::message::{ChannelMessage, Evidence, WalletWitness};
 
 /// The time of a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -143,23 +142,4 @@ pub enum RecoveryEvent {
     Found(Box<Evidence>),
     /// All such sources have answered, or the time that they had is over: the peer is asked.
     Searched,
-}
-
-/// A state with both signatures, and the payment numbers that the source gives with it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Evidence {
-    /// The content. The signatures cover its state, not its payment numbers.
-    pub content: Content,
-    /// A's signature.
-    pub a: StateSignature,
-    /// B's.
-    pub b: StateSignature,
-}
-
-impl Evidence {
-    /// The state with both signatures.
-    #[must_use]
-    pub fn co_signed(&self) -> CoSigned {
-        CoSigned { state: self.content.state.clone(), a: self.a, b: self.b }
-    }
 }

@@ -50,11 +50,11 @@ mod verify;
 pub use channel::{Broken, Channel, Held, Origin, Turnholder, View};
 pub use effect::{Alarm, Effect, Failure, Online, Outcome, Row};
 pub use error::{Reject, RestoreError, Severity};
-pub use event::{Command, Event, Evidence, LedgerEvent, Now, Pacing, Receive, RecoveryEvent, Token};
+pub use event::{Command, Event, LedgerEvent, Now, Pacing, Receive, RecoveryEvent, Token};
 pub use journal::{ChannelEvent, EventKind, Journal, VersionSummary};
 pub use life::{ClosingStage, Life, Settlement};
 pub use message::{
-    Accept, Ack, Answer, ChannelMessage, Decline, DeclineReason, Funding, FundingInput, Jump, MESSAGE_VERSION,
+    Accept, Ack, Answer, ChannelMessage, Decline, DeclineReason, Evidence, Funding, FundingInput, Jump, MESSAGE_VERSION,
     Message, Open, OpenId, Propose, Recover, Reestablish, Refuse, RefuseReason, Refused, Request, Resume,
     Role, Route, WalletWitness,
 };

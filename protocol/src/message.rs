@@ -279,6 +279,31 @@ pub struct Reestablish {
     pub seen: u64,
 }
 
+/// A state with both signatures, and the payment numbers that go with it.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Evidence {
+    /// The content. The signatures cover its state, not its payment numbers.
+    pub content: Content,
+    /// A's signature.
+    pub a: StateSignature,
+    /// B's.
+    pub b: StateSignature,
+}
+
+impl Evidence {
+    /// The state with both signatures.
+    #[must_use]
+    pub fn co_signed(&self) -> CoSigned {
+        CoSigned { state: self.content.state.clone(), a: self.a, b: self.b }
+    }
+
+    /// The version.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.content.state.version
+    }
+}
+
 /// The sender's data is not known to be the newest: it signs nothing until both agree on where to go on.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
 pub struct Recover {
@@ -287,7 +312,7 @@ pub struct Recover {
     /// Counts the questions of this session, from one: evidence that is found later makes a new one.
     pub question: u32,
     /// The newest state with both signatures that the sender found anywhere.
-    pub newest: Option<CoSigned>,
+    pub newest: Option<Evidence>,
     /// The sender signs nothing at or below this version, ever again.
     pub floor: u64,
 }
@@ -299,12 +324,8 @@ pub struct Resume {
     pub generation: u32,
     /// The question that this answers; zero if there was none in this session.
     pub question: u32,
-    /// The newest content that the sender holds.
-    pub content: Content,
-    /// A's signature on it.
-    pub a: StateSignature,
-    /// B's.
-    pub b: StateSignature,
+    /// The newest state that the sender holds.
+    pub newest: Evidence,
     /// Where to go on; none if nothing is signed any more, because the channel is being closed.
     pub jump: Option<Jump>,
 }
@@ -316,14 +337,6 @@ pub struct Jump {
     pub version: u64,
     /// The sender's, saying that it holds the content's version.
     pub signature: StateSignature,
-}
-
-impl Resume {
-    /// The newest state, with both signatures.
-    #[must_use]
-    pub fn newest(&self) -> CoSigned {
-        CoSigned { state: self.content.state.clone(), a: self.a, b: self.b }
-    }
 }
 
 impl Message {

@@ -3,33 +3,49 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use common::world::{Crypto, Cut, World, chain, keys};
 use towpath_crypto::ed25519::PublicKey;
-use towpath_ledger::{Closing, Deadline, Lock, OutPoint, Output, Party, Time};
+use towpath_ledger::{Amount, Closing, Deadline, Lock, OutPoint, Output, Party, Time};
 use towpath_protocol::{
     Alarm, Channel, ChannelMessage, ClosingStage, Command, Effect, Event, EventKind, Evidence, Failure,
     LedgerEvent, Life, Online, Origin, RecoveryEvent, Reject,
 };
 
-/// The disk of a side at some moment.
+/// The disk of a side at some moment: its rows, and what its node recorded with them.
 struct Copy {
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    sent: BTreeMap<u64, Amount>,
+    failed: BTreeSet<u64>,
+    received: BTreeMap<u64, Amount>,
+    settled: u64,
+    first: Amount,
     version: u64,
 }
 
 fn copy(world: &World, side: usize) -> Copy {
     let side = &world.sides[side];
-    Copy { rows: side.rows.clone(), version: side.channel.view().version }
+    Copy {
+        rows: side.rows.clone(),
+        sent: side.sent.clone(),
+        failed: side.failed.clone(),
+        received: side.received.clone(),
+        settled: side.settled,
+        first: side.first,
+        version: side.channel.view().version,
+    }
 }
 
 /// The side starts on an old copy of its disk.
-fn put_back(world: &mut World, side: usize, copy: &Copy) {
+fn put_back(world: &mut World, at: usize, copy: &Copy) {
     world.disconnect();
-    world.sides[side].rows = copy.rows.clone();
-    restart(world, side);
+    let side = &mut world.sides[at];
+    side.rows = copy.rows.clone();
+    (side.sent, side.failed, side.received) = (copy.sent.clone(), copy.failed.clone(), copy.received.clone());
+    (side.settled, side.first) = (copy.settled, copy.first);
+    restart(world, at);
 }
 
 fn restart(world: &mut World, side: usize) {
@@ -150,7 +166,7 @@ fn s10_nothing_is_signed_closed_or_paid_before_the_recovery() {
     assert!(world.sides[0].channel.is_lost());
     assert_eq!(world.pay(0, 1), Err(Reject::Lost));
     assert_eq!(world.command(0, Command::Close), Err(Reject::Lost));
-    let fee = towpath_ledger::Amount(1);
+    let fee = Amount(1);
     assert_eq!(world.command(0, Command::ForceClose { fee }), Err(Reject::Lost));
     assert!(world.pay(1, 1).is_ok() || !world.sides[1].channel.is_lost());
     world.settle();
@@ -407,8 +423,8 @@ fn closing(world: &World, side: usize, version: u64) -> Box<Closing> {
         author: Party::B,
         deadline: Deadline::FromCreation,
         penalized: false,
-        author_fees: towpath_ledger::Amount(0),
-        other_fees: towpath_ledger::Amount(0),
+        author_fees: Amount(0),
+        other_fees: Amount(0),
     })
 }
 
@@ -422,7 +438,7 @@ fn c3_a_closing_is_answered_once_something_newer_is_found_and_never_with_less() 
     let closing = closing(&world, 1, posted);
     lose_everything(&mut world, 0);
     let outpoint = OutPoint { tx: towpath_ledger::TxId(towpath_ledger::Digest([6; 32])), index: 0 };
-    let fee = towpath_ledger::Amount(0);
+    let fee = Amount(0);
     let event = LedgerEvent::Closing { outpoint, created: Time(3_000), closing, fee };
     let answered = |world: &World| {
         let answer = |effect: &&Effect| matches!(effect, Effect::Answer { .. } | Effect::Supersede { .. });
@@ -447,7 +463,7 @@ fn an_operator_with_no_one_left_to_ask_can_take_the_risk() {
     world.disconnect();
     recovery(&mut world, 0, RecoveryEvent::Distrust);
     recovery(&mut world, 0, RecoveryEvent::Searched);
-    let fee = towpath_ledger::Amount(1);
+    let fee = Amount(1);
     assert_eq!(world.command(0, Command::ForceClose { fee }), Err(Reject::Lost));
     world.command(0, Command::CloseAtRisk { fee }).expect("the operator says so");
     assert!(world.orders[0].iter().any(|effect| matches!(effect, Effect::PostClose { .. })));

@@ -5,7 +5,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, CoSigned, Lock};
-use towpath_protocol::{Channel, ChannelMessage, Event, Origin, RecoveryEvent};
+use towpath_protocol::{Channel, ChannelMessage, Event, Evidence, Origin, RecoveryEvent};
 use towpath_store::{Column, after_prefix};
 
 use super::Input;
@@ -27,8 +27,8 @@ pub enum Searched {
 fn shown(message: &ChannelMessage) -> Option<CoSigned> {
     match message {
         ChannelMessage::Reestablish(theirs) => Some(theirs.newest.clone()),
-        ChannelMessage::Recover(theirs) => theirs.newest.clone(),
-        ChannelMessage::Resume(theirs) => Some(theirs.newest()),
+        ChannelMessage::Recover(theirs) => theirs.newest.as_ref().map(Evidence::co_signed),
+        ChannelMessage::Resume(theirs) => Some(theirs.newest.co_signed()),
         ChannelMessage::Created(_)
         | ChannelMessage::Witnesses(_)
         | ChannelMessage::Propose(_)

@@ -7,13 +7,13 @@ use super::machine::Channel;
 use super::state::{Held, Lost};
 use crate::effect::{Alarm, Effect, Failure};
 use crate::error::Reject;
-use crate::event::{Evidence, Now, RecoveryEvent};
+use crate::event::{Now, RecoveryEvent};
 use crate::journal::EventKind;
 use crate::life::{ClosingStage, Life};
 use crate::limits::{
     CLOCK_LEAD_MS_MAX, JUMP_LEAD_MS_MAX, NUMBER_MAX, RECOVERY_GAP, VERSION_MAX, VERSIONS_PER_MS,
 };
-use crate::message::{ChannelMessage, Jump, Recover, Resume};
+use crate::message::{ChannelMessage, Evidence, Jump, Recover, Resume};
 use crate::row::Key;
 use crate::update::{Content, Update};
 use crate::verify::Verifier;
@@ -157,7 +157,7 @@ impl Channel {
         let version = shown.state.version;
         let held = &self.held.content;
         let (mut sent_a, mut sent_b) = (held.sent_a, held.sent_b);
-        if let Some(content) = content {
+        if let Some(content) = content.filter(|content| content.sent_a.max(content.sent_b) <= NUMBER_MAX) {
             (sent_a, sent_b) = (sent_a.max(content.sent_a), sent_b.max(content.sent_b));
         }
         let newer = version > self.held.version();
@@ -196,7 +196,7 @@ impl Channel {
         (link.asked, link.answered) = (true, false);
         link.question += 1;
         let (generation, question) = (self.fixed.terms.generation, link.question);
-        let newest = self.held.co_signed(self.fixed.me);
+        let newest = self.held.evidence(self.fixed.me);
         self.send(ChannelMessage::Recover(Box::new(Recover { generation, question, newest, floor })));
     }
 
@@ -210,7 +210,7 @@ impl Channel {
         if !link.asked || link.answered || theirs.question != link.question {
             return Err(Reject::NotReestablished("resume"));
         }
-        let newest = theirs.newest();
+        let (newest, content) = (theirs.newest.co_signed(), &theirs.newest.content);
         self.check_shown(&newest, verifier)?;
         let (shown, held) = (newest.state.version, self.held.version());
         let other = shown == held && newest.state != self.held.content.state;
@@ -219,21 +219,21 @@ impl Channel {
             self.effect(Effect::Alarm(Alarm::ShownLess { shown, proven: lost.proven.max(held) }));
             return Ok(());
         }
-        self.check_payment_numbers(&theirs.content)?;
+        self.check_payment_numbers(content)?;
         if let Some(jump) = &theirs.jump {
-            self.check_jump(jump, &theirs.content, verifier)?;
+            self.check_jump(jump, content, verifier)?;
         }
-        self.learn(&newest, Some(&theirs.content));
+        self.learn(&newest, Some(content));
         self.memory.link.answered = true;
         match &theirs.jump {
             Some(jump) if self.life.carries_updates() && !self.guard.mark().is_final => {
-                self.resolve_lost(theirs.content.sent(self.fixed.me));
-                self.go_on_from(theirs.content.clone(), jump);
+                self.resolve_lost(content.sent(self.fixed.me));
+                self.go_on_from(content.clone(), jump);
                 self.record(EventKind::Recovered((&self.held.content).into()));
             }
             None if newest.state.is_final && self.life.carries_updates() => {
                 self.end_loss();
-                self.resolve_lost(theirs.content.sent(self.fixed.me));
+                self.resolve_lost(content.sent(self.fixed.me));
                 self.agreed();
             }
             // The channel is being closed: what was learned may answer a closing, and nothing more is signed.

@@ -21,7 +21,8 @@ impl Channel {
         if theirs.generation != self.fixed.terms.generation {
             return Err(Reject::WrongChannel);
         }
-        if let Some(newest) = &theirs.newest {
+        let newest = theirs.newest.as_ref().map(|newest| (newest.co_signed(), &newest.content));
+        if let Some((newest, _)) = &newest {
             self.check_shown(newest, verifier)?;
         }
         let known = self.guard.mark().version.max(self.held.version());
@@ -33,14 +34,14 @@ impl Channel {
             Life::Settled(_) => return Ok(()),
             Life::Active | Life::Closing(_) | Life::Disputed => {}
         }
-        if let Some(newest) = &theirs.newest {
-            if self.proves_loss(newest) {
+        if let Some((newest, content)) = newest {
+            if self.proves_loss(&newest) {
                 self.lose_by_proof(newest.state.version);
             }
             if self.lost.is_some() {
-                self.learn(newest, None);
+                self.learn(&newest, Some(content));
             } else {
-                self.adopt(newest)?;
+                self.adopt(&newest)?;
             }
         }
         self.memory.link.floor_peer = Some(theirs.floor);
@@ -72,12 +73,13 @@ impl Channel {
         if !link.connected || link.resumed || !due {
             return;
         }
-        let newest = if self.may_sign() { self.complete() } else { self.held.co_signed(self.fixed.me) };
-        let Some(newest) = newest else { return };
+        if self.may_sign() {
+            let _then_it_is_complete = self.complete();
+        }
+        let Some(newest) = self.held.evidence(self.fixed.me) else { return };
         self.memory.link.resumed = true;
         let (generation, question) = (self.fixed.terms.generation, self.memory.link.question_peer);
-        let content = self.held.content.clone();
-        let resume = Resume { generation, question, content, a: newest.a, b: newest.b, jump };
+        let resume = Resume { generation, question, newest, jump };
         self.send(ChannelMessage::Resume(Box::new(resume)));
     }
 
@@ -143,15 +145,15 @@ impl Channel {
         // has, or the peer would have proved the loss; so it goes on there.
         let Some(jump) = &theirs.jump else { return Ok(()) };
         let signs = matches!(self.life, Life::Active | Life::Closing(ClosingStage::Draining));
-        let known = theirs.content.state == self.held.content.state;
+        let known = theirs.newest.content.state == self.held.content.state;
         let lower = self.open_jump().is_some_and(|own| own.version() >= jump.version);
         if !signs || !self.memory.link.received || jump.version <= self.held.version() || lower {
             return Ok(());
         }
         if !known {
-            return Err(Reject::Base { base: theirs.content.state.version, held: self.held.version() });
+            return Err(Reject::Base { base: theirs.newest.content.state.version, held: self.held.version() });
         }
-        self.check_jump(jump, &theirs.content, verifier)?;
+        self.check_jump(jump, &theirs.newest.content, verifier)?;
         self.burn_open();
         let content = self.held.content.clone();
         self.go_on_from(content, jump);

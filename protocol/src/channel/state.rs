@@ -14,7 +14,7 @@ use crate::effect::Effect;
 use crate::error::Reject;
 use crate::event::{Now, Pacing, Receive, Token};
 use crate::limits::RECOVERY_GAP;
-use crate::message::{FundingInput, OpenId, Propose, RefuseReason, Refused, WalletWitness};
+use crate::message::{Evidence, FundingInput, OpenId, Propose, RefuseReason, Refused, WalletWitness};
 use crate::row::Key;
 use crate::update::{Content, Transfer};
 
@@ -84,6 +84,14 @@ impl Held {
             Party::B => (self.theirs, mine),
         };
         Some(CoSigned { state: self.content.state.clone(), a, b })
+    }
+}
+
+impl Held {
+    /// What can be shown to others, if there are both signatures.
+    pub(crate) fn evidence(&self, me: Party) -> Option<Evidence> {
+        let CoSigned { a, b, .. } = self.co_signed(me)?;
+        Some(Evidence { content: self.content.clone(), a, b })
     }
 }
 

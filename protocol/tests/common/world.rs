@@ -11,7 +11,7 @@ use towpath_ledger::{
     TxId,
 };
 use towpath_protocol::{
-    Acceptance, Bounds, Channel, ChannelMessage, Command, Contribution, Effect, Event, Funding, Identity,
+    Acceptance, Bounds, Channel, ChannelMessage, Command, Contribution, Effect, Event, Evidence, Funding, Identity,
     Immediate, KeySigner, LedgerEvent, Message, Now, Offer, Online, Open, OpenId, Outcome, Reject, Severity,
     StateSigner, Verifier,
 };
@@ -269,7 +269,7 @@ impl World {
                 self.release(side, theirs.newest.state.version, &signature);
             }
             ChannelMessage::Resume(theirs) => {
-                let newest = theirs.newest();
+                let newest = theirs.newest.co_signed();
                 let signature = *newest.signature(self.sides[side].party);
                 self.release(side, newest.state.version, &signature);
                 if let Some(jump) = theirs.jump {
@@ -277,7 +277,7 @@ impl World {
                 }
             }
             ChannelMessage::Recover(theirs) => {
-                if let Some(newest) = &theirs.newest {
+                if let Some(newest) = theirs.newest.as_ref().map(Evidence::co_signed) {
                     let signature = *newest.signature(self.sides[side].party);
                     self.release(side, newest.state.version, &signature);
                 }
