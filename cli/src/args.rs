@@ -71,6 +71,9 @@ pub enum Command {
     Ledger(Ledger),
     /// Follow what happens on a node, live.
     Events(Events),
+    /// Copies of what cannot be fetched again.
+    #[command(subcommand)]
+    Backup(Backup),
     /// Local networks of real nodes, on this machine.
     #[command(subcommand)]
     Testnet(Testnet),
@@ -90,6 +93,36 @@ pub struct Init {
     /// A file with the passphrase; without it, it is asked for.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// Bring a node back from its 24 seed words, which are read from the terminal, or from the standard input if it is no
+    /// terminal. Its wallet comes back from the ledger, its channels from the ledger, towers and peers.
+    #[arg(long)]
+    pub restore: bool,
+}
+
+/// `towpath backup …`
+#[derive(Subcommand, Debug)]
+pub enum Backup {
+    /// Back up a running node: its channels, its counters, its configuration; encrypted.
+    Create {
+        /// The file to make.
+        file: PathBuf,
+    },
+    /// Check every byte of a backup.
+    Verify {
+        /// The file.
+        file: PathBuf,
+        /// A file with the passphrase of the node's key file; without it, it is asked for.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Make a node's data folder (--data-dir) out of a backup. The node then asks its peers and towers for what is newer.
+    Restore {
+        /// The file.
+        file: PathBuf,
+        /// A file with the passphrase of the node's key file; without it, it is asked for.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
 }
 
 /// `towpath node`: every value of the configuration file can be given here, too.
@@ -225,6 +258,10 @@ pub enum Channel {
         /// Alone, without the peer: pays out after the dispute window.
         #[arg(long)]
         force: bool,
+        /// With --force: even though this node has lost data of the channel. If the peer holds a newer state, it costs the
+        /// penalty.
+        #[arg(long, requires = "force")]
+        accept_risk: bool,
         /// Do not wait until it is paid out.
         #[arg(long)]
         no_wait: bool,

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod backend;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod devnet;
@@ -19,3 +20,4 @@ mod node;
 
 pub use api::ADDRESS_FILE as API_ADDRESS_FILE;
 pub use node::{KEY_FILE, NodeError, key_file, run};
+pub(crate) use node::STORE_FOLDER;

@@ -32,7 +32,7 @@ use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, Trust, Worke
 pub const KEY_FILE: &str = "keys";
 
 /// The database's folder in the data folder.
-const STORE_FOLDER: &str = "store";
+pub(crate) const STORE_FOLDER: &str = "store";
 
 /// Events that are kept unless the configuration says more or less: about 30 MB.
 const EVENTS_KEPT: u64 = 100_000;
@@ -279,6 +279,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         validator: config.validator,
         genesis: loaded.genesis.clone(),
         database: config.data_dir.join(STORE_FOLDER).join("database"),
+        data_dir: config.data_dir.clone(),
         chain,
         journal,
         net: net.clone(),

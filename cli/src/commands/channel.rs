@@ -59,8 +59,12 @@ pub async fn channel(common: &Common, command: Channel) -> Result<(), CliError> 
             }
             Ok(())
         }
-        Channel::Close { channel, force, no_wait } => {
-            let mode = if force { CloseMode::Force } else { CloseMode::Cooperative };
+        Channel::Close { channel, force, accept_risk, no_wait } => {
+            let mode = match (force, accept_risk) {
+                (true, true) => CloseMode::ForceAtRisk,
+                (true, false) => CloseMode::Force,
+                (false, _) => CloseMode::Cooperative,
+            };
             let wait = if no_wait || force { CloseWait::Sent } else { CloseWait::Settled };
             let closed =
                 client.close_channel(&channel, &CloseChannel { mode, wait, timeout_ms: None }).await?;

@@ -1,5 +1,6 @@
 //! What the commands do, a file for each group.
 
+mod backup;
 mod bench;
 mod channel;
 mod crash;
@@ -12,6 +13,7 @@ mod peer;
 mod testnet;
 mod wallet;
 
+pub use backup::backup;
 pub use bench::bench;
 pub use channel::channel;
 pub use events::events;

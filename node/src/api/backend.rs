@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use towpath_api::{
-    ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
+    ApiError, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
     EventItem, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OutputInfo,
     OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats, Stream,
     Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
@@ -25,6 +25,8 @@ pub trait Backend: Send + Sync + 'static {
     fn stats(&self) -> Reply<'_, Stats>;
     /// Moves the time of a network for tests forward; any other ledger refuses.
     fn travel(&self, to: Travel) -> Reply<'_, LedgerTip>;
+    /// The next part of a backup.
+    fn backup(&self, query: BackupQuery) -> Reply<'_, BackupPage>;
     /// All metrics in Prometheus' text format.
     fn metrics(&self) -> Reply<'_, String>;
 

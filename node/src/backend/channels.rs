@@ -21,7 +21,7 @@ use super::{Node, busy, ledger_busy, store_error};
 use crate::ledger::{FundsCall, Input};
 use crate::net::{node_of, peer_of};
 use crate::worker::{
-    Call, CallError, ChannelView, OpenRequest, PayRequest, Plan, Wait, channel_log, node_text, payment_id,
+    Call, CallError, ChannelView, OpenRequest, PayRequest, Plan, Risk, Wait, channel_log, node_text, payment_id,
     payment_view, payments, stored_bytes,
 };
 
@@ -300,7 +300,8 @@ impl Node {
         let view = self.find(channel)?;
         let asked = self.workers.ask(&view.peer, |reply| match request.mode {
             CloseMode::Cooperative => Call::Close { channel: view.id, reply },
-            CloseMode::Force => Call::ForceClose { channel: view.id, reply },
+            CloseMode::Force => Call::ForceClose { channel: view.id, risk: Risk::None, reply },
+            CloseMode::ForceAtRisk => Call::ForceClose { channel: view.id, risk: Risk::Accepted, reply },
         });
         asked.await.map_err(busy)?.map_err(|error| call_error(&error))?;
         let within = Duration::from_millis(request.timeout_ms.unwrap_or(WAIT_MS));

@@ -1,6 +1,7 @@
 //! The node behind its API: each call is handed to who owns what it is about; what is only read is read from views
 //! and from the database, never from a worker.
 
+mod backup;
 mod channels;
 mod events;
 mod ledger;
@@ -14,7 +15,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use towpath_api::{
-    ApiError, BatchStats, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
+    ApiError, BackupPage, BackupQuery, BatchStats, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
     Code, ConnectPeer, HistoryPage, HistoryQuery, Info, Latency, LedgerInfo, LedgerTip, Mode, NewAddress,
     OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
     RecoveryInfo,
@@ -46,6 +47,8 @@ pub struct Node {
     pub genesis: Genesis,
     /// The database's folder.
     pub database: PathBuf,
+    /// The folder with the keys and, as a rule, the configuration.
+    pub data_dir: PathBuf,
     /// The chain on disk.
     pub chain: Arc<Chain>,
     /// The way to disk.
@@ -291,6 +294,10 @@ impl Backend for NodeBackend {
 
     fn stats(&self) -> Reply<'_, Stats> {
         async move { Ok(self.0.stats()) }.boxed()
+    }
+
+    fn backup(&self, query: BackupQuery) -> Reply<'_, BackupPage> {
+        self.run(|node| async move { node.backup_page(query).await })
     }
 
     fn metrics(&self) -> Reply<'_, String> {

@@ -65,9 +65,20 @@ pub enum Call {
     ForceClose {
         /// The channel.
         channel: ChannelId,
+        /// Whether the state may be an old one.
+        risk: Risk,
         /// When it is posted.
         reply: Reply<()>,
     },
+}
+
+/// Whether a caller takes the risk of closing with a state that may be an old one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Risk {
+    /// No: a channel that has lost data is not closed.
+    None,
+    /// Yes.
+    Accepted,
 }
 
 /// What an opener decides.

@@ -3,7 +3,7 @@
 use towpath_ledger::{Amount, AssetId, ChannelId};
 use towpath_protocol::{Command, Event, Life, Token};
 
-use super::call::{Call, CallError, Reply};
+use super::call::{Call, CallError, Reply, Risk};
 use super::run::Worker;
 use super::turn::Turn;
 use crate::wallet::settle::{self, Place};
@@ -19,8 +19,14 @@ impl Worker {
             Call::Stream { id, reply } => self.look_at_stream(id, reply),
             Call::StopStream { id, reply } => self.stop_stream(id, reply, turn),
             Call::Close { channel, reply } => self.command(channel, Command::Close, reply, turn),
-            Call::ForceClose { channel, reply } => match self.force_fee(channel) {
-                Some(fee) => self.command(channel, Command::ForceClose { fee }, reply, turn),
+            Call::ForceClose { channel, risk, reply } => match self.force_fee(channel) {
+                Some(fee) => {
+                    let command = match risk {
+                        Risk::None => Command::ForceClose { fee },
+                        Risk::Accepted => Command::CloseAtRisk { fee },
+                    };
+                    self.command(channel, command, reply, turn);
+                }
                 None => drop(reply.send(Err(CallError::NoChannel))),
             },
         }

@@ -13,7 +13,7 @@ use super::call::{Paid, Reply, Wait};
 use super::view::{ChannelView, Count};
 
 /// The suffix of the node's own row of a channel; the machine's rows have others.
-pub(super) const NODE_ROW: &[u8] = b"~node";
+pub(crate) const NODE_ROW: &[u8] = b"~node";
 
 /// Bytes of that row, at most.
 const NODE_ROW_BYTES_MAX: usize = 8_192;

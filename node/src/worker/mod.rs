@@ -30,7 +30,8 @@ use towpath_ledger::ChannelId;
 use towpath_protocol::Message;
 
 pub use board::Board;
-pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Wait};
+pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Risk, Wait};
+pub(crate) use held::NODE_ROW;
 pub use history::{
     PaymentRow, Retention, log as channel_log, payment_id, payments, stored_bytes, view as payment_view,
 };

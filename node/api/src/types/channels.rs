@@ -227,6 +227,9 @@ pub enum CloseMode {
     Cooperative,
     /// Alone: paid after the dispute window, or as soon as the peer answers.
     Force,
+    /// Alone, although this node has lost data of the channel and a newer state may exist: if the peer holds one, this
+    /// costs the penalty. For when there is no one left to ask.
+    ForceAtRisk,
 }
 
 /// Until when the answer to a close waits.

@@ -1,5 +1,6 @@
 //! What requests and answers are made of, a file for each part of the API.
 
+mod backup;
 mod channels;
 mod events;
 mod info;
@@ -10,6 +11,7 @@ mod stats;
 mod units;
 mod wallet;
 
+pub use backup::{BackupPage, BackupQuery};
 pub use channels::{
     Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, ChannelState, ChannelTotals,
     CloseChannel, CloseMode, CloseWait, Closed, OpenChannel, OpenWait, Outcome, PageQuery, Role, Side,

@@ -178,6 +178,11 @@ impl Backend for Fake {
         async { Err(ApiError::new(Code::InvalidRequest, "this ledger does not travel in time")) }.boxed()
     }
 
+    fn backup(&self, query: BackupQuery) -> Reply<'_, BackupPage> {
+        let next = query.next.is_none().then(|| "1".to_owned());
+        async move { Ok(BackupPage { bytes: "00".to_owned(), next }) }.boxed()
+    }
+
     fn metrics(&self) -> Reply<'_, String> {
         answer(Ok("# EOF\n".to_owned()))
     }
