@@ -137,6 +137,9 @@ pub struct Node {
     /// Say where each value comes from, and stop.
     #[arg(long)]
     pub show_config: bool,
+    /// Run although another process with this node's key took over: only if that one is gone for good.
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// `towpath wallet …`

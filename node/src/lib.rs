@@ -6,6 +6,7 @@ pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod devnet;
+pub mod epoch;
 pub mod journal;
 pub mod ledger;
 pub mod limits;

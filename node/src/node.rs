@@ -20,6 +20,7 @@ use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_cr
 use crate::backend::{Node, NodeBackend, Recovering, issued};
 use crate::clock;
 use crate::config::{Config, Retention};
+use crate::epoch::{self, OwnEpoch};
 use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle};
 use crate::logging::LoggingError;
@@ -93,6 +94,12 @@ pub enum NodeError {
     /// The workers.
     #[error(transparent)]
     Workers(#[from] worker::StartError),
+    /// Another process of this node took over.
+    #[error(
+        "another process with this node's key has taken over; two must never run. If the other one is gone for good, \
+         start this one with `towpath node --take-over`: it then asks its peers for what is newer"
+    )]
+    Superseded,
     /// The runtime.
     #[error("cannot start the runtime: {0}")]
     Runtime(std::io::Error),
@@ -160,6 +167,11 @@ fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
             store.resolve()?;
             Some(pending)
         }
+    };
+    let pending = match (epoch::is_superseded(&store)?, config.take_over) {
+        (false, _) => pending,
+        (true, false) => return Err(NodeError::Superseded),
+        (true, true) => Some(recovery::take_over(&store)?),
     };
     Ok(Loaded { genesis, seed, store: Arc::new(store), pending })
 }
@@ -230,6 +242,16 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         sources: Sources::default(),
         unclaimed: Arc::default(),
         searching: Arc::clone(&searching),
+        epoch: Arc::new(OwnEpoch::begin(
+            &*loaded.store,
+            loaded.seed.node_key(),
+            chain.chain(),
+            (clock::now_ms(), rand::random()),
+        )?),
+        fatal: {
+            let fatal = stop.clone();
+            Arc::new(move |reason| fatal.fatal(reason))
+        },
         runtime: tokio::runtime::Handle::current(),
     };
 

@@ -36,6 +36,7 @@ pub mod limits;
 
 mod channel;
 mod effect;
+mod epoch;
 mod error;
 mod event;
 mod journal;
@@ -49,6 +50,7 @@ mod verify;
 
 pub use channel::{Broken, Channel, Held, Origin, Turnholder, View};
 pub use effect::{Alarm, Effect, Failure, Online, Outcome, Row};
+pub use epoch::{Epoch, Hello, Rival, Standing};
 pub use error::{Reject, RestoreError, Severity};
 pub use event::{Command, Event, LedgerEvent, Now, Pacing, Receive, RecoveryEvent, Token};
 pub use journal::{ChannelEvent, EventKind, Journal, VersionSummary};

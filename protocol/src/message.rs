@@ -7,6 +7,7 @@ use towpath_crypto::schnorr::{WalletKey, WalletSignature};
 use towpath_crypto::{Amount, ChainId};
 use towpath_ledger::{AssetId, ChannelId, CoSigned, OutPoint, Output, Party, Payout, StateSignature, Time};
 
+use crate::epoch::Hello;
 use crate::limits::{FUNDING_INPUTS_MAX, MESSAGE_BYTES_MAX, REQUESTS_MAX, UPDATES_MAX, WALLET_KEYS_MAX};
 use crate::update::{Content, Transfer, Update, UpdateError};
 
@@ -28,6 +29,10 @@ pub enum Message {
     Decline(Decline),
     /// About a channel that both know.
     Channel(ChannelId, ChannelMessage),
+    /// Which of the sender's processes speaks: the first word of a session.
+    Hello(Hello),
+    /// The receiver's process is not the newest of its node: this one is.
+    Stale(Hello),
 }
 
 /// Where a message belongs: what a node needs to know to find its machine.
@@ -37,6 +42,8 @@ pub enum Route {
     Opening(OpenId),
     /// To a channel.
     Channel(ChannelId),
+    /// To the session.
+    Session,
 }
 
 /// One spendable output that a party brings to the funding.
@@ -348,6 +355,7 @@ impl Message {
             Self::Accept(accept) => Route::Opening(accept.open),
             Self::Decline(decline) => Route::Opening(decline.open),
             Self::Channel(channel, _) => Route::Channel(*channel),
+            Self::Hello(_) | Self::Stale(_) => Route::Session,
         }
     }
 
@@ -385,7 +393,7 @@ impl Message {
                 check_payout(&accept.payout)?;
                 check_funding(&accept.inputs, &accept.change)
             }
-            Self::Decline(_) => Ok(()),
+            Self::Decline(_) | Self::Hello(_) | Self::Stale(_) => Ok(()),
             Self::Channel(_, message) => message.check_bounds(),
         }
     }

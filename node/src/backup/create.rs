@@ -20,7 +20,7 @@ const FRAME_BYTES: usize = 256 << 10;
 const ID_BYTES: usize = 32;
 
 /// Rows of `Meta` that follow from the ledger, or say what becomes of this database: not kept.
-const NOT_KEPT: [&[u8]; 3] = [b"chain/", b"channels-height/", b"recovery/"];
+const NOT_KEPT: [&[u8]; 4] = [b"chain/", b"channels-height/", b"recovery/", b"epoch/superseded"];
 
 /// Where a backup goes on.
 #[derive(Clone, PartialEq, Eq, Debug)]

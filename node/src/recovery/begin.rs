@@ -49,3 +49,19 @@ pub fn begin(store: &dyn Store, behind: &Behind) -> Result<Pending, StoreError> 
     store.commit(batch)?;
     Ok(pending)
 }
+
+/// The operator says that the other process of this node is gone. What it did is not here: everything is distrusted.
+///
+/// # Errors
+/// As [`Store::commit`].
+pub fn take_over(store: &dyn Store) -> Result<Pending, StoreError> {
+    let pending = Pending::new(Cause::Copy);
+    let mut batch = Batch::new();
+    crate::epoch::take_over(&mut batch);
+    for column in [Column::ConsensusLog, Column::Proposals] {
+        batch.delete_range(column, [], END);
+    }
+    pending.put(&mut batch);
+    store.commit(batch)?;
+    Ok(pending)
+}

@@ -8,7 +8,7 @@ mod source;
 mod task;
 mod unclaimed;
 
-pub use begin::begin;
+pub use begin::{begin, take_over};
 pub use pending::{Cause, Pending};
 pub use scan::{Found, addresses_used, own_channels, terms_of};
 pub use source::{MemorySource, Record, RecordSource, Sources};

@@ -19,6 +19,8 @@ pub enum Cause {
     Backup,
     /// The database is behind its anchor.
     Behind,
+    /// Another process of this node ran on another copy of its data.
+    Copy,
 }
 
 impl Cause {
@@ -29,6 +31,7 @@ impl Cause {
             Self::Seed => "restored from the seed words",
             Self::Backup => "restored from a backup",
             Self::Behind => "the database missed what was acknowledged",
+            Self::Copy => "another process of this node ran on another copy of its data",
         }
     }
 }

@@ -10,6 +10,7 @@ mod call;
 mod calls;
 mod carry;
 mod held;
+mod hello;
 mod history;
 mod open;
 mod pay;
@@ -82,6 +83,8 @@ pub enum Input {
         /// What.
         what: Box<Searched>,
     },
+    /// A peer proved that this node's folder is an old copy.
+    OldCopy,
     /// End, after this turn.
     Stop,
 }
@@ -131,6 +134,14 @@ impl Workers {
     pub async fn push(&self, peer: &PublicKey, input: Input) {
         // A worker ends only with the node.
         let _ = self.of(peer).send(input).await;
+    }
+
+    /// Hands over to the worker at `place`, waiting while its inbox is full.
+    pub(crate) async fn push_to(&self, place: usize, input: Input) {
+        if let Some(worker) = self.0.get(place) {
+            // A worker ends only with the node.
+            let _ = worker.send(input).await;
+        }
     }
 
     /// Hands a block to every worker, from a thread that may wait.

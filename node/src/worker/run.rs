@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use tokio::sync::mpsc;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
-use towpath_protocol::{Now, OpenId, Token};
+use towpath_protocol::{Hello, Now, OpenId, Token};
 
 use super::board::Board;
 use super::held::Held;
@@ -20,6 +20,7 @@ use super::streams::Running;
 use super::turn::Turn;
 use super::{Input, Workers};
 use crate::clock;
+use crate::epoch::OwnEpoch;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
@@ -108,6 +109,10 @@ pub struct Parts {
     pub sources: Sources,
     /// Channels on the ledger that wait for their peers.
     pub unclaimed: Arc<Unclaimed>,
+    /// Which process of this node this is.
+    pub epoch: Arc<OwnEpoch>,
+    /// Ends the node, with the reason.
+    pub fatal: Arc<dyn Fn(String) + Send + Sync>,
     /// The ledger is still to be searched for this node's channels: until then no new one is opened.
     pub searching: Arc<AtomicBool>,
     /// For waiting on the wallet's answers.
@@ -138,8 +143,14 @@ pub struct Worker {
     pub(super) by_peer: BTreeMap<PublicKey, BTreeSet<ChannelId>>,
     /// Openings that have no channel yet.
     pub(super) awaited: BTreeMap<OpenId, Awaited>,
-    /// Peers with a session.
+    /// Peers with a session, to whom this process said which one it is.
+    pub(super) hailed: BTreeSet<PublicKey>,
+    /// Of those, peers who said it too, and are the newest of their node.
     pub(super) sessions: BTreeSet<PublicKey>,
+    /// The newest word of each peer that came in this process's life.
+    pub(super) heard: BTreeMap<PublicKey, Hello>,
+    /// The number of this process under which everything was distrusted.
+    pub(super) said: Option<u64>,
     pub(super) streams: BTreeMap<u64, Running>,
     /// Which stream runs on which channel, and the idempotency keys of streams.
     pub(super) stream_channels: BTreeMap<u64, ChannelId>,
@@ -175,7 +186,10 @@ impl Worker {
             channels: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             awaited: BTreeMap::new(),
+            hailed: BTreeSet::new(),
             sessions: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            said: None,
             streams: BTreeMap::new(),
             stream_channels: BTreeMap::new(),
             stream_keys: BTreeMap::new(),

@@ -65,13 +65,9 @@ impl Worker {
                 }
                 credits.push(credit);
             }
-            Input::SessionUp(peer) => {
-                self.sessions.insert(peer);
-                for channel in self.channels_of(&peer) {
-                    self.step(channel, Event::Connected, turn).ok();
-                }
-            }
+            Input::SessionUp(peer) => self.hail(peer, turn),
             Input::SessionDown(peer) => {
+                self.hailed.remove(&peer);
                 self.sessions.remove(&peer);
                 self.abandon_openings(&peer, turn);
                 for channel in self.channels_of(&peer) {
@@ -87,6 +83,7 @@ impl Worker {
                 }
             }
             Input::Searched { channel, what } => self.on_searched(channel, *what, turn),
+            Input::OldCopy => self.on_old_copy(turn),
             Input::Stop => {}
         }
     }
@@ -97,7 +94,15 @@ impl Worker {
 
     /// A message of a peer, whose session proves who it is.
     fn hear(&mut self, peer: PublicKey, message: Message, turn: &mut Turn) {
+        match &message {
+            Message::Hello(hello) => return self.on_hello(peer, *hello, turn),
+            Message::Stale(newest) => return self.on_stale(peer, newest, turn),
+            // Nothing is said of channels with a process that is not known to be the newest.
+            _ if !self.sessions.contains(&peer) => return,
+            _ => self.parts.epoch.accept(),
+        }
         match message {
+            Message::Hello(_) | Message::Stale(_) => {}
             Message::Channel(channel, message) => self.hear_channel(peer, channel, message, turn),
             Message::Open(open) => self.on_open(peer, *open, turn),
             Message::Accept(accept) => self.on_accept(peer, *accept, turn),
