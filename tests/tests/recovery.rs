@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use towpath_api::{
     Channel, ChannelQuery, ChannelState, Client, CloseChannel, CloseMode, CloseWait, Mode, OpenChannel,
@@ -48,10 +49,13 @@ async fn open(net: &Net, peers: &[&str]) -> Vec<String> {
 }
 
 async fn pay(from: &Client, channel: &str, amount: u64) {
+    // Asked again, it is the same payment.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let key = NUMBER.fetch_add(1, Ordering::Relaxed).to_string();
     let pay = Pay {
         amount: Units(amount),
         memo: None,
-        idempotency_key: None,
+        idempotency_key: Some(key),
         wait: PayWait::Settled,
         timeout_ms: None,
     };

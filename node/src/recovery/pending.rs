@@ -116,13 +116,13 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
-    use towpath_store::MemoryDisk;
+    use towpath_store::MemoryStore;
 
     use super::*;
 
     #[test]
     fn what_is_to_be_done_is_found_again_until_it_is_done() {
-        let store = MemoryDisk::new().open().expect("a store").store;
+        let store = MemoryStore::new();
         assert_eq!(Pending::read(&store), Ok(None));
         let mut pending = Pending::new(Cause::Backup);
         let write = |pending: Pending| {
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_row_that_cannot_be_read_is_no_clean_bill() {
-        let store = MemoryDisk::new().open().expect("a store").store;
+        let store = MemoryStore::new();
         for row in [vec![], vec![9; 40], codec::encode(&Pending { version: 2, ..Pending::new(Cause::Seed) })] {
             let mut batch = Batch::new();
             batch.put(Column::Meta, ROW, row);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use towpath_ledger::{Amount, Party};
-use towpath_protocol::{Channel, Effect, EventKind, Outcome, StateSigner, VersionSummary};
+use towpath_protocol::{Channel, Effect, EventKind, Failure, Outcome, StateSigner, VersionSummary};
 
 /// A party of a channel, with a disk that survives crashes.
 pub struct Side {
@@ -67,6 +67,8 @@ impl Side {
                 assert!(*upto > self.settled, "settled goes up");
                 self.settled = *upto;
             }
+            // It may be older than anything that this record knows.
+            Effect::Failed { reason: Failure::Lost, .. } => {}
             Effect::Failed { number, .. } => {
                 assert!(self.sent.contains_key(number), "a payment that was never sent failed");
                 assert!(*number > self.settled, "payment {number} failed after it was settled");
