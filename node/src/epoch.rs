@@ -102,7 +102,9 @@ fn peer_key(node: &PublicKey) -> Vec<u8> {
 /// When it cannot be read: then nothing may be spoken with that node.
 pub fn newest_of(store: &dyn Store, node: &PublicKey) -> Result<Option<Hello>, StoreError> {
     let Some(row) = store.get(Column::Meta, &peer_key(node))? else { return Ok(None) };
-    codec::decode(&row, HELLO_BYTES_MAX).map(Some).map_err(|error| StoreError::corrupt_row("peers' epochs", error))
+    codec::decode(&row, HELLO_BYTES_MAX)
+        .map(Some)
+        .map_err(|error| StoreError::corrupt_row("peers' epochs", error))
 }
 
 /// Remembers the newest word of a node.

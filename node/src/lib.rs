@@ -20,5 +20,5 @@ pub mod worker;
 mod node;
 
 pub use api::ADDRESS_FILE as API_ADDRESS_FILE;
-pub use node::{KEY_FILE, NodeError, key_file, run};
 pub(crate) use node::STORE_FOLDER;
+pub use node::{KEY_FILE, NodeError, key_file, run};

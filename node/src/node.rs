@@ -203,7 +203,10 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     let identity = loaded.seed.node_key();
     tracing::info!(node = %worker::node_text(&identity.public()), chain = %loaded.genesis.chain_id(), "the node starts");
     if let Some(pending) = &loaded.pending {
-        tracing::warn!(cause = pending.cause.text(), "the node is in recovery: a channel signs and closes nothing before its newest state is known");
+        tracing::warn!(
+            cause = pending.cause.text(),
+            "the node is in recovery: a channel signs and closes nothing before its newest state is known"
+        );
     }
     let fatal = stop.clone();
     let writer = GroupWriter::start(Arc::clone(&loaded.store), move |error| fatal.fatal(error.to_string()))?;
@@ -349,7 +352,9 @@ fn voter(loaded: &Loaded, chain: &Chain, own: SecretKey) -> SecretKey {
     match loaded.pending {
         Some(pending) if chain.tip().height() <= pending.votes_after => {
             if loaded.genesis.validators.power(&own.public()).is_some() {
-                tracing::warn!("votes of this validator may be lost: it follows, and votes again after its next start");
+                tracing::warn!(
+                    "votes of this validator may be lost: it follows, and votes again after its next start"
+                );
             }
             SecretKey::from_bytes(&rand::random())
         }

@@ -122,6 +122,10 @@ mod tests {
         let lie = Hello::sign(&liar, &CHAIN, Epoch { start: 9, instance: [2; 16] });
         assert_eq!(lie.rival_of(&own.epoch, &node, &CHAIN), Rival::None);
         let elsewhere = ChainId(Digest([8; 32]));
-        assert_eq!(hello(6, 2).rival_of(&own.epoch, &node, &elsewhere), Rival::None, "signed for another ledger");
+        assert_eq!(
+            hello(6, 2).rival_of(&own.epoch, &node, &elsewhere),
+            Rival::None,
+            "signed for another ledger"
+        );
     }
 }

@@ -56,9 +56,9 @@ pub use event::{Command, Event, LedgerEvent, Now, Pacing, Receive, RecoveryEvent
 pub use journal::{ChannelEvent, EventKind, Journal, VersionSummary};
 pub use life::{ClosingStage, Life, Settlement};
 pub use message::{
-    Accept, Ack, Answer, ChannelMessage, Decline, DeclineReason, Evidence, Funding, FundingInput, Jump, MESSAGE_VERSION,
-    Message, Open, OpenId, Propose, Recover, Reestablish, Refuse, RefuseReason, Refused, Request, Resume,
-    Role, Route, WalletWitness,
+    Accept, Ack, Answer, ChannelMessage, Decline, DeclineReason, Evidence, Funding, FundingInput, Jump,
+    MESSAGE_VERSION, Message, Open, OpenId, Propose, Recover, Reestablish, Refuse, RefuseReason, Refused,
+    Request, Resume, Role, Route, WalletWitness,
 };
 pub use opening::{Acceptance, Bounds, Contribution, Identity, Offer};
 pub use signer::{KeySigner, Mark, SignError, StateSigner};

@@ -79,17 +79,26 @@ fn assert_alive(world: &mut World, balances: (u64, u64)) {
     for side in 0..2 {
         let view = world.sides[side].channel.view();
         assert!(!view.data_lost, "{side} is recovered");
-        assert_eq!((view.life, view.online, view.in_flight), (Life::Active, Online::Yes, 0), "{side} is alive");
+        assert_eq!(
+            (view.life, view.online, view.in_flight),
+            (Life::Active, Online::Yes, 0),
+            "{side} is alive"
+        );
     }
     for side in 0..2 {
         world.pay(side, 3).expect("payments flow");
     }
     world.settle();
-    assert_eq!(world.sides[0].channel.state(), world.sides[1].channel.state(), "and both hold the same state");
+    assert_eq!(
+        world.sides[0].channel.state(),
+        world.sides[1].channel.state(),
+        "and both hold the same state"
+    );
     assert_eq!(world.sides[0].channel.view().balance.0, balances.0, "three there, three back");
     assert_eq!(world.blamed, 0, "no honest party is blamed");
     for orders in &world.orders {
-        let posted = |effect: &Effect| matches!(effect, Effect::PostClose { .. } | Effect::SubmitClose { .. });
+        let posted =
+            |effect: &Effect| matches!(effect, Effect::PostClose { .. } | Effect::SubmitClose { .. });
         assert!(!orders.iter().any(posted), "nothing was posted");
     }
 }
@@ -118,7 +127,8 @@ fn alarms(world: &World, side: usize) -> Vec<Alarm> {
 /// A channel of which a side has nothing but its key and the ledger.
 fn rebuilt(world: &World, side: usize) -> Channel {
     let (outpoint, entry) = World::funding_entry(&world.sides[side].channel);
-    let origin = Origin { chain: chain(), outpoint, output: entry.output, peer: PublicKey([0; 32]), key_index: 1 };
+    let origin =
+        Origin { chain: chain(), outpoint, output: entry.output, peer: PublicKey([0; 32]), key_index: 1 };
     Channel::rebuild(origin, Arc::clone(&world.sides[side].keys), world.now).expect("its key is in it")
 }
 
@@ -146,7 +156,9 @@ fn s10_c16_a_backup_a_thousand_payments_old_goes_on_alive() {
         recover(&mut world);
         let noticed = alarms(&world, side);
         assert!(
-            noticed.iter().any(|alarm| matches!(alarm, Alarm::DataLost { proven, .. } if *proven > old.version)),
+            noticed
+                .iter()
+                .any(|alarm| matches!(alarm, Alarm::DataLost { proven, .. } if *proven > old.version)),
             "the loss is noticed: {noticed:?}"
         );
         assert_alive(&mut world, (balances[0], balances[1]));
@@ -184,7 +196,11 @@ fn s10_a_channel_of_which_nothing_is_left_comes_back_from_ledger_and_peer() {
         let balances = [0, 1].map(|side| world.sides[side].channel.view().balance.0);
         lose_everything(&mut world, side);
         let view = world.sides[side].channel.view();
-        assert_eq!((view.version, view.balance.0, view.spendable.0), (0, 0, 0), "nothing counts as its own yet");
+        assert_eq!(
+            (view.version, view.balance.0, view.spendable.0),
+            (0, 0, 0),
+            "nothing counts as its own yet"
+        );
         restart(&mut world, side);
         recover(&mut world);
         assert_alive(&mut world, (balances[0], balances[1]));
@@ -282,7 +298,9 @@ fn c17_a_peer_that_shows_less_than_another_source_is_refused() {
     assert!(world.sides[0].channel.is_lost(), "and one that shows less than the tower is refused");
     let version = tower.content.state.version;
     assert!(
-        alarms(&world, 0).iter().any(|alarm| matches!(alarm, Alarm::ShownLess { proven, .. } if *proven == version))
+        alarms(&world, 0)
+            .iter()
+            .any(|alarm| matches!(alarm, Alarm::ShownLess { proven, .. } if *proven == version))
     );
     assert_eq!(world.sides[0].channel.view().version, version, "the tower's state is kept");
     assert_eq!(world.sides[0].channel.recovered(), Some(tower.co_signed()));
@@ -537,13 +555,8 @@ fn forged_evidence_counts_for_nothing() {
 fn the_output_of_a_stranger_is_not_rebuilt() {
     let world = World::open(Crypto::Real, 1_000, 500, 0);
     let (outpoint, entry) = World::funding_entry(&world.sides[0].channel);
-    let origin = |output: Output| Origin {
-        chain: chain(),
-        outpoint,
-        output,
-        peer: PublicKey([0; 32]),
-        key_index: 9,
-    };
+    let origin =
+        |output: Output| Origin { chain: chain(), outpoint, output, peer: PublicKey([0; 32]), key_index: 9 };
     assert!(Channel::rebuild(origin(entry.output.clone()), keys(Crypto::Real, 9), world.now).is_err());
     let mut wallet = entry.output;
     let Lock::Channel(terms) = wallet.lock else { panic!("a channel") };

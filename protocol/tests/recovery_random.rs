@@ -31,7 +31,13 @@ impl Story {
         // Time as it is: what keeps the versions of two recoveries apart when nobody remembers the first.
         world.now.local_ms = 1_790_000_000_000;
         world.now.ledger = Time(world.now.local_ms);
-        Self { world, random: Random::new(seed), copies: [Vec::new(), Vec::new()], towers: [None, None], losses: 0 }
+        Self {
+            world,
+            random: Random::new(seed),
+            copies: [Vec::new(), Vec::new()],
+            towers: [None, None],
+            losses: 0,
+        }
     }
 
     fn side(&mut self) -> usize {
@@ -155,7 +161,10 @@ impl Story {
             assert!(view.version < 1 << 53);
         }
         for orders in &self.world.orders {
-            assert!(!orders.iter().any(|effect| matches!(effect, Effect::PostClose { .. })), "nothing was posted");
+            assert!(
+                !orders.iter().any(|effect| matches!(effect, Effect::PostClose { .. })),
+                "nothing was posted"
+            );
         }
     }
 }

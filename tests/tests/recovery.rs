@@ -42,7 +42,8 @@ async fn open(net: &Net, peers: &[&str]) -> Vec<String> {
             timeout_ms: Some(60_000),
             idempotency_key: None,
         };
-        let channel = until("a channel opens", async || net.client(LOSER).open_channel(&request).await.ok()).await;
+        let channel =
+            until("a channel opens", async || net.client(LOSER).open_channel(&request).await.ok()).await;
         channels.push(channel.id);
     }
     channels
@@ -93,7 +94,8 @@ async fn alive_again(net: &Net, loser: &Client, peers: &[&str], before: &[Channe
         pay(loser, &before.id, 7).await;
         pay(&peer, &before.id, 7).await;
         let mine = until("both agree", async || {
-            let (mine, theirs) = (loser.channel(&before.id).await.ok()?, peer.channel(&before.id).await.ok()?);
+            let (mine, theirs) =
+                (loser.channel(&before.id).await.ok()?, peer.channel(&before.id).await.ok()?);
             (mine.version == theirs.version && mine.balance == theirs.peer_balance).then_some(mine)
         })
         .await;
@@ -220,7 +222,11 @@ async fn s10_s12_a_backup_a_thousand_payments_old_posts_nothing_and_loses_nothin
     let file = net.dir.path().join("backup");
     let path = file.to_str().expect("a path").to_owned();
     ok(net.run(&["--node", LOSER, "backup", "create", &path]));
-    assert_eq!(refusal(&net.run(&["--node", LOSER, "backup", "create", &path])).0, 8, "nothing is overwritten");
+    assert_eq!(
+        refusal(&net.run(&["--node", LOSER, "backup", "create", &path])).0,
+        8,
+        "nothing is overwritten"
+    );
     ended(&alice, load).await;
     stream(&loser, &channels[0], 1_000).await;
     stream(&loser, &channels[1], 1_000).await;
@@ -233,14 +239,21 @@ async fn s10_s12_a_backup_a_thousand_payments_old_posts_nothing_and_loses_nothin
     let dir = dir(&net);
     let dir_text = dir.to_str().expect("a path").to_owned();
     let verified = ok(net.run(&["backup", "verify", &path, "--passphrase-file", passphrase]));
-    assert_eq!((verified["channels"].as_u64(), verified["unreadable"].as_u64()), (Some(2), Some(0)), "{verified}");
+    assert_eq!(
+        (verified["channels"].as_u64(), verified["unreadable"].as_u64()),
+        (Some(2), Some(0)),
+        "{verified}"
+    );
     // Whatever is wrong with the file is noticed before anything is made of it.
     let whole = fs::read(&file).expect("a file");
     let restore = ["--data-dir", &dir_text, "backup", "restore", &path, "--passphrase-file", passphrase];
     for (what, bytes) in [
         ("cut", whole[..whole.len() - 1].to_vec()),
         ("longer", [whole.as_slice(), &[0]].concat()),
-        ("changed", whole.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == whole.len() / 2)).collect()),
+        (
+            "changed",
+            whole.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == whole.len() / 2)).collect(),
+        ),
         ("foreign", b"something else entirely, and long enough to hold a header".to_vec()),
     ] {
         fs::write(&file, bytes).expect("written");

@@ -84,7 +84,10 @@ async fn create(common: &Common, file: &Path) -> Result<(), CliError> {
     let document = serde_json::json!({ "file": file, "bytes": bytes });
     answer(Style::of(common), &document, |_| {
         let bytes = grouped(u64::try_from(bytes).unwrap_or(u64::MAX));
-        format!("{} ({bytes} bytes), encrypted; it opens with the passphrase of the node's key file", file.display())
+        format!(
+            "{} ({bytes} bytes), encrypted; it opens with the passphrase of the node's key file",
+            file.display()
+        )
     })
 }
 

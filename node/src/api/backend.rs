@@ -2,10 +2,10 @@
 
 use futures::future::BoxFuture;
 use towpath_api::{
-    ApiError, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
-    EventItem, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OutputInfo,
-    OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats, Stream,
-    Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    ApiError, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
+    CloseChannel, Closed, ConnectPeer, EventItem, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip,
+    NewAddress, OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
+    Ready, StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 /// An answer that is on its way.

@@ -21,8 +21,8 @@ use super::{Node, busy, ledger_busy, store_error};
 use crate::ledger::{FundsCall, Input};
 use crate::net::{node_of, peer_of};
 use crate::worker::{
-    Call, CallError, ChannelView, OpenRequest, PayRequest, Plan, Risk, Wait, channel_log, node_text, payment_id,
-    payment_view, payments, stored_bytes,
+    Call, CallError, ChannelView, OpenRequest, PayRequest, Plan, Risk, Wait, channel_log, node_text,
+    payment_id, payment_view, payments, stored_bytes,
 };
 
 /// Channels, payments or log entries of one page.

@@ -15,11 +15,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use towpath_api::{
-    ApiError, BackupPage, BackupQuery, BatchStats, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
-    Code, ConnectPeer, HistoryPage, HistoryQuery, Info, Latency, LedgerInfo, LedgerTip, Mode, NewAddress,
-    OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
-    RecoveryInfo,
-    StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    ApiError, BackupPage, BackupQuery, BatchStats, Block, Channel, ChannelEventPage, ChannelPage,
+    ChannelQuery, CloseChannel, Closed, Code, ConnectPeer, HistoryPage, HistoryQuery, Info, Latency,
+    LedgerInfo, LedgerTip, Mode, NewAddress, OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment,
+    PaymentPage, Peer, Peers, Ready, RecoveryInfo, StartStream, Stats, Stream, Submitted, Transaction,
+    Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;

@@ -104,8 +104,8 @@ pub fn page(
 
 fn first(seed: &Seed, key_file: &Path, about: About) -> Result<Page, BackupError> {
     let id: BackupId = rand::random();
-    let keys = std::fs::read(key_file)
-        .map_err(|source| BackupError::File { path: key_file.to_owned(), source })?;
+    let keys =
+        std::fs::read(key_file).map_err(|source| BackupError::File { path: key_file.to_owned(), source })?;
     let mut bytes = header(&id, &keys);
     let frame = Frame { backup: id, index: 0, part: Part::About(Box::new(about)) };
     bytes.extend(seal(&key(seed, &id), &frame));

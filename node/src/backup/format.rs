@@ -155,7 +155,8 @@ mod tests {
     fn the_bytes_are_settled() {
         let seed = Seed::from_entropy(&[7; 32]);
         let end = Frame { backup: [1; 16], index: 2, part: Part::End(9) };
-        let plain = "01010101010101010101010101010101020000000000000002000000 0900000000000000".replace(' ', "");
+        let plain =
+            "01010101010101010101010101010101020000000000000002000000 0900000000000000".replace(' ', "");
         assert_eq!(hex::encode(codec::encode(&end)), plain);
         assert_eq!(seal(&key(&seed, &[1; 16]), &end).len(), 4 + 36 + 40);
         assert_eq!(hex::encode(&header(&[1; 16], &[5, 6])[..8]), hex::encode(MAGIC));

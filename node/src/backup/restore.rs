@@ -46,7 +46,9 @@ impl Reader {
             u32::from_le_bytes(bytes)
         };
         if number(8) != VERSION {
-            return Err(BackupError::Foreign("the backup has another version; use the towpath that made it, or a newer one"));
+            return Err(BackupError::Foreign(
+                "the backup has another version; use the towpath that made it, or a newer one",
+            ));
         }
         let mut id = [0; 16];
         id.copy_from_slice(&header[12..28]);
@@ -76,7 +78,10 @@ impl Reader {
     }
 
     /// Hands out all rows; returns what the node was, and how many there were.
-    fn read(&mut self, mut take: impl FnMut(Vec<Row>) -> Result<(), BackupError>) -> Result<(About, u64), BackupError> {
+    fn read(
+        &mut self,
+        mut take: impl FnMut(Vec<Row>) -> Result<(), BackupError>,
+    ) -> Result<(About, u64), BackupError> {
         let Part::About(about) = self.next()? else {
             return Err(BackupError::Damaged("it does not begin as a backup does"));
         };

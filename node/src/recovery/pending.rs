@@ -134,7 +134,11 @@ mod tests {
         assert_eq!(Pending::read(&store), Ok(Some(pending)));
         (pending.distrust, pending.search) = (false, false);
         write(pending);
-        assert_eq!(Pending::read(&store), Ok(Some(pending)), "a late channel, and votes, are still waited for");
+        assert_eq!(
+            Pending::read(&store),
+            Ok(Some(pending)),
+            "a late channel, and votes, are still waited for"
+        );
         (pending.watch_until_ms, pending.votes_after) = (0, 0);
         write(pending);
         assert_eq!(Pending::read(&store), Ok(None));
@@ -143,7 +147,8 @@ mod tests {
     #[test]
     fn a_row_that_cannot_be_read_is_no_clean_bill() {
         let store = MemoryStore::new();
-        for row in [vec![], vec![9; 40], codec::encode(&Pending { version: 2, ..Pending::new(Cause::Seed) })] {
+        for row in [vec![], vec![9; 40], codec::encode(&Pending { version: 2, ..Pending::new(Cause::Seed) })]
+        {
             let mut batch = Batch::new();
             batch.put(Column::Meta, ROW, row);
             store.commit(batch).expect("written");

@@ -72,7 +72,10 @@ impl Task {
         self.pending.votes_after = self.pending.votes_after.min(from.height().saturating_add(2));
         self.write().await?;
         self.parts.searching.store(false, Ordering::Release);
-        tracing::info!(height = from.height(), "the ledger was searched for channels and payments of this node");
+        tracing::info!(
+            height = from.height(),
+            "the ledger was searched for channels and payments of this node"
+        );
         self.watch(&window, from.height()).await
     }
 
@@ -103,7 +106,8 @@ impl Task {
         });
         let (found, window, addresses) = searched.await.map_err(|_| StoreError::Closed)??;
         self.keep(found).await;
-        let reached = self.parts.ledger.ask(|reply| LedgerInput::Funds(FundsCall::Reach { addresses, reply })).await;
+        let reached =
+            self.parts.ledger.ask(|reply| LedgerInput::Funds(FundsCall::Reach { addresses, reply })).await;
         match reached {
             Ok(Ok(())) => Ok(window),
             Ok(Err(error)) => {

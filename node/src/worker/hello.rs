@@ -37,7 +37,10 @@ impl Worker {
             }
             Standing::Newest => self.greet(peer, turn),
             Standing::Stale => {
-                tracing::warn!(?peer, "an older process of a peer speaks; it is told, and nothing else is said to it");
+                tracing::warn!(
+                    ?peer,
+                    "an older process of a peer speaks; it is told, and nothing else is said to it"
+                );
                 if let Some(newest) = newest {
                     turn.send(peer, &Message::Stale(newest));
                 }

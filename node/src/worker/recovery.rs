@@ -59,7 +59,13 @@ impl Worker {
     /// A peer speaks of a channel that is on the ledger with a key of this node, and that this node has nothing of. If it
     /// shows a state that both parties signed, it is the other party, or stands for it: it can do no more than show states
     /// until it signs with that party's key.
-    pub(super) fn claim(&mut self, peer: PublicKey, id: ChannelId, message: &ChannelMessage, turn: &mut Turn) -> bool {
+    pub(super) fn claim(
+        &mut self,
+        peer: PublicKey,
+        id: ChannelId,
+        message: &ChannelMessage,
+        turn: &mut Turn,
+    ) -> bool {
         let chain = self.parts.chain_id;
         let proves = |found: &Found| shown(message).is_some_and(|shown| is_of(found, &shown, &chain));
         let Some(found) = self.parts.unclaimed.take(&id, proves) else { return false };

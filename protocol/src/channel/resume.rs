@@ -64,10 +64,8 @@ impl Channel {
         if let Some(floor) = asked {
             self.make_jump(floor);
         }
-        let jump = self.open_jump().map(|open| Jump {
-            version: open.version(),
-            signature: open.propose.signature,
-        });
+        let jump =
+            self.open_jump().map(|open| Jump { version: open.version(), signature: open.propose.signature });
         let link = &self.memory.link;
         let due = asked.is_some() || (jump.is_some() && link.received);
         if !link.connected || link.resumed || !due {
@@ -151,7 +149,10 @@ impl Channel {
             return Ok(());
         }
         if !known {
-            return Err(Reject::Base { base: theirs.newest.content.state.version, held: self.held.version() });
+            return Err(Reject::Base {
+                base: theirs.newest.content.state.version,
+                held: self.held.version(),
+            });
         }
         self.check_jump(jump, &theirs.newest.content, verifier)?;
         self.burn_open();

@@ -11,9 +11,9 @@ use towpath_ledger::{
     TxId,
 };
 use towpath_protocol::{
-    Acceptance, Bounds, Channel, ChannelMessage, Command, Contribution, Effect, Event, Evidence, Funding, Identity,
-    Immediate, KeySigner, LedgerEvent, Message, Now, Offer, Online, Open, OpenId, Outcome, Reject, Severity,
-    StateSigner, Verifier,
+    Acceptance, Bounds, Channel, ChannelMessage, Command, Contribution, Effect, Event, Evidence, Funding,
+    Identity, Immediate, KeySigner, LedgerEvent, Message, Now, Offer, Online, Open, OpenId, Outcome, Reject,
+    Severity, StateSigner, Verifier,
 };
 
 use super::fast::{FastSigner, FastVerifier};

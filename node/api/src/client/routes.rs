@@ -9,10 +9,11 @@ use super::events::EventReader;
 use super::http::{Client, Request};
 use crate::limits;
 use crate::types::{
-    BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
-    EventQuery, Health, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel,
-    OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats,
-    Stream, SubmitTransaction, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel,
+    Closed, ConnectPeer, EventQuery, Health, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip,
+    NewAddress, OpenChannel, OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
+    Ready, StartStream, Stats, Stream, SubmitTransaction, Submitted, Transaction, Travel, Wallet, WalletSend,
+    WalletSent,
 };
 
 fn get<'a>(path: &'a [&'a str]) -> Request<'a> {

@@ -7,7 +7,9 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use towpath_api::limits::WAIT_MS_DEFAULT;
-use towpath_api::{BackupPage, BackupQuery, Code, ConnectPeer, Health, Info, LedgerTip, Peer, Peers, Ready, Stats, Travel};
+use towpath_api::{
+    BackupPage, BackupQuery, Code, ConnectPeer, Health, Info, LedgerTip, Peer, Peers, Ready, Stats, Travel,
+};
 
 use super::super::body::{Answer, Json, Params, PathId};
 use super::super::problem::Problem;
