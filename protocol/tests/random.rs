@@ -72,7 +72,6 @@ enum End {
     Open,
     Together(usize),
     Alone(usize),
-    BothAlone,
     /// One of both goes silent, and the other closes.
     Silent(usize),
 }
@@ -82,7 +81,6 @@ fn end() -> impl Strategy<Value = End> {
         Just(End::Open),
         side().prop_map(End::Together),
         side().prop_map(End::Alone),
-        Just(End::BothAlone),
         side().prop_map(End::Silent),
     ]
 }
@@ -146,10 +144,6 @@ fn finish(mut harbour: Harbour, end: End) {
             common::script::rest(world);
         }
         End::Alone(side) => command(world, side, ALONE),
-        End::BothAlone => {
-            command(world, 0, ALONE);
-            command(world, 1, ALONE);
-        }
         End::Silent(side) => {
             world.disconnect();
             command(world, 1 - side, Command::Close);

@@ -147,29 +147,6 @@ fn what_was_burnt_can_be_restored_whatever_waits() {
     }
 }
 
-#[test]
-fn a_payment_that_was_burnt_twice_waits_for_the_later_version() {
-    for crash in [false, true] {
-        let mut world = World::open(Crypto::Fast, 1_000, 1_000, 0);
-        world.command(0, Command::SetPacing(Pacing { ack_every: 9 })).expect("fine");
-        world.pay(0, 1).expect("paid");
-        world.pay_many(0, &[2, 3]);
-        let first = newest(&world, 0) - 1;
-        // The first version is refused, and with it what was built on it: the payment of 3 is proposed again.
-        assert_eq!(hear(&mut world, 0, refuse(first, 0)), []);
-        let again: Vec<u64> = proposals(&world).into_iter().filter(|version| *version > first + 1).collect();
-        // Then what contains it is refused, while a version below is open.
-        let contains = *again.last().expect("proposed again");
-        assert_eq!(hear(&mut world, 0, refuse(contains, 1)), []);
-        if crash {
-            world.crash(0);
-            world.connect();
-        }
-        world.settle();
-        world.assert_agreed();
-    }
-}
-
 fn proposals(world: &World) -> Vec<u64> {
     let version = |message: &ChannelMessage| match message {
         ChannelMessage::Propose(propose) => Some(propose.version),
