@@ -147,14 +147,6 @@ fn what_was_burnt_can_be_restored_whatever_waits() {
     }
 }
 
-fn proposals(world: &World) -> Vec<u64> {
-    let version = |message: &ChannelMessage| match message {
-        ChannelMessage::Propose(propose) => Some(propose.version),
-        _ => None,
-    };
-    world.wires[1].iter().filter_map(version).collect()
-}
-
 #[test]
 fn a_late_acknowledgement_of_a_burnt_version_is_a_breach() {
     let mut world = World::open(Crypto::Fast, 1_000, 1_000, 0);
