@@ -306,9 +306,10 @@ proptest! {
     /// Small channels are where a fee's bound, a balance and the fee itself meet.
     #[test]
     fn what_can_be_closed_alone_can_be_finalized(a in 0_u64..60_000, b in 0_u64..60_000) {
-        prop_assume!(a + b >= 20_000);
         let mut world = World::new();
         let (funding, terms) = world.fund(1, a + b, (payout(11), payout(12)));
+        // No node opens one that has less set aside.
+        prop_assume!(terms.close_fee_max >= close_fee_min(&world.place(), &terms).expect("a fee"));
         let posted = signed(1, &state(&terms, 7, (a, b), false), 7);
         let fee = unilateral_fee(&world.place(), &terms, (&posted.state, Amount(a + b)), Party::A).expect("a fee");
         prop_assume!(fee <= terms.close_fee_max && fee.units() <= a);
