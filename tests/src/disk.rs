@@ -26,12 +26,13 @@ impl SmallDisk {
         run("mount", &[&words[..], &[path.as_os_str()]].concat()).then(|| Self { path: path.to_owned() })
     }
 
-    /// Takes all the space that is left.
+    /// Takes all the space that is left, also what was given back since the last time.
     ///
     /// # Panics
     /// When it does not fill up.
     pub fn fill(&self) {
-        let mut file = File::create(self.ballast()).expect("there is space for a name");
+        let mut file =
+            File::options().create(true).append(true).open(self.ballast()).expect("space for a name");
         for size in [1 << 20, 1 << 12, 1] {
             let block = vec![0xbb; size];
             while file.write_all(&block).is_ok() {}

@@ -119,14 +119,27 @@ impl Drop for Net {
 /// Runs a command to its end, without a terminal and without settings from outside.
 ///
 /// # Panics
-/// When it cannot be started.
+/// When it cannot be started, or does not end.
 pub fn run(command: &mut Command) -> Output {
     command
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .env_remove("TOWPATH_NODE")
         .env_remove("TOWPATH_DATA_DIR")
         .env_remove("TOWPATH_TESTNET_DIR");
-    command.output().expect("the program starts")
+    let child = command.spawn().expect("the program starts");
+    let id = child.id();
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(child.wait_with_output()));
+    match ended.recv_timeout(WAIT_MAX) {
+        Ok(output) => output.expect("its output"),
+        Err(_) => {
+            Command::new("kill").args(["-9", &id.to_string()]).status().expect("kill runs");
+            let output = ended.recv().expect("it ends").expect("its output");
+            panic!("{command:?} did not end; it said {}", String::from_utf8_lossy(&output.stderr))
+        }
+    }
 }
 
 /// Asks until the answer is as wanted.

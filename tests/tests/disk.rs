@@ -74,8 +74,9 @@ async fn s7_a_full_disk_stops_the_node_with_nothing_lost_and_room_brings_it_back
     let log = fs::read_to_string(&net.node("bob").log).expect("a log");
     assert!(log.contains("the disk is full; make space, then start the node again"), "{log}");
 
-    // Still full: it does not start, and says why.
+    // Still full: it does not start, and says why. (What had no name any more while it ran has made room by its end.)
     net.network.stop("bob").await.expect("it has ended");
+    disk.fill();
     let (code, message) = refusal(&start(&config(&net, "bob")));
     assert_eq!(code, 8, "{message}");
     assert!(message.contains("disk is full"), "{message}");
