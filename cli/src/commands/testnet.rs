@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use towpath_api::Units;
+use towpath_api::{ChannelState, Units};
 use towpath_testnet::{
     DISPUTE_WINDOW_MS, Edge, Ended, Found, Network, NetworkState, Plan, Snapshot, TestnetError, Traffic,
     Watch, has_traffic, is_running, open_all,
@@ -110,7 +110,8 @@ async fn up(dir: &Path, style: Style, args: Up) -> Result<(), CliError> {
     if args.detach && shown.is_ok() {
         return Ok(());
     }
-    let running = network.state().nodes.iter().filter(|node| is_running(node)).count();
+    // As they are now: others may have killed and restarted some.
+    let running = NetworkState::load(&dir)?.nodes.iter().filter(|node| is_running(node)).count();
     let ended = network.down().await?;
     note(style, &stopped(&network, running, ended));
     shown
@@ -129,8 +130,9 @@ async fn show(network: &mut Network, style: Style, args: &Up) -> Result<(), CliE
         network.start_traffic()?;
     }
     let document = serde_json::json!({ "network": network.state(), "channels": edges });
+    let snapshot = Watch::default().look(network.state()).await?;
     answer(style, &document, |_| {
-        let mut text = banner(network.dir(), network.state(), &edges);
+        let mut text = banner(network, &snapshot, &edges);
         if args.detach {
             text.push_str(&background(network));
         }
@@ -252,16 +254,21 @@ async fn stop_signal() {
     }
 }
 
-fn banner(dir: &Path, network: &NetworkState, edges: &[Edge]) -> String {
-    let rows = network.nodes.iter().map(|node| {
-        let pid = node.process.map_or_else(|| "-".to_owned(), |process| process.pid.to_string());
-        vec![node.name.clone(), node.node.clone(), node.api.clone(), pid, node.data_dir.display().to_string()]
+fn banner(network: &Network, snapshot: &Snapshot, edges: &[Edge]) -> String {
+    let (dir, state) = (network.dir(), network.state());
+    let rows = state.nodes.iter().zip(&snapshot.nodes).map(|(node, view)| {
+        let wallet = view.said.as_ref().map_or_else(|| "-".to_owned(), |said| amount(said.confirmed));
+        let pid = view.pid.map_or_else(|| "down".to_owned(), |pid| pid.to_string());
+        vec![node.name.clone(), short(&node.node), node.api.clone(), wallet, pid]
     });
-    let first = network.nodes.first().map_or("alice", |node| &node.name);
+    let first = state.nodes.first().map_or("alice", |node| &node.name);
+    let folder = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let mut text = format!(
-        "{}\n\n ledger {}\n The keys of these nodes are public: they are for this local network alone.\n\n try, in another terminal:\n",
-        table(&["node", "id", "api", ">process", "data folder"], rows.collect()),
-        network.chain,
+        "{}\n\n ledger  {}\n data    {}/NAME, with each node's log\n \
+         The keys of these nodes are public: they are for this local network alone.\n\n try, in another terminal:\n",
+        table(&["node", "id", "api", ">wallet", ">process"], rows.collect()),
+        state.chain,
+        folder.display(),
     );
     let at = at(dir);
     text.push_str(&format!(
@@ -304,7 +311,12 @@ fn picture(snapshot: &Snapshot) -> String {
         vec![
             short(&channel.channel),
             format!("{} - {}", channel.opener, channel.acceptor),
-            if channel.online { state } else { format!("{state}, away") },
+            // Nobody waits for the peer of a channel that is over.
+            if channel.online || channel.state == ChannelState::Settled {
+                state
+            } else {
+                format!("{state}, away")
+            },
             amount(channel.opener_balance),
             amount(channel.acceptor_balance),
             grouped(channel.payments),
