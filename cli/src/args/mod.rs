@@ -226,10 +226,22 @@ pub enum Ledger {
     Output {
         /// Its id: `out1…`, or as much of it as is unique.
         outpoint: String,
-        /// With a proof that the newest block commits to it.
-        #[arg(long)]
-        proof: bool,
     },
+    /// Check the newest block, and outputs, against the genesis alone: the node that is asked is not trusted.
+    Verify(Verify),
+}
+
+/// `towpath ledger verify`
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Outputs, unspent or not: `out1…`, or as much of it as is unique; a spent one in full.
+    pub outpoints: Vec<String>,
+    /// The genesis file of the ledger; by default that of the data folder or of the local network.
+    #[arg(long, value_name = "FILE")]
+    pub genesis: Option<PathBuf>,
+    /// Check each header since the genesis, and not the newest alone.
+    #[arg(long)]
+    pub every_block: bool,
 }
 
 /// `towpath events`

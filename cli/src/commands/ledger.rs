@@ -1,7 +1,8 @@
 //! `towpath ledger …`
 
-use towpath_api::{Block, LedgerInfo, Lock, OutputInfo, OutputQuery, Transaction};
+use towpath_api::{Block, LedgerInfo, Lock, OutputInfo, Transaction};
 
+use super::verify;
 use crate::args::{Common, Ledger};
 use crate::context;
 use crate::errors::CliError;
@@ -18,9 +19,8 @@ pub async fn ledger(common: &Common, command: Ledger) -> Result<(), CliError> {
         Ledger::Status => answer(style, &client.ledger().await?, status),
         Ledger::Block { block } => answer(style, &client.block(&block).await?, one_block),
         Ledger::Tx { id } => answer(style, &client.transaction(&id).await?, transaction),
-        Ledger::Output { outpoint, proof } => {
-            answer(style, &client.output(&outpoint, &OutputQuery { proof }).await?, output)
-        }
+        Ledger::Output { outpoint } => answer(style, &client.output(&outpoint).await?, output),
+        Ledger::Verify(args) => verify::verify(common, args).await,
     }
 }
 
@@ -73,7 +73,8 @@ fn one_block(block: &Block) -> String {
     facts(&lines)
 }
 
-fn lock(lock: &Lock) -> String {
+/// A lock in a few words.
+pub fn lock(lock: &Lock) -> String {
     match lock {
         Lock::Wallet { address } => format!("wallet {}", short(address)),
         Lock::Channel { channel, generation, .. } => {
@@ -116,14 +117,10 @@ fn transaction(tx: &Transaction) -> String {
 }
 
 fn output(output: &OutputInfo) -> String {
-    let mut lines = vec![
+    facts(&[
         ("output", output.outpoint.clone()),
         ("amount", amount(output.amount)),
         ("lock", lock(&output.lock)),
         ("made at", format!("height {}, {}", output.height, time(output.time_ms))),
-    ];
-    if let Some(proof) = &output.proof {
-        lines.push(("proof", format!("{} bytes against height {}", proof.proof.len() / 2, proof.height)));
-    }
-    facts(&lines)
+    ])
 }

@@ -11,6 +11,7 @@ mod ledger;
 mod node;
 mod peer;
 mod testnet;
+mod verify;
 mod wallet;
 
 pub use bench::bench;

@@ -3,9 +3,9 @@
 use futures::future::BoxFuture;
 use towpath_api::{
     ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
-    EventItem, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OutputInfo,
-    OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats, Stream,
-    Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    EventItem, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress,
+    OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
+    StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 /// Who uses the API now.
@@ -84,7 +84,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Checks an encoded transaction and sends it to the validators.
     fn submit_transaction(&self, encoded: Vec<u8>) -> Reply<'_, Submitted>;
     /// An unspent output.
-    fn output(&self, outpoint: String, query: OutputQuery) -> Reply<'_, OutputInfo>;
+    fn output(&self, outpoint: String) -> Reply<'_, OutputInfo>;
+
+    /// Proof that an output is unspent, or that there is none.
+    fn output_proof(&self, outpoint: String) -> Reply<'_, OutputProof>;
+
+    /// Decided headers with their certificates.
+    fn headers(&self, query: HeaderQuery) -> Reply<'_, HeaderPage>;
 
     /// The events after this index; from now on without one.
     fn events(&self, after: Option<u64>) -> Reply<'_, Box<dyn EventFeed>>;

@@ -1,11 +1,10 @@
 //! The ledger's part of the API: read from the database.
 
 use towpath_api::{
-    ApiError, Block, Certificate, Code, LedgerInfo, Lock, MempoolInfo, OutputInfo, OutputProof, OutputQuery,
-    Submitted, Transaction, TransactionStatus, TxInput, TxOutput, Units, ValidatorInfo,
+    ApiError, Block, Certificate, Code, LedgerInfo, Lock, MempoolInfo, OutputInfo, Submitted, Transaction,
+    TransactionStatus, TxInput, TxOutput, Units, ValidatorInfo,
 };
 use towpath_crypto::codec;
-use towpath_ledger::proof::{StateKey, prove};
 use towpath_ledger::{self as ledger, AssetId, Deadline, OutPoint, TxId, Witness, limits};
 
 use super::{Node, ledger_busy, store_error};
@@ -108,12 +107,11 @@ impl Node {
         }
     }
 
-    pub(super) fn output(&self, text: &str, query: &OutputQuery) -> Result<OutputInfo, ApiError> {
+    pub(super) fn output(&self, text: &str) -> Result<OutputInfo, ApiError> {
         let outpoint = self.find_output(text)?;
         let found = self.chain.output(&outpoint).map_err(|error| store_error(&error))?;
         let entry =
             found.ok_or_else(|| ApiError::new(Code::OutputNotFound, format!("no unspent output {text}")))?;
-        let proof = if query.proof { Some(self.prove(&outpoint)?) } else { None };
         Ok(OutputInfo {
             outpoint: outpoint.to_string(),
             asset: asset_of(entry.output.asset),
@@ -121,22 +119,6 @@ impl Node {
             lock: lock_of(&entry.output.lock),
             height: entry.height,
             time_ms: entry.time.0,
-            proof,
-        })
-    }
-
-    fn prove(&self, outpoint: &OutPoint) -> Result<OutputProof, ApiError> {
-        let tip = self.chain.tip();
-        let proof = prove(&*self.chain, tip.height(), &StateKey::Output(*outpoint))
-            .map_err(|error| ApiError::new(Code::Internal, error.to_string()))?;
-        let certificate = self.chain.certificate(tip.height()).map_err(|error| store_error(&error))?;
-        Ok(OutputProof {
-            height: tip.height(),
-            header: hex::encode(codec::encode(tip.header())),
-            certificate: certificate
-                .map(|certificate| hex::encode(codec::encode(&certificate)))
-                .unwrap_or_default(),
-            proof: hex::encode(codec::encode(&proof)),
         })
     }
 }
@@ -185,7 +167,9 @@ fn asset_of(asset: AssetId) -> Option<String> {
     (asset != AssetId::NATIVE).then(|| asset.to_string())
 }
 
-fn lock_of(lock: &ledger::Lock) -> Lock {
+/// A lock for readers.
+#[must_use]
+pub fn lock_of(lock: &ledger::Lock) -> Lock {
     match lock {
         ledger::Lock::Wallet(payout) => Lock::Wallet { address: payout.to_string() },
         ledger::Lock::Channel(terms) => Lock::Channel {

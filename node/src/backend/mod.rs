@@ -6,7 +6,10 @@ mod events;
 mod find;
 mod history;
 mod ledger;
+mod proof;
 mod wallet;
+
+pub use ledger::lock_of;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,9 +21,9 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use towpath_api::{
     ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, Code,
-    ConnectPeer, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, Mode, NewAddress, OpenChannel,
-    OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats,
-    Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    ConnectPeer, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, Mode,
+    NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
+    Ready, StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;
@@ -322,8 +325,16 @@ impl Backend for NodeBackend {
         self.run(|node| async move { node.submit(&encoded).await })
     }
 
-    fn output(&self, outpoint: String, query: OutputQuery) -> Reply<'_, OutputInfo> {
-        async move { self.0.output(&outpoint, &query) }.boxed()
+    fn output(&self, outpoint: String) -> Reply<'_, OutputInfo> {
+        async move { self.0.output(&outpoint) }.boxed()
+    }
+
+    fn output_proof(&self, outpoint: String) -> Reply<'_, OutputProof> {
+        async move { self.0.output_proof(&outpoint) }.boxed()
+    }
+
+    fn headers(&self, query: HeaderQuery) -> Reply<'_, HeaderPage> {
+        async move { self.0.headers(&query) }.boxed()
     }
 
     fn events(&self, after: Option<u64>) -> Reply<'_, Box<dyn EventFeed>> {

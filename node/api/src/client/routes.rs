@@ -10,9 +10,10 @@ use super::http::{Client, Request};
 use crate::limits;
 use crate::types::{
     Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
-    EventQuery, Health, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel,
-    OutputInfo, OutputQuery, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, StartStream, Stats,
-    Stream, SubmitTransaction, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    EventQuery, HeaderPage, HeaderQuery, Health, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip,
+    NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
+    Ready, StartStream, Stats, Stream, SubmitTransaction, Submitted, Transaction, Travel, Wallet, WalletSend,
+    WalletSent,
 };
 
 fn get<'a>(path: &'a [&'a str]) -> Request<'a> {
@@ -166,8 +167,18 @@ impl Client {
     }
 
     /// `GET /v1/ledger/outputs/{outpoint}`.
-    pub async fn output(&self, outpoint: &str, query: &OutputQuery) -> Result<OutputInfo, ClientError> {
-        self.call(get(&["v1", "ledger", "outputs", outpoint]), query).await
+    pub async fn output(&self, outpoint: &str) -> Result<OutputInfo, ClientError> {
+        self.call(get(&["v1", "ledger", "outputs", outpoint]), &()).await
+    }
+
+    /// `GET /v1/ledger/outputs/{outpoint}/proof`.
+    pub async fn output_proof(&self, outpoint: &str) -> Result<OutputProof, ClientError> {
+        self.call(get(&["v1", "ledger", "outputs", outpoint, "proof"]), &()).await
+    }
+
+    /// `GET /v1/ledger/headers`.
+    pub async fn headers(&self, query: &HeaderQuery) -> Result<HeaderPage, ClientError> {
+        self.call(get(&["v1", "ledger", "headers"]), query).await
     }
 
     /// `GET /v1/events`: opens the stream, so that nothing that happens after this is missed.

@@ -207,26 +207,48 @@ pub struct Submitted {
     pub tx: String,
 }
 
-/// What to tell of an output.
+/// `GET /v1/ledger/outputs/{outpoint}/proof`: proof of what the ledger holds under an outpoint, for one who trusts the
+/// genesis alone. All bytes are in the ledger's own encoding, in hex (docs/format/ledger.md).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OutputProof {
+    /// The outpoint in full.
+    pub outpoint: String,
+    /// The header whose state root it is against, with its certificate.
+    pub certified: CertifiedHeader,
+    /// The Merkle proof.
+    pub proof: String,
+    /// The unspent output; absent where the proof shows that there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+}
+
+/// A header with the proof that it was decided.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CertifiedHeader {
+    /// Its height.
+    pub height: u64,
+    /// Header and commit certificate, in hex.
+    pub bytes: String,
+}
+
+/// Which headers.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
-pub struct OutputQuery {
-    /// With a proof that it is in the ledger's state.
-    pub proof: bool,
+pub struct HeaderQuery {
+    /// The first height; block 0 follows from the genesis and has no certificate.
+    pub from: u64,
+    /// At most so many; all of a page when it is absent.
+    pub limit: Option<u32>,
 }
 
-/// Proof that an output is in the state of a block that the validators signed.
+/// `GET /v1/ledger/headers`: certified headers, ascending.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct OutputProof {
-    /// The block whose state root it is against.
-    pub height: u64,
-    /// The block's header, in hex.
-    pub header: String,
-    /// Its commit certificate, in hex.
-    pub certificate: String,
-    /// The Merkle proof, in hex.
-    pub proof: String,
+pub struct HeaderPage {
+    /// Those that there are; empty past the tip.
+    pub headers: Vec<CertifiedHeader>,
+    /// The height of the tip.
+    pub tip: u64,
 }
 
 /// `GET /v1/ledger/outputs/{outpoint}`: an unspent output.
@@ -245,7 +267,4 @@ pub struct OutputInfo {
     pub height: u64,
     /// That block's time.
     pub time_ms: u64,
-    /// If it was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<OutputProof>,
 }

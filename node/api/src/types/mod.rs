@@ -22,8 +22,9 @@ pub use closing::{
 pub use events::{Event, EventBody, EventItem, EventQuery, EventType, Gap};
 pub use info::{Health, Info, LedgerTip, Mode, Ready, Travel};
 pub use ledger::{
-    Block, Certificate, LedgerInfo, Lock, MempoolInfo, OutputInfo, OutputProof, OutputQuery,
-    SubmitTransaction, Submitted, Transaction, TransactionStatus, TxInput, TxOutput, ValidatorInfo,
+    Block, Certificate, CertifiedHeader, HeaderPage, HeaderQuery, LedgerInfo, Lock, MempoolInfo, OutputInfo,
+    OutputProof, SubmitTransaction, Submitted, Transaction, TransactionStatus, TxInput, TxOutput,
+    ValidatorInfo,
 };
 pub use payments::{
     Direction, Latency, Pay, PayWait, Payment, PaymentPage, PaymentState, StartStream, Stream, StreamState,

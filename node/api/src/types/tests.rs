@@ -131,11 +131,14 @@ fn ledger_types() {
     golden::<Submitted>(r#"{"tx":"tx1t"}"#);
     golden::<OutputInfo>(
         r#"{"outpoint":"out1f","amount":"5","lock":{"type":"closing","channel":"chan1q","version":9,"balance_a":"1",
-        "balance_b":"2","deadline_ms":1790000000000,"penalized":false},"height":8,"time_ms":1790000000000,
-        "proof":{"height":9,"header":"00","certificate":"01","proof":"02"}}"#,
+        "balance_b":"2","deadline_ms":1790000000000,"penalized":false},"height":8,"time_ms":1790000000000}"#,
     );
+    golden::<OutputProof>(
+        r#"{"outpoint":"out1f","certified":{"height":9,"bytes":"00"},"proof":"02","entry":"03"}"#,
+    );
+    golden::<HeaderPage>(r#"{"headers":[{"height":9,"bytes":"00"}],"tip":9}"#);
+    golden::<HeaderQuery>(r#"{"from":1,"limit":256}"#);
     golden::<Lock>(r#"{"type":"conditional","expiry_ms":5,"payee":"addr1a","payer":"addr1b"}"#);
-    golden::<OutputQuery>(r#"{"proof":true}"#);
 }
 
 #[test]

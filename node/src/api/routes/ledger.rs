@@ -1,7 +1,10 @@
 //! The ledger: blocks, transactions, outputs.
 
 use axum::extract::State;
-use towpath_api::{Block, LedgerInfo, OutputInfo, OutputQuery, SubmitTransaction, Submitted, Transaction};
+use towpath_api::{
+    Block, HeaderPage, HeaderQuery, LedgerInfo, OutputInfo, OutputProof, SubmitTransaction, Submitted,
+    Transaction,
+};
 
 use super::super::body::{Json, Params, PathId};
 use super::super::check;
@@ -59,19 +62,42 @@ pub async fn submit(State(app): State<App>, Json(request): Json<SubmitTransactio
     app.now(app.backend.submit_transaction(encoded)).await
 }
 
-/// An unspent output, on request with a proof against a signed block.
+/// An unspent output.
 #[utoipa::path(
     get,
     path = "/v1/ledger/outputs/{id}",
     operation_id = "output",
     tag = "ledger",
-    params(("id" = String, Path, description = "The outpoint"), OutputQuery),
+    params(("id" = String, Path, description = "The outpoint")),
     responses((status = 200, description = "The output", body = OutputInfo))
 )]
-pub async fn output(
-    State(app): State<App>,
-    PathId(id): PathId,
-    Params(query): Params<OutputQuery>,
-) -> Result<OutputInfo> {
-    app.now(app.backend.output(id, query)).await
+pub async fn output(State(app): State<App>, PathId(id): PathId) -> Result<OutputInfo> {
+    app.now(app.backend.output(id)).await
+}
+
+/// Proof against a signed block that an output is unspent, or that there is none: `towpath ledger verify` checks it.
+#[utoipa::path(
+    get,
+    path = "/v1/ledger/outputs/{id}/proof",
+    operation_id = "output_proof",
+    tag = "ledger",
+    params(("id" = String, Path, description = "The outpoint; in full if it may be spent")),
+    responses((status = 200, description = "The proof", body = OutputProof))
+)]
+pub async fn output_proof(State(app): State<App>, PathId(id): PathId) -> Result<OutputProof> {
+    app.now(app.backend.output_proof(id)).await
+}
+
+/// Decided headers with their commit certificates, ascending.
+#[utoipa::path(
+    get,
+    path = "/v1/ledger/headers",
+    operation_id = "headers",
+    tag = "ledger",
+    params(HeaderQuery),
+    responses((status = 200, description = "The headers", body = HeaderPage))
+)]
+pub async fn headers(State(app): State<App>, Params(query): Params<HeaderQuery>) -> Result<HeaderPage> {
+    check::limit(query.limit)?;
+    app.now(app.backend.headers(query)).await
 }

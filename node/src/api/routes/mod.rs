@@ -116,5 +116,7 @@ pub fn all() -> OpenApiRouter<App> {
         .routes(routes!(ledger::transaction))
         .routes(routes!(ledger::submit))
         .routes(routes!(ledger::output))
+        .routes(routes!(ledger::output_proof))
+        .routes(routes!(ledger::headers))
         .routes(routes!(events::listen))
 }

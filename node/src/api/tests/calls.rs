@@ -63,10 +63,10 @@ async fn the_client_reaches_every_part_of_the_node() {
     assert_eq!(code(client.ledger().await.expect_err("none")), Code::NotReady);
     assert_eq!(code(client.block("latest").await.expect_err("none")), Code::BlockNotFound);
     assert_eq!(code(client.transaction("tx1t").await.expect_err("none")), Code::TransactionNotFound);
-    assert_eq!(
-        code(client.output("out1o", &OutputQuery { proof: true }).await.expect_err("none")),
-        Code::OutputNotFound
-    );
+    assert_eq!(code(client.output("out1o").await.expect_err("none")), Code::OutputNotFound);
+    assert_eq!(code(client.output_proof("out1o").await.expect_err("none")), Code::OutputNotFound);
+    let headers = client.headers(&HeaderQuery::default()).await.expect_err("none");
+    assert_eq!(code(headers), Code::NotReady);
     assert_eq!(code(client.stream("s").await.expect_err("none")), Code::StreamNotFound);
     assert_eq!(code(client.stop_stream("s").await.expect_err("none")), Code::StreamNotFound);
     let stream = StartStream { amount: Units(1), count: 1, in_flight: 1, idempotency_key: None };
@@ -170,7 +170,7 @@ async fn values_that_make_no_sense_are_refused_before_the_node_is_asked() {
         "/v1/channels?state=open",
         "/v1/events?types=payments",
         "/v1/events?after=-1",
-        "/v1/ledger/outputs/o?proof=maybe",
+        "/v1/ledger/headers?from=-1",
     ] {
         let response =
             reqwest::Client::new().get(served.url(path)).bearer_auth(served.token.expose()).send().await;

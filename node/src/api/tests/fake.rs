@@ -278,8 +278,16 @@ impl Backend for Fake {
         answer(Ok(Submitted { tx: format!("tx1len{}", encoded.len()) }))
     }
 
-    fn output(&self, _outpoint: String, _query: OutputQuery) -> Reply<'_, OutputInfo> {
+    fn output(&self, _outpoint: String) -> Reply<'_, OutputInfo> {
         not_found(Code::OutputNotFound)
+    }
+
+    fn output_proof(&self, _outpoint: String) -> Reply<'_, OutputProof> {
+        not_found(Code::OutputNotFound)
+    }
+
+    fn headers(&self, _query: HeaderQuery) -> Reply<'_, HeaderPage> {
+        not_found(Code::NotReady)
     }
 
     fn events(&self, after: Option<u64>) -> Reply<'_, Box<dyn EventFeed>> {
