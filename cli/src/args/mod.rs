@@ -265,16 +265,16 @@ pub struct Events {
 #[derive(Args, Debug)]
 pub struct Bench {
     /// Over how many channels; several runs separated by commas.
-    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,100")]
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,100", value_parser = clap::value_parser!(u32).range(1..))]
     pub channels: Vec<u32>,
     /// Payments in each run.
-    #[arg(long, value_name = "COUNT", default_value_t = 200_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub payments: u64,
     /// Payments on each channel before each run, not measured.
     #[arg(long, value_name = "COUNT", default_value_t = 200)]
     pub warm_up: u64,
     /// Unacknowledged payments on each channel.
-    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub in_flight: u32,
     /// Pay in both directions at once.
     #[arg(long)]

@@ -69,12 +69,12 @@ pub enum TestnetTime {
 /// `towpath testnet up`
 #[derive(Args, Debug)]
 pub struct Up {
-    /// How many nodes, 1 to 16; all are validators.
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub nodes: u8,
-    /// Who has channels with whom: line, ring, star or mesh.
-    #[arg(long, default_value = "ring")]
-    pub topology: Topology,
+    /// How many nodes, 1 to 16; all are validators. 4 unless the network is there already.
+    #[arg(long, short = 'n', value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub nodes: Option<u8>,
+    /// Who has channels with whom: line, ring, star or mesh. A ring unless the network is there already.
+    #[arg(long)]
+    pub topology: Option<Topology>,
     /// The folder; the same as --testnet-dir.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,

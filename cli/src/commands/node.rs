@@ -23,6 +23,12 @@ pub fn node(common: &Common, args: Node) -> Result<(), CliError> {
     if args.show_config {
         return show(common, &config);
     }
+    let keys = towpath_node::key_file(&config.data_dir);
+    if !keys.exists() {
+        let dir = config.data_dir.display();
+        let next = format!("`towpath init --genesis FILE --data-dir {dir}` makes a node");
+        return Err(CliError::Local(format!("there are no keys at {}; {next}", keys.display())));
+    }
     let passphrase = match &config.passphrase_file {
         Some(file) => passphrase::read(file)?,
         None => passphrase::ask("passphrase of the key file: ")?,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use towpath_api::{ChannelState, Units};
 use towpath_testnet::{
-    DISPUTE_WINDOW_MS, Edge, Ended, Found, Network, NetworkState, Plan, Snapshot, TestnetError, Traffic,
-    Watch, has_traffic, is_running, open_all,
+    DISPUTE_WINDOW_MS, Edge, Ended, Found, Network, NetworkState, Plan, Snapshot, TestnetError, Topology,
+    Traffic, Watch, has_traffic, is_running, open_all,
 };
 
 use crate::args::{Common, Span, Testnet, TestnetTime, Up};
@@ -20,6 +20,9 @@ const REDRAW_EVERY: Duration = Duration::from_millis(500);
 
 /// How often a line is written where nothing can be drawn anew.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// How many nodes a new network has.
+const NODES: usize = 4;
 
 /// What each side puts into a channel that `traffic` finds missing: the default of `up`.
 const CHANNEL_AMOUNT: Units = Units(100_000_000);
@@ -94,7 +97,7 @@ pub fn program() -> Result<PathBuf, CliError> {
 
 async fn up(dir: &Path, style: Style, args: Up) -> Result<(), CliError> {
     let dir = args.dir.clone().unwrap_or_else(|| dir.to_owned());
-    let plan = Plan::of(usize::from(args.nodes), args.topology);
+    let plan = plan(&dir, &args)?;
     let (mut network, found) = Network::prepare(&dir, program()?, &plan)?;
     note(
         style,
@@ -115,6 +118,28 @@ async fn up(dir: &Path, style: Style, args: Up) -> Result<(), CliError> {
     let ended = network.down().await?;
     note(style, &stopped(&network, running, ended));
     shown
+}
+
+/// The network that is meant: the one that is there goes on as it is.
+fn plan(dir: &Path, args: &Up) -> Result<Plan, CliError> {
+    let (nodes, topology) = (args.nodes.map(usize::from), args.topology);
+    let old = match NetworkState::load(dir) {
+        Ok(network) => network,
+        Err(TestnetError::NoNetwork { .. }) => {
+            return Ok(Plan::of(nodes.unwrap_or(NODES), topology.unwrap_or_default()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(asked) = topology.filter(|topology| *topology != old.topology) {
+        let shape = |topology: Topology| format!("{topology:?}").to_lowercase();
+        return Err(CliError::Usage(format!(
+            "the network in {} is a {}, not a {}; give another folder with --dir, or remove it",
+            dir.display(),
+            shape(old.topology),
+            shape(asked)
+        )));
+    }
+    Ok(Plan::of(nodes.unwrap_or(old.nodes.len()), old.topology))
 }
 
 /// Everything from the start of the nodes to the wish to stop; interrupting it leaves nothing half done.

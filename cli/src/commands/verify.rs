@@ -153,6 +153,10 @@ impl Checker {
 
     async fn newest(&mut self, client: &Client) -> Result<(), CliError> {
         let tip = client.headers(&HeaderQuery::default()).await?.tip;
+        if tip == 0 {
+            let what = "no block is decided yet: the ledger stands where the genesis left it";
+            return Err(CliError::Failed(what.to_owned()));
+        }
         let page = client.headers(&HeaderQuery { from: tip, limit: None }).await?;
         let said = page.headers.last().ok_or_else(|| unproven("the node has no decided header"))?;
         self.header(said).map(|_| ())

@@ -124,7 +124,7 @@ impl Node {
         self.check_signing()?;
         let peer = self.find_node(&request.peer)?;
         if peer == self.net.local() {
-            return Err(ApiError::new(Code::InvalidRequest, "a channel with oneself"));
+            return Err(ApiError::new(Code::InvalidRequest, "a node cannot open a channel with itself"));
         }
         let within = Duration::from_millis(request.timeout_ms.unwrap_or(WAIT_MS));
         let began = tokio::time::Instant::now();
@@ -408,8 +408,11 @@ impl Node {
 }
 
 fn parse_address(text: &str) -> Result<Multiaddr, ApiError> {
-    text.parse()
-        .map_err(|error| ApiError::new(Code::InvalidRequest, format!("'{text}' is no address: {error}")))
+    text.parse().map_err(|error| {
+        ApiError::new(Code::InvalidRequest, format!("'{text}' is no address: {error}")).with_hint(
+            "an address is such as /ip4/192.0.2.1/tcp/7421; `towpath info` on the other node shows its own",
+        )
+    })
 }
 
 fn memo(text: &str) -> Result<[u8; 32], ApiError> {
