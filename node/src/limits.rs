@@ -67,6 +67,13 @@ pub const CLOSE_AGAIN_MS_MIN: u64 = 2_000;
 /// The longest, in milliseconds: when no block comes, this node may be the one that misses them.
 pub const CLOSE_AGAIN_MS: u64 = 20_000;
 
+/// How long a cooperative close waits for others to share its transaction, in milliseconds: calls of one command come so
+/// close together, and nobody notices it in one.
+pub const CLOSE_GATHER_MS: u64 = 40;
+
+/// The longest that it waits for peers to sign their final balances, too, in milliseconds.
+pub const CLOSE_GATHER_MS_MAX: u64 = 500;
+
 /// Blocks past a deadline that the party which did not close leaves to the author for paying out.
 pub const CLOSE_OTHER_WAITS_BLOCKS: u32 = 2;
 

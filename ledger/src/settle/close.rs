@@ -2,6 +2,7 @@
 
 use towpath_crypto::ed25519::Signature;
 
+use super::batch::{self, Batched, Payable};
 use super::{Place, SettleError};
 use crate::rules::Account;
 use crate::types::{
@@ -9,22 +10,45 @@ use crate::types::{
     StateSignature, Transaction, TxId, Witness,
 };
 
+/// A channel whose parties signed final balances.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed<'a> {
+    /// The channel's output.
+    pub funding: OutPoint,
+    /// Its terms.
+    pub terms: &'a ChannelTerms,
+    /// The final balances.
+    pub state: &'a CoSigned,
+}
+
+impl Payable for Agreed<'_> {
+    fn outpoint(&self) -> OutPoint {
+        self.funding
+    }
+
+    fn terms(&self) -> &ChannelTerms {
+        self.terms
+    }
+
+    fn pay(&self, fee: Amount) -> Result<(Witness, Account), SettleError> {
+        let mut account = Account::of_channel(self.terms, &self.state.state);
+        account.draw_from_both(Party::A, fee)?;
+        Ok((Witness::Cooperative { state: Box::new(self.state.clone()), fee }, account))
+    }
+}
+
 /// Both signed final balances. Both parties build the same bytes, so it does not matter who posts it.
 ///
 /// # Errors
 /// [`SettleError`] if the balances do not bear the fee.
-pub fn cooperative(
-    place: &Place<'_>,
-    funding: OutPoint,
-    terms: &ChannelTerms,
-    state: &CoSigned,
-) -> Result<Transaction, SettleError> {
-    place.cheapest(|fee| {
-        let mut account = Account::of_channel(terms, &state.state);
-        account.draw_from_both(Party::A, fee)?;
-        let witness = Witness::Cooperative { state: Box::new(state.clone()), fee };
-        Ok(place.transaction(funding, witness, place.pays(terms, &account)?))
-    })
+pub fn cooperative(place: &Place<'_>, agreed: &Agreed<'_>) -> Result<Transaction, SettleError> {
+    batch::one(place, agreed)
+}
+
+/// Many such channels at once. What they owe to one lock is one output.
+#[must_use]
+pub fn cooperative_all<'a>(place: &Place<'_>, channels: impl IntoIterator<Item = Agreed<'a>>) -> Batched {
+    batch::all(place, channels)
 }
 
 /// What the author of a unilateral close posts.

@@ -4,6 +4,7 @@
 //! All of them count with the rules' own [`Account`], so what is made here is what the ledger takes: either a transaction
 //! that pays for itself, or the reason why the channel can't.
 
+mod batch;
 mod close;
 mod dispute;
 mod fees;
@@ -20,10 +21,11 @@ use crate::types::{
     Transaction, TxBody, Witness,
 };
 
-pub use close::{Posting, cooperative, unilateral, unilateral_fee};
+pub use batch::Batched;
+pub use close::{Agreed, Posting, cooperative, cooperative_all, unilateral, unilateral_fee};
 pub use dispute::{Answer, answer, answer_fee, penalize, supersede};
 pub use fees::{capacity_min, close_fee_min};
-pub use finalize::{Finalized, finalize, finalize_all};
+pub use finalize::{finalize, finalize_all};
 pub use paid::{PaidOut, paid_out};
 
 /// Why a closing transaction can't be made.

@@ -158,7 +158,8 @@ fn a_cooperative_close_is_taken_down_to_small_channels_and_one_sided_balances() 
         let mut world = World::new();
         let (funding, terms) = world.fund(1, a + b, (payout(11), payout(12)));
         let last = signed(1, &state(&terms, 9, (a, b), true), 8);
-        let transaction = cooperative(&world.place(), funding, &terms, &last).expect("it can be made");
+        let transaction = cooperative(&world.place(), &Agreed { funding, terms: &terms, state: &last })
+            .expect("it can be made");
         let was = Lock::Channel(Box::new(terms.clone()));
         let read = is_paid(&transaction, &was, &terms, a + b);
         assert_eq!((read.version, read.forfeit), (9, Amount::ZERO));
@@ -217,6 +218,36 @@ fn many_closings_are_finalized_in_one_transaction_that_costs_less() {
 }
 
 #[test]
+fn final_balances_of_many_channels_share_a_transaction_and_its_bytes() {
+    let mut world = World::new();
+    let channels: Vec<(OutPoint, ChannelTerms, CoSigned)> = (1..=20_u8)
+        .map(|number| {
+            let (funding, terms) = world.fund(number, 1_000_000, (payout(90), payout(number)));
+            let last = signed(number, &state(&terms, 9, (600_000, 400_000), true), 8);
+            (funding, terms, last)
+        })
+        .collect();
+    let agreed = || channels.iter().map(|(funding, terms, state)| Agreed { funding: *funding, terms, state });
+    let alone = agreed().map(|one| cooperative(&world.place(), &one).expect("it can be made"));
+    let alone: usize = alone.map(|transaction| codec::encode(&transaction).len()).sum();
+    let mut done = cooperative_all(&world.place(), agreed());
+    assert!(done.refused.is_empty());
+    let together = done.transactions.pop().expect("it can be made");
+    assert!(done.transactions.is_empty(), "one transaction");
+    assert_eq!(together.body.outputs.len(), 21, "the hub is paid in one output");
+    assert!(codec::encode(&together).len() < alone);
+    let mut hub = 0;
+    for ((_, terms, _), witness) in channels.iter().zip(&together.witnesses) {
+        let was = Lock::Channel(Box::new(terms.clone()));
+        let read = paid_out(&was, Amount(1_000_000), witness).expect("it pays out");
+        assert_eq!(read.b.units(), paid(&together, &terms.payout_b));
+        hub += read.a.units();
+    }
+    assert_eq!(hub, paid(&together, &payout(90)));
+    world.apply(&together, START);
+}
+
+#[test]
 fn a_closing_that_cannot_be_paid_out_yet_spoils_nothing_for_others() {
     let mut world = World::new();
     let (funding, terms) = world.fund(1, 1_000_000, (payout(11), payout(12)));
@@ -229,8 +260,8 @@ fn a_closing_that_cannot_be_paid_out_yet_spoils_nothing_for_others() {
     assert_eq!(both.transactions, [finalize(&world.place(), at, &closing).expect("it can be made")]);
     assert_eq!(both.refused, waiting);
     let none = finalize_all(&world.place(), [(close::NOWHERE, &waits)]);
-    assert_eq!(none, Finalized { transactions: Vec::new(), refused: waiting });
-    assert_eq!(finalize_all(&world.place(), []), Finalized::default());
+    assert_eq!(none, Batched { transactions: Vec::new(), refused: waiting });
+    assert_eq!(finalize_all(&world.place(), []), Batched::default());
 }
 
 fn answered(

@@ -79,6 +79,8 @@ impl Worker {
             // What this node asked for has a record by now.
             self.close_began(id, Cause::PeerAsked, turn);
         }
+        let is_asked = self.has_asked(&id);
+        self.gathering.note(id, life, is_asked, turn.now.local_ms);
         self.reindex(id, life);
         let Life::Settled(_) = life else { return };
         self.duties.remove(&id);

@@ -79,8 +79,7 @@ impl Worker {
         let place = Place { chain: self.parts.chain_id, params: &params, asset: AssetId::NATIVE };
         match effect {
             Effect::SubmitClose { funding, state } => {
-                let transaction = settle::cooperative(&place, funding, held.channel.terms(), &state);
-                self.owe_close(id, Why::Together, transaction, turn);
+                self.owe_together(id, (funding, state), turn);
             }
             Effect::PostClose { funding, state, author, fee, signature } => {
                 let (capacity, terms, state) = (held.channel.capacity(), held.channel.terms(), &state);

@@ -3,7 +3,9 @@
 //! channel does not wait for that.
 
 use towpath_ledger::settle::{self, Place, SettleError};
-use towpath_ledger::{AssetId, ChannelId, Closing, OutPoint, Output, Time, Transaction, TxBody, TxId};
+use towpath_ledger::{
+    AssetId, ChannelId, Closing, CoSigned, OutPoint, Output, Time, Transaction, TxBody, TxId,
+};
 
 use super::Input;
 use super::open::WalletAnswer;
@@ -40,6 +42,13 @@ pub(super) enum Order {
         why: Why,
         /// It.
         transaction: Box<Transaction>,
+    },
+    /// Final balances that both signed, alone or with those of other channels.
+    Together {
+        /// The channel's output.
+        funding: OutPoint,
+        /// The balances.
+        state: Box<CoSigned>,
     },
     /// A funding by this party alone.
     Fund {
@@ -100,6 +109,7 @@ impl Order {
     const fn why(&self) -> Why {
         match self {
             Self::Submit { why, .. } => *why,
+            Self::Together { .. } => Why::Together,
             Self::Fund { .. } | Self::Sign { .. } => Why::Funding,
         }
     }
@@ -151,6 +161,16 @@ impl Finalize {
     }
 }
 
+impl Duty {
+    /// The final balances that are owed, and the output that they are of.
+    pub(super) fn agreed(&self) -> Option<(OutPoint, &CoSigned)> {
+        match &self.owed.as_ref()?.order {
+            Order::Together { funding, state } => Some((*funding, state)),
+            Order::Submit { .. } | Order::Fund { .. } | Order::Sign { .. } => None,
+        }
+    }
+}
+
 impl Owed {
     /// Gossip forgets a message only after a minute, so repetition goes on for as long as it takes.
     const fn is_due(&self, now_ms: u64) -> bool {
@@ -164,6 +184,11 @@ impl Worker {
     /// Asks the ledger driver for something, and again until the ledger shows what became of the channel.
     pub(super) fn owe(&mut self, id: ChannelId, order: Order, turn: &mut Turn) {
         self.hand_in(id, &order, turn);
+        self.remember(id, order, turn);
+    }
+
+    /// The same, without asking now.
+    pub(super) fn remember(&mut self, id: ChannelId, order: Order, turn: &Turn) {
         let owed = Owed { order, last_ms: turn.now.local_ms, blocks: 0, refused: None };
         self.duties.entry(id).or_default().owed = Some(owed);
     }
@@ -272,6 +297,7 @@ impl Worker {
             Order::Submit { why, transaction } => {
                 self.submit(vec![id], *why, transaction.clone(), turn);
             }
+            Order::Together { .. } => self.submit_together(&[id], turn),
             Order::Fund { first_input, output, expiry } => {
                 let (reply, answer) = tokio::sync::oneshot::channel();
                 let (first_input, output, expiry) = (*first_input, output.clone(), *expiry);
@@ -285,7 +311,13 @@ impl Worker {
         }
     }
 
-    fn submit(&self, channels: Vec<ChannelId>, why: Why, transaction: Box<Transaction>, turn: &mut Turn) {
+    pub(super) fn submit(
+        &self,
+        channels: Vec<ChannelId>,
+        why: Why,
+        transaction: Box<Transaction>,
+        turn: &mut Turn,
+    ) {
         let id = transaction.id();
         tracing::debug!(transaction = %id, what = why.name(), "handed to the ledger");
         let (reply, answer) = tokio::sync::oneshot::channel();
@@ -351,6 +383,7 @@ impl Worker {
             let Some(duty) = self.duties.get_mut(&id) else { continue };
             let is_owed = |owed: &Owed| match &owed.order {
                 Order::Submit { transaction: owed, .. } => Some(owed.id()) == transaction,
+                Order::Together { .. } => transaction.is_some(),
                 Order::Fund { .. } | Order::Sign { .. } => transaction.is_none(),
             };
             let (why, said) = match (&mut duty.owed, &mut duty.finalize) {

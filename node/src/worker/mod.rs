@@ -26,6 +26,7 @@ mod streams;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod together;
 mod turn;
 mod view;
 mod why;

@@ -19,6 +19,7 @@ use super::open::Awaited;
 use super::stats::{WorkerCounters, WorkerStats};
 use super::streams::Running;
 use super::tally::Tally;
+use super::together::Gathering;
 use super::turn::Turn;
 use super::{Input, Workers};
 use crate::clock;
@@ -113,6 +114,8 @@ pub struct Worker {
     pub(super) deadlines: BTreeSet<(u64, ChannelId)>,
     /// What the ledger is owed.
     pub(super) duties: BTreeMap<ChannelId, Duty>,
+    /// Cooperative closes that wait to share a transaction.
+    pub(super) gathering: Gathering,
     /// When what is owed is looked at again although no block came, by the node's clock.
     pub(super) insist_at_ms: u64,
     /// When the terms of channels are over, in ledger time.
@@ -160,6 +163,7 @@ impl Worker {
             seen_height: start.seen_height,
             deadlines: BTreeSet::new(),
             duties: BTreeMap::new(),
+            gathering: Gathering::default(),
             insist_at_ms: 0,
             expiries: BTreeSet::new(),
             openings: BTreeSet::new(),
@@ -227,9 +231,11 @@ impl Worker {
     /// Until the next thing is due.
     fn wait(&self) -> Duration {
         let now = clock::now_ms();
-        self.deadlines
-            .first()
-            .map_or(IDLE, |(due, _)| Duration::from_millis(due.saturating_sub(now)))
+        let due = self.deadlines.first().map(|(due, _)| *due);
+        due.into_iter()
+            .chain(self.gathering.due_ms())
+            .min()
+            .map_or(IDLE, |due| Duration::from_millis(due.saturating_sub(now)))
             .clamp(Duration::from_millis(1), IDLE)
     }
 
@@ -270,6 +276,7 @@ impl Worker {
         if self.top_up_settled(turn) {
             self.end(turn);
         }
+        self.close_gathered(turn);
         self.prune(turn);
         self.parts.tally.show(self.place, self.counts());
         credits

@@ -227,7 +227,10 @@ fn a_channel_of_the_least_capacity_closes_in_every_way() {
         let mut world = World::new();
         let channel = open_with(&mut world, 0, capacity, |terms| terms.close_fee_max = least);
         let state = cosign(&channel.final_state(9, a));
-        let close = settle::cooperative(&place(&world), channel.outpoint, &channel.terms, &state);
+        let close = settle::cooperative(
+            &place(&world),
+            &settle::Agreed { funding: channel.outpoint, terms: &channel.terms, state: &state },
+        );
         world.check(&close.expect("both together can pay")).expect("the ledger takes it");
         let author = if a >= capacity.units() / 2 { Party::A } else { Party::B };
         let posted = posted(&mut world, &channel, &cosign(&channel.state(8, a)), author);
@@ -329,7 +332,7 @@ proptest! {
         let mut world = World::new();
         let channel = open_with(&mut world, 0, capacity, |terms| terms.close_fee_max = Amount(max));
         let state = cosign(&channel.final_state(9, a));
-        match settle::cooperative(&place(&world), channel.outpoint, &channel.terms, &state) {
+        match settle::cooperative(&place(&world), &settle::Agreed { funding: channel.outpoint, terms: &channel.terms, state: &state }) {
             Ok(close) => { world.check(&close).expect("the ledger takes it"); }
             Err(error) => {
                 let is_fee = matches!(error, SettleError::Fault(ChannelFault::Fee { .. }));

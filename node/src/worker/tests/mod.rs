@@ -3,4 +3,5 @@
 mod callers;
 mod closes;
 mod openings;
+mod together;
 mod town;

@@ -236,6 +236,14 @@ impl Town {
                     }
                 }
             }
+            // Closes that wait for company get a moment of time when there is nothing else to do.
+            for node in &mut self.nodes {
+                if let Some(due) = node.worker.gathering.due_ms().filter(|_| !moved) {
+                    node.clock_ms = node.clock_ms.max(due);
+                    node.turn(Vec::new());
+                    moved = true;
+                }
+            }
             if !moved {
                 return;
             }
