@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use towpath_api::EventBody;
+use towpath_crypto::codec;
 use towpath_ledger::settle::{self, Place, Posting};
 use towpath_ledger::{Amount, AssetId, Block, ChannelId, Lock, OutPoint, Time, Transaction, Witness};
 use towpath_protocol::{Alarm, Effect, Event, LedgerEvent, Life, Online, Settlement};
@@ -97,6 +98,11 @@ impl Worker {
                 }
                 let is_contested = answer.state.is_some() || answer.proof.is_some();
                 let why = if is_contested { Why::Defence } else { Why::Agreement };
+                let bytes = transaction.as_ref().map_or(0, |made| codec::encode(made).len());
+                if !is_contested && fee < params.fee_min(u64::try_from(bytes).unwrap_or(u64::MAX)) {
+                    // It has nothing in the channel, so it loses nothing by leaving it to the deadline.
+                    return tracing::debug!(channel = %id, "agreeing to the close costs more than this party has");
+                }
                 self.owe_close(id, why, transaction, turn);
             }
             Effect::Supersede { closing, state } => {
@@ -276,27 +282,32 @@ impl Worker {
 
     fn report_outputs(&mut self, turn: &mut Turn) {
         for id in self.channels.keys().copied().collect::<Vec<_>>() {
-            let Some(held) = self.channels.get(&id) else { continue };
-            if matches!(held.channel.life(), Life::Settled(_)) {
-                continue;
+            self.report_output(id, turn);
+        }
+    }
+
+    /// Tells a channel what the ledger shows of it now.
+    pub(super) fn report_output(&mut self, id: ChannelId, turn: &mut Turn) {
+        let Some(held) = self.channels.get(&id) else { return };
+        if matches!(held.channel.life(), Life::Settled(_)) {
+            return;
+        }
+        match self.parts.chain.channel_output(&id) {
+            Ok(Some((outpoint, entry))) => {
+                let event = match &entry.output.lock {
+                    Lock::Closing(closing) => {
+                        let closing = closing.clone();
+                        self.closing_event(outpoint, entry.time, &closing, turn)
+                    }
+                    Lock::Channel(_) | Lock::Wallet(_) | Lock::Conditional(_) => {
+                        LedgerEvent::Funded { outpoint, entry: Box::new(entry) }
+                    }
+                };
+                // Reporting again what is known already does no harm.
+                self.step(id, Event::Ledger(event), turn).ok();
             }
-            match self.parts.chain.channel_output(&id) {
-                Ok(Some((outpoint, entry))) => {
-                    let event = match &entry.output.lock {
-                        Lock::Closing(closing) => {
-                            let closing = closing.clone();
-                            self.closing_event(outpoint, entry.time, &closing, turn)
-                        }
-                        Lock::Channel(_) | Lock::Wallet(_) | Lock::Conditional(_) => {
-                            LedgerEvent::Funded { outpoint, entry: Box::new(entry) }
-                        }
-                    };
-                    // Reporting again what is known already does no harm.
-                    self.step(id, Event::Ledger(event), turn).ok();
-                }
-                Ok(None) => {}
-                Err(error) => tracing::error!(channel = %id, %error, "the ledger cannot be read"),
-            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(channel = %id, %error, "the ledger cannot be read"),
         }
     }
 }

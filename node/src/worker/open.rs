@@ -285,6 +285,8 @@ impl Worker {
         row.first_input = first_input;
         self.adopt(Held::new(channel, row));
         self.touch(id, turn);
+        // The opener may have been fast: a block that came before the channel was here told this worker nothing of it.
+        self.report_output(id, turn);
     }
 
     /// The wallet answered.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream;
 use towpath_api::{
     Channel, ChannelQuery, ChannelState, Client, ClientError, CloseChannel, CloseMode, CloseStage, CloseWait,
 };
@@ -20,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How long the node may be away while one looks on: a restart takes a few seconds.
 const AWAY_MAX: Duration = Duration::from_secs(60);
+
+/// Closes that are asked for at once: far fewer than the connections that a node serves.
+const ASKED_AT_ONCE: usize = 16;
 
 /// Channels in the picture on a terminal; more would not fit.
 const SHOWN_MAX: usize = 20;
@@ -43,7 +48,10 @@ pub async fn close(client: &Client, style: Style, args: Close) -> Result<(), Cli
         wait: CloseWait::Sent,
         timeout_ms: None,
     };
-    let begun = join_all(wanted.iter().map(|id| client.close_channel(id, &request))).await;
+    let begun: Vec<_> = stream::iter(wanted.iter().map(|id| client.close_channel(id, &request)))
+        .buffered(ASKED_AT_ONCE)
+        .collect()
+        .await;
     let (mut begun_channels, mut refused) = (Vec::new(), None);
     for (id, outcome) in wanted.iter().zip(begun) {
         match outcome {

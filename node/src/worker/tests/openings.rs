@@ -360,3 +360,23 @@ async fn the_newest_settled_channels_are_kept_and_older_ones_forgotten() {
     assert_eq!(town.nodes[0].worker.channels.len(), 2);
     assert_eq!(town.nodes[0].worker.counts().channels, 0);
 }
+
+#[tokio::test]
+async fn c18_a_funding_that_is_final_before_the_acceptor_has_the_channel_is_seen_all_the_same() {
+    let mut town = Town::new(2, 2, POLICY);
+    let mut answer = town.begin_to_open((0, 1), (1_000_000, 0));
+    town.deliver(0, 1).await;
+    town.deliver(1, 0).await;
+    let channel = answer.try_recv().expect("an answer").expect("accepted").channel;
+    assert_eq!(
+        (town.nodes[1].life(&channel), town.nodes[0].said.len()),
+        (None, 1),
+        "the last word is on its way"
+    );
+    // The block is applied at both before that word arrives.
+    town.block().await;
+    for node in &town.nodes {
+        assert_eq!(node.life(&channel), Some(Life::Active));
+    }
+    town.pay(0, &channel, 5).await.expect("it is paid");
+}

@@ -276,9 +276,20 @@ impl Town {
     /// The first asks its node for a channel with the second; what the caller hears.
     pub(super) async fn ask_to_open(
         &mut self,
+        sides: (usize, usize),
+        amounts: (u64, u64),
+    ) -> Option<Result<Opened, CallError>> {
+        let mut answer = self.begin_to_open(sides, amounts);
+        self.settle().await;
+        answer.try_recv().ok()
+    }
+
+    /// The same, up to the first message, which waits to be delivered.
+    pub(super) fn begin_to_open(
+        &mut self,
         (from, to): (usize, usize),
         (amount, peer_amount): (u64, u64),
-    ) -> Option<Result<Opened, CallError>> {
+    ) -> Answer<Opened> {
         let (peer, deadline) = (self.nodes[to].id, self.nodes[from].ledger.time().plus_ms(300_000));
         let purpose = Purpose { amount: Amount(amount), inputs_max: 32, until: deadline };
         let (reply, mut coins) = oneshot::channel();
@@ -296,10 +307,20 @@ impl Town {
             deadline,
             expiry: None,
         };
-        let (reply, mut answer) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         node.turn(vec![Input::Call(Box::new(Call::Open { request, reply }))]);
-        self.settle().await;
-        answer.try_recv().ok()
+        answer
+    }
+
+    /// Delivers what one node said to another so far, and lets it do what it can alone.
+    pub(super) async fn deliver(&mut self, from: usize, to: usize) {
+        let sender = self.nodes[from].id;
+        let messages = self.nodes[from].said.drain(..).map(|(_, message)| message).collect();
+        self.nodes[to].hear(sender, messages);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+            self.nodes[to].stir();
+        }
     }
 
     /// An open channel.
