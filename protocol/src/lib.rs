@@ -35,6 +35,10 @@
 pub mod limits;
 
 mod accepts;
+#[cfg(feature = "canaries")]
+pub mod canary;
+#[cfg(not(feature = "canaries"))]
+mod canary;
 mod channel;
 mod effect;
 mod error;

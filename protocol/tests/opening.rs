@@ -64,6 +64,35 @@ fn c18_c7_a_restart_of_either_node_between_any_two_steps() {
 }
 
 #[test]
+fn c18_storms_of_sessions_make_one_channel() {
+    for payers in [Payers::A, Payers::Both] {
+        for every in 1..6 {
+            let mut opening = Opening::new(Crypto::Fast, payers);
+            opening.offer();
+            let mut ids = std::collections::BTreeSet::new();
+            for storm in 0..60 {
+                for _ in 0..every {
+                    opening.step();
+                }
+                ids.extend((0..2).filter_map(|side| opening.channel(side).map(|channel| channel.id())));
+                if storm % 7 == 6 {
+                    opening.restart(storm % 2);
+                } else {
+                    opening.disconnect();
+                }
+                opening.connect();
+            }
+            opening.run();
+            assert_open(&opening);
+            // Sessions of one step are too short to get that far before the storm is over.
+            ids.extend((0..2).filter_map(|side| opening.channel(side).map(|channel| channel.id())));
+            assert_eq!(ids.len(), 1, "one channel, whatever was repeated");
+            assert_eq!([opening.ledger.wealth(0), opening.ledger.wealth(1)], paid(payers), "paid once");
+        }
+    }
+}
+
+#[test]
 fn c12_silence_after_any_message_costs_time_only() {
     for payers in [Payers::A, Payers::Both] {
         for silent_after in 0..12 {

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::forge::{ack, state};
 use common::world::{Crypto, Cut, World};
 use towpath_protocol::{
     ChannelMessage, Command, Event, Pacing, Receive, Refuse, RefuseReason, Refused, Reject,
@@ -144,6 +145,35 @@ fn what_was_burnt_can_be_restored_whatever_waits() {
         world.connect();
         world.settle();
         world.assert_quiescent();
+    }
+}
+
+#[test]
+fn a_payment_that_was_burnt_twice_waits_for_the_later_version() {
+    for crash in [false, true] {
+        let mut world = World::open(Crypto::Fast, 1_000, 1_000, 0);
+        world.command(0, Command::SetPacing(Pacing { ack_every: 9 })).expect("fine");
+        world.pay(0, 1).expect("paid");
+        world.pay_many(0, &[2, 3]);
+        // Version 2 is refused, and 3 is burnt with it: its payments are proposed again in 5, on the empty version 4.
+        assert_eq!(hear(&mut world, 0, refuse(2, 0)), []);
+        assert_eq!(newest(&world, 0), 5);
+        // Then payment 3 is refused in version 5, while 4 is open: 6 is empty, and 7 has what is left.
+        assert_eq!(hear(&mut world, 0, refuse(5, 1)), []);
+        assert_eq!(newest(&world, 0), 7);
+        if crash {
+            world.crash(0);
+            world.connect();
+            world.deliver(0, 1, Cut::Nowhere);
+        }
+        // Once 4 is co-signed nobody can complete 2 or 3; but 5 is built on 4, and the follower could still sign it.
+        for (version, failed) in [(4, vec![1]), (6, vec![1, 3])] {
+            let signed = state(&world.sides[0].channel, version, &[]);
+            assert_eq!(hear(&mut world, 0, ack(Crypto::Fast, 1, &signed)), []);
+            assert_eq!(world.sides[0].channel.held().version(), version);
+            assert_eq!(world.sides[0].failed.iter().copied().collect::<Vec<u64>>(), failed);
+        }
+        assert_eq!(world.sides[0].unsettled().keys().copied().collect::<Vec<u64>>(), [2], "it is in 7");
     }
 }
 

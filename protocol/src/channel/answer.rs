@@ -4,6 +4,7 @@ use towpath_ledger::CoSigned;
 
 use super::machine::Channel;
 use super::state::{Queued, Turnholder};
+use crate::canary::{Canary, sings};
 use crate::effect::{Alarm, Effect};
 use crate::life::{ClosingStage, Life};
 use crate::limits::{ACK_DELAY_MS_MAX, REQUESTS_MAX};
@@ -57,7 +58,7 @@ impl Channel {
             Life::Active => true,
             Life::Closing(stage) => match stage {
                 ClosingStage::Draining | ClosingStage::Finishing | ClosingStage::Agreed => true,
-                ClosingStage::Unilateral => false,
+                ClosingStage::Unilateral => sings(Canary::SignsAfterClose),
             },
             Life::Opening | Life::Disputed | Life::Settled(_) => false,
         };

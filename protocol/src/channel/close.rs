@@ -5,6 +5,7 @@ use towpath_ledger::{CloseIntent, CoSigned};
 
 use super::machine::Channel;
 use super::state::Posted;
+use crate::canary::{Canary, sings};
 use crate::effect::{Alarm, Effect};
 use crate::error::Reject;
 use crate::journal::EventKind;
@@ -56,7 +57,9 @@ impl Channel {
 
     /// What was paid in this very turn may have left too little for the fee, and the ledger would never take the close.
     fn sign_posting(&mut self, fee: Amount) -> Result<Posted, Reject> {
-        self.check_close_fee(fee)?;
+        if !sings(Canary::FeeUnchecked) {
+            self.check_close_fee(fee)?;
+        }
         let CoSigned { state, .. } = self.complete().ok_or(Reject::Signer)?;
         let intent = CloseIntent { state, author: self.fixed.me, fee };
         match self.guard.sign_close_intent(&self.fixed.chain, &intent) {

@@ -9,6 +9,7 @@ use towpath_ledger::{ChannelId, ChannelState, OutPoint, Party, StateSignature};
 
 use super::outgoing::Outgoing;
 use super::state::{Fixed, Held, Lost, Memory, OpenProposal, OpenProposals, Posted, Turnholder, Witnesses};
+use crate::canary::{Canary, sings};
 use crate::effect::{Effect, Online, Outcome};
 use crate::error::Reject;
 use crate::event::{Command, Event, LedgerEvent, Now, Token};
@@ -93,17 +94,26 @@ impl Channel {
     /// # Errors
     /// [`Reject`] says why the event is refused; then the machine is what it was.
     pub fn step(&mut self, event: Event, now: Now, verifier: &mut dyn Verifier) -> Result<Outcome, Reject> {
-        self.memory.now = now;
-        match event {
-            Event::Connected => self.on_connected(),
-            Event::Disconnected => self.on_disconnected(),
-            Event::Message(message) => self.on_message(message, verifier)?,
-            Event::Command { token, command } => self.on_command(token, command)?,
-            Event::FundingSigned(witnesses) => self.on_funding_signed(witnesses)?,
-            Event::Ledger(event) => self.on_ledger(event)?,
+        let before = std::mem::replace(&mut self.memory.now, now);
+        let stepped = match event {
+            Event::Connected => {
+                self.on_connected();
+                Ok(())
+            }
+            Event::Disconnected => {
+                self.on_disconnected();
+                Ok(())
+            }
+            Event::Message(message) => self.on_message(message, verifier),
+            Event::Command { token, command } => self.on_command(token, command),
+            Event::FundingSigned(witnesses) => self.on_funding_signed(witnesses),
+            Event::Ledger(event) => self.on_ledger(event),
             Event::TurnEnd => return Ok(self.end_turn()),
+        };
+        if stepped.is_err() {
+            self.memory.now = before;
         }
-        Ok(Outcome::default())
+        stepped.map(|()| Outcome::default())
     }
 
     fn on_message(&mut self, message: ChannelMessage, verifier: &mut dyn Verifier) -> Result<(), Reject> {
@@ -135,7 +145,7 @@ impl Channel {
         if !self.memory.link.received {
             return Err(Reject::NotReestablished(message.name()));
         }
-        if !self.life.carries_updates() {
+        if !self.life.carries_updates() && !sings(Canary::SignsAfterClose) {
             return self.on_late_message(&message);
         }
         match message {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::machine::Channel;
 use super::state::{OpenProposal, Turnholder};
+use crate::canary::{Canary, sings};
 use crate::effect::{Alarm, Effect, Failure};
 use crate::error::Reject;
 use crate::event::Token;
@@ -52,7 +53,8 @@ impl Channel {
     fn has_the_word(&self) -> bool {
         self.memory.link.up
             && matches!(self.life, Life::Active | Life::Closing(ClosingStage::Draining))
-            && self.turnholder() == Turnholder::Sequencer
+            && (self.turnholder() == Turnholder::Sequencer
+                || (sings(Canary::HandoverDoesNotWait) && self.turnholder() == Turnholder::HandingOver))
             && !self.tip().state.is_final
     }
 
@@ -72,6 +74,9 @@ impl Channel {
 
     /// The first version that this party has not signed.
     pub(super) fn next_version(&self) -> u64 {
+        if sings(Canary::VersionUsedAgain) {
+            return self.tip().state.version + 1;
+        }
         self.guard.mark().version.max(self.held.version()).max(self.memory.floor) + 1
     }
 
@@ -103,10 +108,10 @@ impl Channel {
     fn fail(&mut self, number: u64, reason: RefuseReason) {
         let contains = |open: &&Arc<OpenProposal>| self.own_numbers(open).any(|own| own == number);
         match self.open.iter().rev().find(contains).map(|open| open.version()) {
-            Some(burnt) => {
+            Some(burnt) if !sings(Canary::ProposedAgainFailsAtOnce) => {
                 self.memory.failing.insert(number, (burnt, reason));
             }
-            None => self.effect(Effect::Failed { number, reason: Failure::Refused(reason) }),
+            Some(_) | None => self.effect(Effect::Failed { number, reason: Failure::Refused(reason) }),
         }
     }
 
@@ -175,6 +180,9 @@ impl Channel {
                 return false;
             }
         };
+        if sings(Canary::ReceivedWhenProposed) {
+            self.report_received(&updates);
+        }
         let answer = self.choose_answer(version, &updates);
         let propose = Propose { version, base, updates, answer, signature };
         if self.memory.wishes.hand_over && content.state.sequencer != self.fixed.me {

@@ -5,6 +5,7 @@ use towpath_ledger::CoSigned;
 
 use super::machine::Channel;
 use super::state::{Link, Lost, Turnholder};
+use crate::canary::{Canary, sings};
 use crate::effect::{Effect, Online};
 use crate::error::Reject;
 use crate::life::{ClosingStage, Life};
@@ -81,7 +82,7 @@ impl Channel {
             self.lose(Lost { proven, newest: Some(theirs.newest) });
             return Ok(());
         }
-        if self.life == Life::Closing(ClosingStage::Unilateral) {
+        if self.life == Life::Closing(ClosingStage::Unilateral) && !sings(Canary::AdoptsAfterClose) {
             // The posted state settles the channel, and the other party may have seen to that already: what it holds
             // beyond it is for the ledger to show, and nothing is reported before (SPEC P-21).
             return Ok(());
@@ -134,8 +135,17 @@ impl Channel {
     /// ever taken back because a peer says less (FAULTS C17).
     fn adopt(&mut self, theirs: &Reestablish) -> Result<(), Reject> {
         let version = theirs.newest.state.version;
+        if sings(Canary::SessionTakesBack) && version < self.held.version() {
+            let (mine, peers) =
+                (*theirs.newest.signature(self.fixed.me), *theirs.newest.signature(self.peer_party()));
+            self.held.content.state = theirs.newest.state.clone();
+            (self.held.mine, self.held.theirs) = (Some(mine), peers);
+            self.memory.turn.dirty = true;
+            return Ok(());
+        }
         // After a close was posted what is held stays what was posted: the same bytes are posted until the ledger has them.
-        if version <= self.held.version() || !self.life.carries_updates() {
+        let may = self.life.carries_updates() || sings(Canary::AdoptsAfterClose);
+        if version <= self.held.version() || !may {
             return Ok(());
         }
         let open = self.open_proposal(version).cloned().ok_or(Reject::NotOpen(version))?;

@@ -6,6 +6,7 @@ use towpath_ledger::StateSignature;
 
 use super::machine::Channel;
 use super::state::{Burnt, Held, OpenProposal, Turnholder};
+use crate::canary::{Canary, sings};
 use crate::effect::{Effect, Failure};
 use crate::error::Reject;
 use crate::event::Receive;
@@ -38,7 +39,7 @@ impl Channel {
     /// The open proposal of `version`, if it was not refused: a follower that refused a version can't sign it later.
     pub(super) fn open_proposal(&self, version: u64) -> Option<&Arc<OpenProposal>> {
         let index = self.open.binary_search_by_key(&version, |open| open.version()).ok()?;
-        self.open.get(index).filter(|open| !open.is_burnt())
+        self.open.get(index).filter(|open| !open.is_burnt() || sings(Canary::BurntAckCounts))
     }
 
     /// The follower's signature on an open proposal is held: what it contains is final for both.
@@ -49,7 +50,7 @@ impl Channel {
         while let Some(open) = self.open.front().filter(|open| open.version() <= version).cloned() {
             self.open.pop_front();
             self.delete(Key::Proposal(open.version()));
-            if !open.is_burnt() {
+            if !open.is_burnt() && !sings(Canary::ReceivedWhenProposed) {
                 self.report_received(&open.propose.updates);
             }
         }
@@ -141,7 +142,9 @@ impl Channel {
         let Some(open) = self.open.get_mut(position).filter(|open| !open.is_burnt()) else { return };
         Arc::make_mut(open).burnt = Some(burnt);
         let open = Arc::clone(open);
-        self.put(Key::Proposal(open.version()), open.as_ref());
+        if !sings(Canary::BurntNotWritten) {
+            self.put(Key::Proposal(open.version()), open.as_ref());
+        }
         for (index, update) in open.propose.updates.iter().enumerate() {
             match burnt {
                 Burnt::Refused { update: refused, reason } if usize::from(refused) == index => {
@@ -155,6 +158,10 @@ impl Channel {
     fn drop_update(&mut self, version: u64, update: &Update, reason: RefuseReason) {
         match update {
             Update::Transfer(transfer) if transfer.from == self.fixed.me => {
+                if sings(Canary::RefusedFailsAtOnce) {
+                    let reason = Failure::Refused(reason);
+                    return self.effect(Effect::Failed { number: transfer.number, reason });
+                }
                 self.memory.failing.insert(transfer.number, (version, reason));
             }
             Update::Transfer(_) | Update::Handover | Update::Finish => {}

@@ -2,6 +2,7 @@
 
 use super::machine::Channel;
 use super::state::Turn;
+use crate::canary::{Canary, sings};
 use crate::effect::{Outcome, Row};
 use crate::journal::EventKind;
 use crate::row::{Key, Live};
@@ -28,7 +29,8 @@ impl Channel {
         if std::mem::take(&mut self.memory.turn.held_changed) {
             self.record(EventKind::Held((&self.held.content).into()));
         }
-        if self.memory.turn.dirty {
+        let unwritten = sings(Canary::ClaimNotWritten) && self.held.mine.is_none();
+        if self.memory.turn.dirty && !unwritten {
             self.put(Key::Live, &self.live());
         }
         let Turn { effects, rows, .. } = std::mem::take(&mut self.memory.turn);

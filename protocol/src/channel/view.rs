@@ -158,11 +158,13 @@ impl Channel {
 
     /// This party's balance in every state by which the channel can be settled against its will, while it answers: the
     /// newest that it holds, and those that it signed since and the other party can complete. What was reported as
-    /// final is covered by each of them (SPEC P-4).
+    /// final is covered by each of them (SPEC P-4). None once it is settled: what was paid is for the ledger to say, and
+    /// may come from a proposal that the other party completed and this one never saw acknowledged.
     pub fn possible_balances(&self) -> impl Iterator<Item = Amount> + '_ {
         let me = self.fixed.me;
+        let held = (!matches!(self.life, Life::Settled(_))).then(|| self.held.content.state.balance(me));
         let proposed = self.open.iter().map(move |open| open.content.state.balance(me));
-        std::iter::once(self.held.content.state.balance(me)).chain(proposed)
+        held.into_iter().chain(proposed)
     }
 
     /// This party's payments that have a number and are neither made nor failed, by it, with their amounts: those that

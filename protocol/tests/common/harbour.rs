@@ -116,7 +116,7 @@ impl Harbour {
         for _ in 0..6 {
             self.tell_all();
             if self.world.connected {
-                self.world.settle();
+                self.world.settle_in_session();
             }
             self.block(6_000);
         }

@@ -105,14 +105,12 @@ pub fn rest(world: &mut World) {
     for _ in 0..8 {
         world.mend();
         world.connect();
-        world.settle();
-        world.mend();
+        world.settle_in_session();
         if world.connected {
             // What a wire lost within a session is only missed in the next one.
             world.disconnect();
             world.connect();
-            world.settle();
-            world.mend();
+            world.settle_in_session();
             if world.connected {
                 return;
             }

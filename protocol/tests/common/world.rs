@@ -83,6 +83,14 @@ pub enum WireFault {
     Break,
 }
 
+/// Whether the driver of this world has the bug that all persistence is about.
+fn speaks_first() -> bool {
+    #[cfg(feature = "canaries")]
+    return towpath_protocol::canary::sings(towpath_protocol::canary::Canary::SpokenBeforeWritten);
+    #[cfg(not(feature = "canaries"))]
+    return false;
+}
+
 pub fn index(party: Party) -> usize {
     match party {
         Party::A => 0,
@@ -272,6 +280,9 @@ impl World {
             .step(Event::TurnEnd, now, &mut FastVerifier)
             .expect("a turn always ends");
         if cut == Cut::BeforeWrite {
+            if speaks_first() {
+                outcome.effects.into_iter().for_each(|effect| self.run(side, effect));
+            }
             self.crash(side);
             return rejects;
         }
@@ -383,7 +394,9 @@ impl World {
             "what is neither settled nor failed is remembered"
         );
         let told = me.told();
+        let keeps = me.channel.terms().reserve.min(me.first);
         for balance in me.channel.possible_balances() {
+            assert!(balance >= keeps, "C10: {balance} is below what is set aside");
             assert!(balance.0 >= told, "I3: told {told}, but a state with {balance} can be posted");
         }
         for (payer, payee) in [(me, other), (other, me)].into_iter().filter(|_| !self.forgetful) {
@@ -471,7 +484,22 @@ impl World {
 
     /// Delivers everything until nothing moves and every claim is acknowledged.
     pub fn settle(&mut self) {
+        self.settle_while(|_| true);
+    }
+
+    /// The same as nodes do it: the session ends as soon as somebody is blamed.
+    pub fn settle_in_session(&mut self) {
+        self.settle_while(|world| {
+            world.mend();
+            world.connected
+        });
+    }
+
+    fn settle_while(&mut self, mut goes_on: impl FnMut(&mut Self) -> bool) {
         for _ in 0..10_000 {
+            if !goes_on(self) {
+                return;
+            }
             if let Some((to, message, _)) =
                 self.delayed.take_if(|_| self.wires.iter().all(VecDeque::is_empty))
             {

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use towpath_ledger::Amount;
 use towpath_protocol::{
-    Ack, Answer, ChannelMessage, Content, Life, Online, Propose, Reestablish, Refuse, RefuseReason, Refused,
-    Request, Role, Transfer, Turnholder, Update,
+    Ack, Answer, ChannelMessage, ClosingStage, Content, Life, Online, Propose, Reestablish, Refuse,
+    RefuseReason, Refused, Request, Role, Transfer, Turnholder, Update,
 };
 
 use super::ledger::{Move, Place};
@@ -45,7 +45,13 @@ impl Store {
         }
         let view = party.channel.view();
         if view.online == Online::No {
-            return self.say_held(party);
+            let mut messages = self.say_held(party);
+            if party.channel.life() == Life::Closing(ClosingStage::Unilateral) {
+                // As if it had not seen that the channel is being closed: nothing of this may be signed or taken in.
+                messages.extend(self.propose(party));
+                messages.extend(self.follow(party));
+            }
+            return messages;
         }
         let mut messages = vec![ChannelMessage::Close];
         match view.turnholder {

@@ -48,8 +48,22 @@ impl Report {
 pub enum Until {
     /// Never.
     All,
+    /// As soon as any invariant is broken.
+    #[cfg(feature = "canaries")]
+    Found,
     /// As soon as an invariant of this kind is broken.
     Broken(Kind),
+}
+
+impl Until {
+    fn is_reached(self, report: &Report) -> bool {
+        match self {
+            Self::All => false,
+            #[cfg(feature = "canaries")]
+            Self::Found => !report.found.is_empty(),
+            Self::Broken(kind) => report.found.contains_key(&kind),
+        }
+    }
 }
 
 struct Frame {
@@ -76,17 +90,6 @@ pub fn explore(config: Config, until: Until) -> (Store, Report) {
         };
         frame.next += 1;
         report.steps += 1;
-        if report.steps % 1_000_000 == 0 && std::env::var("LAB").is_ok() {
-            eprintln!(
-                "{} worlds {} steps {} parties {} turns stack {} {:?}",
-                report.worlds,
-                report.steps,
-                store.parties.len(),
-                store.turned.len(),
-                report.deepest,
-                started.elapsed()
-            );
-        }
         match step(&mut store, &frame.world, action) {
             Ok(None) => {}
             Ok(Some(world)) => {
@@ -101,9 +104,7 @@ pub fn explore(config: Config, until: Until) -> (Store, Report) {
             }
             Err(violation) => report.found(violation, &stack),
         }
-        if let Until::Broken(kind) = until
-            && report.found.contains_key(&kind)
-        {
+        if until.is_reached(&report) {
             break;
         }
     }

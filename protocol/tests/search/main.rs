@@ -4,11 +4,12 @@
 mod fast;
 
 mod adversary;
+#[cfg(feature = "canaries")]
+mod canaries;
 mod check;
 mod config;
 mod explore;
 mod intern;
-mod lab;
 mod ledger;
 mod party;
 mod setup;
@@ -18,20 +19,22 @@ mod turn;
 mod violation;
 mod world;
 
-use config::{Budget, Config};
+use config::{Budget, Config, Crypto, Disk, PenaltyRule, Turns};
 use explore::{Until, explore};
+use violation::Kind;
 
 const NONE: Budget = Budget {
     pays: [0; 2],
     wishes: 0,
     closes: 0,
     forces: 0,
-    sessions: 0,
+    sessions: 1,
     crashes: 0,
     duplicates: 0,
     copies: 0,
 };
 
+/// Everything is visited, and nothing is broken.
 fn clean(config: Config) {
     let (mut store, report) = explore(config, Until::All);
     println!("{}", show::figures(&store, &report));
@@ -39,17 +42,133 @@ fn clean(config: Config) {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-#[test]
-fn small_duel() {
-    clean(Config::duel("duel", Budget { pays: [1, 1], forces: 1, sessions: 1, ..NONE }));
+/// The search must find this, or it would not see it in the shipped rules either.
+fn broken(config: Config, kind: Kind) {
+    let (mut store, report) = explore(config, Until::Broken(kind));
+    println!("{}", show::figures(&store, &report));
+    let found = report.found.get(&kind).expect("the search sees what it is made to see");
+    println!("{}", store.explain(found));
 }
 
 #[test]
-fn small_duel_b() {
-    clean(Config::duel("duel b", Budget { pays: [1, 1], forces: 1, sessions: 1, ..NONE }).against_a());
+fn c3_c5_c14_an_honest_opener_loses_nothing_to_an_adversary() {
+    clean(Config::duel("A, one session", Budget { pays: [1, 1], forces: 1, ..NONE }));
 }
 
 #[test]
-fn small_pair() {
-    clean(Config::pair("pair", Budget { pays: [1, 1], forces: 1, sessions: 1, ..NONE }));
+fn c3_c5_c14_an_honest_acceptor_loses_nothing_to_an_adversary() {
+    clean(Config::duel("B, one session", Budget { pays: [1, 1], forces: 1, ..NONE }).against_a());
+}
+
+#[test]
+fn c11_nothing_is_taken_in_after_a_close_was_posted() {
+    let budget = Budget { pays: [1, 0], forces: 1, sessions: 2, ..NONE };
+    clean(Config { versions_max: 3, ..Config::duel("A, two sessions", budget) });
+}
+
+#[test]
+fn p12_a_payment_that_no_longer_applies_fails_only_once_it_is_undone() {
+    let config = Config::duel("A, with nothing", Budget { pays: [1, 1], ..NONE });
+    clean(Config { balances: [0, 64], ..config });
+}
+
+#[test]
+fn c11_what_a_turn_changes_counts_for_the_close_that_ends_it() {
+    let config = Config::duel("A, two events a turn", Budget { pays: [1, 0], forces: 1, ..NONE });
+    let fees = config::Fees::Both;
+    clean(Config { balances: [4, 60], versions_max: 3, turns: Turns::Two, fees, ..config });
+}
+
+#[test]
+fn c6_c7_c15_two_honest_parties_agree_and_lose_nothing() {
+    clean(Config::pair("pair", Budget { pays: [1, 1], forces: 1, sessions: 2, ..NONE }));
+}
+
+#[test]
+fn c9_the_real_signatures_change_nothing() {
+    let budget = Budget { pays: [1, 0], ..NONE };
+    let duel = Config { crypto: Crypto::Real, versions_max: 2, ..Config::duel("A, real signatures", budget) };
+    clean(duel.clone());
+    clean(duel.against_a());
+}
+
+#[test]
+fn c6_c15_the_role_changes_hands_and_messages_are_lost() {
+    let budget = Budget { pays: [1, 1], wishes: 2, sessions: 2, ..NONE };
+    clean(Config { versions_max: 9, ..Config::pair("roles", budget) });
+}
+
+#[test]
+fn c7_c15_crashes_and_messages_that_arrive_twice() {
+    let budget = Budget { pays: [1, 1], closes: 1, sessions: 2, crashes: 1, duplicates: 1, ..NONE };
+    clean(Config { versions_max: 9, ..Config::pair("crashes", budget) });
+}
+
+#[test]
+fn c3_c7_a_crash_at_each_write_before_an_adversary() {
+    let budget = Budget { pays: [1, 0], forces: 1, sessions: 2, crashes: 1, ..NONE };
+    clean(Config { versions_max: 3, ..Config::duel("A, crashes", budget) });
+    let budget = Budget { pays: [0, 1], ..budget };
+    clean(Config { versions_max: 3, ..Config::duel("B, crashes", budget).against_a() });
+}
+
+#[test]
+fn c3_c5_the_role_changes_hands_with_an_adversary() {
+    let budget = Budget { pays: [1, 0], wishes: 1, forces: 1, ..NONE };
+    clean(Config { versions_max: 3, ..Config::duel("A, roles", budget) });
+    let budget = Budget { pays: [0, 1], ..budget };
+    clean(Config { versions_max: 3, ..Config::duel("B, roles", budget).against_a() });
+}
+
+#[test]
+fn c4_who_goes_away_has_what_its_tower_was_given() {
+    let budget = Budget { pays: [1, 0], copies: 1, ..NONE };
+    clean(Config { versions_max: 3, ..Config::duel("A, tower", budget) });
+    let budget = Budget { pays: [0, 1], ..budget };
+    clean(Config { versions_max: 3, ..Config::duel("B, tower", budget).against_a() });
+}
+
+#[test]
+#[ignore = "minutes: see docs/reports/search.md"]
+fn large_fees_to_burn() {
+    let budget = Budget { pays: [1, 1], forces: 1, ..NONE };
+    let fees = config::Fees::Both;
+    clean(Config { fees, ..Config::duel("A, fees", budget) });
+    clean(Config { fees, ..Config::duel("B, fees", budget).against_a() });
+}
+
+#[test]
+#[ignore = "minutes: see docs/reports/search.md"]
+fn large_roles_with_an_adversary() {
+    let budget = Budget { pays: [1, 1], wishes: 1, forces: 1, ..NONE };
+    clean(Config::duel("A, roles", budget));
+    clean(Config::duel("B, roles", budget).against_a());
+}
+
+#[test]
+#[ignore = "minutes: see docs/reports/search.md"]
+fn large_towers() {
+    let budget = Budget { pays: [1, 1], forces: 1, copies: 1, ..NONE };
+    clean(Config { versions_max: 3, ..Config::duel("A, tower", budget) });
+    clean(Config { versions_max: 3, ..Config::duel("B, tower", budget).against_a() });
+}
+
+#[test]
+#[ignore = "minutes: see docs/reports/search.md"]
+fn large_two_sessions() {
+    let budget = Budget { pays: [1, 1], forces: 1, sessions: 2, ..NONE };
+    clean(Config::duel("A, two sessions", budget));
+    clean(Config::duel("B, two sessions", budget).against_a());
+}
+
+#[test]
+fn c5_the_naive_penalty_robs_an_honest_proposer() {
+    let config = Config::duel("naive", Budget { pays: [1, 0], forces: 1, ..NONE });
+    broken(Config { versions_max: 3, penalty: PenaltyRule::Naive, ..config }, Kind::Penalized);
+}
+
+#[test]
+fn c7_a_disk_that_loses_a_synced_write_costs_the_penalty() {
+    let config = Config::duel("lost write", Budget { forces: 1, crashes: 1, ..NONE }).against_a();
+    broken(Config { versions_max: 3, disk: Disk::Loses, ..config }, Kind::Penalized);
 }
