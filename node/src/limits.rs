@@ -36,7 +36,7 @@ pub const OFFERS: usize = 256;
 /// Channels that are not settled, in all.
 pub const CHANNELS: u64 = 200_000;
 
-/// Streams that are remembered, ended ones included.
+/// Streams that a worker remembers, ended ones included; as many may run.
 pub const STREAMS: usize = 1_024;
 
 /// Payments that one stream keeps unacknowledged.
@@ -45,14 +45,23 @@ pub const STREAM_IN_FLIGHT: u32 = 1_024;
 /// The longest latency that is told apart, in microseconds: an hour.
 pub const LATENCY_US_MAX: u64 = 3_600_000_000;
 
-/// Idempotency keys that are remembered, the oldest forgotten first.
-pub const IDEMPOTENCY_KEYS: u64 = 16_384;
+/// Idempotency keys that are remembered, the oldest of calls that are done forgotten first: some 20 MB.
+pub const IDEMPOTENCY_KEYS: usize = 65_536;
+
+/// How long a key is remembered after its call is done, in milliseconds: a day. Who lost an answer asks again sooner.
+pub const IDEMPOTENCY_MS: u64 = 86_400_000;
+
+/// Callers of one channel that wait for payments to settle.
+pub const SETTLING: usize = 8_192;
 
 /// Settled channels that are kept for lists; older ones are forgotten.
 pub const SETTLED_CHANNELS: usize = 10_000;
 
 /// Inputs of one wallet transaction: keeps it far below the ledger's bound on transactions.
 pub const WALLET_INPUTS: usize = 64;
+
+/// Payments from the wallet that are not final: each is a row, and handed in again and again.
+pub const SENDS: usize = 1_024;
 
 /// Addresses that a wallet hands out.
 pub const ADDRESSES: u32 = 10_000;

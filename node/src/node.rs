@@ -20,6 +20,7 @@ use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_cr
 use crate::backend::{Node, NodeBackend, issued};
 use crate::clock;
 use crate::config::{Channels, Config, Retention};
+use crate::idempotency::IdempotencyKeys;
 use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle};
 use crate::logging::LoggingError;
@@ -197,6 +198,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     )?);
     let (net, events) = start_net(&config, &loaded, &chain)?;
 
+    let idempotency = IdempotencyKeys::open(&*loaded.store, rand::random())?;
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
     let parts = Parts {
@@ -215,6 +217,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         )?),
         policy: policy(&config.channels),
         tally: Arc::new(Tally::new(workers.count())),
+        idempotency: idempotency.clone(),
         retention: worker::Retention {
             payments: payments_kept(config.retention.payments),
             log: HISTORY_KEPT,
@@ -226,7 +229,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
         clock::travel_to(chain.tip().header().time);
     }
-    let driver = driver_config(&loaded, identity);
+    let driver = driver_config(&loaded, identity, idempotency.clone());
     let (fatal, blocks) = (stop.clone(), workers.clone());
     let (driver_thread, status) = ledger::spawn(
         driver,
@@ -259,6 +262,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         status,
         workers: workers.clone(),
         board: Arc::clone(&parts.board),
+        idempotency,
         worker_stats: Arc::clone(&parts.stats),
         started: std::time::Instant::now(),
         recovering: loaded.behind.is_some(),
@@ -309,7 +313,11 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) -> DriverConfig {
+fn driver_config(
+    loaded: &Loaded,
+    identity: towpath_crypto::ed25519::SecretKey,
+    idempotency: IdempotencyKeys,
+) -> DriverConfig {
     let genesis = &loaded.genesis;
     let mut engine = EngineConfig::lan(genesis.chain_id());
     engine.heartbeat = std::time::Duration::from_millis(genesis.params.blocks.block_step_ms_max / 2);
@@ -321,6 +329,7 @@ fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) 
         seed: loaded.seed.clone(),
         issued: issued(genesis),
         engine,
+        idempotency,
     }
 }
 

@@ -6,29 +6,33 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use towpath_consensus::{
-    Engine, EngineError, GossipVerdict, Output, PeerChange, SyncFailure, SyncReply as Answer,
+    Engine, EngineError, Fault, GossipVerdict, HostError, Output, PeerChange, SyncFailure,
+    SyncReply as Answer,
 };
 use towpath_crypto::codec;
 use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_ledger::chain::{ChainParams, ValidatorSet};
 use towpath_ledger::mempool::{Queue, Refusal, Source};
 use towpath_ledger::{Amount, Payout, Transaction, TxId, limits as ledger_limits};
+use towpath_store::Batch;
 
 use super::funds::{Funds, FundsError};
 use super::host::{Chain, LedgerHost};
 use super::log::EngineLog;
 use super::notice::Notice;
+use super::sends;
 use super::timers::Timers;
 use super::{FundsCall, Input, LedgerHandle, LedgerInbox, Status, SubmitError};
 use crate::clock;
+use crate::idempotency::{Claim, IdempotencyKeys, Kept, Outcome, SendState};
 use crate::journal::{Entry, Journal};
 use crate::net::{GossipId, NetHandle, Topic, Verdict};
 
 /// How long the driver sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Rows of `Meta`: this prefix ‖ the digest of a caller's word, with the payment that was made under it.
-const SEND_PREFIX: &[u8] = b"send-key/";
+/// How often it is looked whether a payment of the wallet is to be handed in again, in milliseconds.
+const INSIST_MS: u64 = 500;
 
 /// What the driver is made of.
 pub struct DriverConfig {
@@ -44,6 +48,8 @@ pub struct DriverConfig {
     pub issued: u64,
     /// Waits and intervals.
     pub engine: towpath_consensus::Config,
+    /// The callers' words, and what became of their calls.
+    pub idempotency: IdempotencyKeys,
 }
 
 /// The driver.
@@ -58,6 +64,8 @@ pub struct Driver {
     own: LedgerHandle,
     notices: Box<dyn Fn(Arc<Notice>) + Send>,
     status: watch::Sender<Status>,
+    idempotency: IdempotencyKeys,
+    insist_at_ms: u64,
 }
 
 /// The driver's thread, and how it does.
@@ -97,6 +105,8 @@ pub fn spawn(
         own: handle,
         notices,
         status,
+        idempotency: config.idempotency,
+        insist_at_ms: 0,
     };
     let thread = std::thread::Builder::new()
         .name("ledger".into())
@@ -111,9 +121,13 @@ pub fn spawn(
 
 impl Driver {
     fn run(mut self, inbox: &LedgerInbox) -> Result<(), EngineError> {
+        let ended = self.funds.sends().catch_up(&self.chain);
+        let ended = ended.map_err(|error| EngineError::Fatal(Fault::Host(HostError(error.to_string()))))?;
+        self.end_sends(ended);
         let outputs = self.engine.start()?;
         self.carry_out(outputs)?;
         loop {
+            self.insist()?;
             let wait = self.timers.wait(Instant::now()).unwrap_or(IDLE).min(IDLE);
             match inbox.take(wait) {
                 Some(Input::Stop) => return Ok(()),
@@ -213,8 +227,7 @@ impl Driver {
                 Output::SetTimer { token, after } => self.timers.set(token, Instant::now() + after),
                 Output::BuildValue { height, round, deadline: _ } => {
                     let built = self.engine.host_mut().build();
-                    let block =
-                        built.map_err(|error| EngineError::Fatal(towpath_consensus::Fault::Host(error)))?;
+                    let block = built.map_err(|error| EngineError::Fatal(Fault::Host(error)))?;
                     queue.extend(self.engine.on_value_built(height, round, block)?);
                 }
                 Output::Committed { height, round, .. } => {
@@ -261,9 +274,10 @@ impl Driver {
                 status.transactions_applied +=
                     u64::try_from(applied.block.transactions.len()).unwrap_or(u64::MAX);
             });
-            for transaction in &applied.block.transactions {
-                self.funds.is_final(transaction);
-            }
+            let transactions = applied.block.transactions.iter();
+            let ended: Vec<_> = transactions.flat_map(|it| self.funds.is_final(it)).collect();
+            self.funds.sends().on_block();
+            self.end_sends(ended);
             (self.notices)(Arc::new(applied.notice));
         }
         let pool = &self.engine.host().pool;
@@ -316,8 +330,9 @@ impl Driver {
         match call {
             FundsCall::View(reply) => drop(reply.send(self.funds.view(&self.chain, now))),
             FundsCall::Keys(reply) => drop(reply.send(self.funds.keys())),
+            FundsCall::Pending(reply) => drop(reply.send(self.funds.pending())),
             FundsCall::NewAddress(reply) => drop(reply.send(self.new_address())),
-            FundsCall::Send { to, amount, key, reply } => drop(reply.send(self.send((to, amount), key))),
+            FundsCall::Send { to, amount, claim, reply } => drop(reply.send(self.send((to, amount), claim))),
             FundsCall::Reserve { purpose, reply } => {
                 let reserved = self.funds.reserve(&self.chain, now, purpose);
                 let first = reserved.as_ref().ok().and_then(super::Reserved::first_input);
@@ -337,34 +352,64 @@ impl Driver {
         }
     }
 
-    /// Pays once for each word: the transaction is remembered before it is spoken of, and a repeated call submits it
-    /// again.
+    /// Pays on the ledger: the payment is remembered before it is handed out, and handed in until it is final.
     fn send(
         &mut self,
         (to, amount): (Payout, Amount),
-        key: Option<[u8; 32]>,
+        claim: Option<Claim>,
     ) -> Result<(TxId, Amount), FundsError> {
-        let row = key.map(|key| [SEND_PREFIX, key.as_slice()].concat());
-        let known = row.as_ref().map(|row| self.chain.meta(row)).transpose()?.flatten();
-        let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX).unwrap_or(usize::MAX);
-        let (transaction, fee) = match known {
-            Some(bytes) => codec::decode::<(Transaction, Amount)>(&bytes, limit.saturating_add(8))
-                .map_err(|error| FundsError::Store(error.to_string()))?,
-            None => {
-                let now = self.chain.tip().header().time;
-                let made = self.funds.send(&self.chain, now, to, amount)?;
-                if let Some(row) = row {
-                    let mut batch = towpath_store::Batch::new();
-                    batch.put(towpath_store::Column::Meta, row, codec::encode(&made));
-                    self.journal.commit(Entry { batch, events: Vec::new() }, clock::now_ms())?;
-                }
-                made
+        let now = self.chain.tip().header().time;
+        let (transaction, fee) = self.funds.send(&self.chain, now, to, amount)?;
+        // What the rules refuse now is refused for ever. What a pool refuses is not: its coins stay promised.
+        let checked = self.engine.host().check(&transaction);
+        checked.map_err(|error| FundsError::Refused(error.to_string()))?;
+        let (now_ms, mut batch) = (clock::now_ms(), Batch::new());
+        let tx = self.funds.promise(&mut batch, (transaction, fee), now_ms);
+        let outcome = Outcome::Send { tx, fee, state: SendState::Pending };
+        let kept = claim.map(|claim| claim.keep(&mut batch, outcome, now_ms));
+        self.journal.commit(Entry { batch, events: Vec::new() }, now_ms)?;
+        kept.into_iter().for_each(Kept::show);
+        self.hand_in_sends(now_ms);
+        Ok((tx, fee))
+    }
+
+    /// Hands in again what was sent and is not final.
+    fn insist(&mut self) -> Result<(), EngineError> {
+        let now_ms = clock::now_ms();
+        if now_ms < self.insist_at_ms {
+            return Ok(());
+        }
+        self.insist_at_ms = now_ms.saturating_add(INSIST_MS);
+        if self.hand_in_sends(now_ms) { self.wake() } else { Ok(()) }
+    }
+
+    /// Hands in the payments of the wallet that are due; whether there were any.
+    fn hand_in_sends(&mut self, now_ms: u64) -> bool {
+        let due = self.funds.sends().due(now_ms);
+        let is_any = !due.is_empty();
+        for transaction in due {
+            let id = transaction.id();
+            if let Err(SubmitError::Refused(reason)) = self.submit(transaction)
+                && self.funds.sends().refused(&id, &reason)
+            {
+                tracing::warn!(transaction = %id, %reason, "a payment is not taken now; it is handed in again");
             }
-        };
-        let id = transaction.id();
-        match self.submit(transaction) {
-            Ok(_) | Err(SubmitError::Final) => Ok((id, fee)),
-            Err(error) => Err(FundsError::Refused(error.to_string())),
+        }
+        is_any
+    }
+
+    /// It is known what became of some payments of the wallet. If this write is lost, the next start finds it out again.
+    fn end_sends(&self, ended: Vec<(TxId, SendState)>) {
+        let (now_ms, mut batch) = (clock::now_ms(), Batch::new());
+        for (id, state) in ended {
+            if state == SendState::Void {
+                tracing::error!(transaction = %id, "a payment will never be made: another transaction spent its coins");
+            }
+            sends::forget(&mut batch, &id);
+            self.idempotency.sent(&mut batch, &id, state, now_ms);
+        }
+        if !batch.is_empty() {
+            self.journal.submit(Entry { batch, events: Vec::new() }, now_ms, || {});
         }
     }
 

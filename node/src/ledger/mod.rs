@@ -9,6 +9,7 @@ mod host;
 mod inbox;
 mod log;
 mod notice;
+mod sends;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timers;
@@ -25,7 +26,9 @@ pub use funds::{FundsError, Purpose, Reserved, WalletView};
 pub use host::{Chain, read_fees, supply};
 pub use inbox::{LedgerBusy, LedgerHandle, LedgerInbox};
 pub use notice::{Change, ChannelChange, Notice, channel_of};
+pub use sends::PendingSend;
 
+use crate::idempotency::Claim;
 use crate::net::{GossipId, SyncReply, Topic};
 
 /// Something for the driver.
@@ -89,6 +92,8 @@ pub enum FundsCall {
     View(oneshot::Sender<Result<WalletView, FundsError>>),
     /// The keys of all addresses that were handed out.
     Keys(oneshot::Sender<Vec<WalletKey>>),
+    /// The payments that are on their way, newest first.
+    Pending(oneshot::Sender<Vec<PendingSend>>),
     /// A new address.
     NewAddress(oneshot::Sender<Result<Payout, FundsError>>),
     /// Pay on the ledger.
@@ -98,7 +103,7 @@ pub enum FundsCall {
         /// How much.
         amount: Amount,
         /// Makes a repeated call the same payment.
-        key: Option<[u8; 32]>,
+        claim: Option<Claim>,
         /// The transaction and its fee.
         reply: oneshot::Sender<Result<(TxId, Amount), FundsError>>,
     },

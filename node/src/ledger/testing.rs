@@ -197,7 +197,7 @@ impl TestLedger {
         self.chain.store().commit(batch).expect("no write fails here");
         self.chain.applied(block, &effects).expect("it is applied");
         for transaction in &block.transactions {
-            self.funds.is_final(transaction);
+            drop(self.funds.is_final(transaction));
         }
         self.funds.keep_waiting(|_| false);
         self.funds.expire(self.time());

@@ -23,6 +23,7 @@ use super::together::Gathering;
 use super::turn::Turn;
 use super::{Input, Workers};
 use crate::clock;
+use crate::idempotency::IdempotencyKeys;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
@@ -56,6 +57,8 @@ pub struct Parts {
     pub policy: Policy,
     /// What all workers have under way.
     pub tally: Arc<Tally>,
+    /// The callers' words, and what became of their calls.
+    pub idempotency: IdempotencyKeys,
     /// How much history is kept.
     pub retention: Retention,
     /// For waiting on the wallet's answers.
@@ -78,8 +81,6 @@ pub(super) struct Start {
     pub channels: Vec<Held>,
     /// Acceptances that wait for their openers.
     pub acceptances: Vec<towpath_protocol::Acceptance>,
-    /// The callers' words that it remembers.
-    pub idempotency: super::pay::Idempotency,
     /// Its own place among the workers, from zero.
     pub place: u8,
     /// The last block that it saw.
@@ -97,12 +98,10 @@ pub struct Worker {
     /// Peers with a session.
     pub(super) sessions: BTreeSet<PublicKey>,
     pub(super) streams: BTreeMap<u64, Running>,
-    /// Which stream runs on which channel, and the idempotency keys of streams.
+    /// Which stream runs on which channel.
     pub(super) stream_channels: BTreeMap<u64, ChannelId>,
-    pub(super) stream_keys: BTreeMap<[u8; 32], u64>,
     /// Streams of which payments were settled in this turn.
     pub(super) roomy: BTreeSet<u64>,
-    pub(super) idempotency: super::pay::Idempotency,
     /// Callers that wait for commands other than payments.
     pub(super) commands: BTreeMap<Token, super::call::Reply<()>>,
     pub(super) ledger_time: Time,
@@ -152,9 +151,7 @@ impl Worker {
             sessions: BTreeSet::new(),
             streams: BTreeMap::new(),
             stream_channels: BTreeMap::new(),
-            stream_keys: BTreeMap::new(),
             roomy: BTreeSet::new(),
-            idempotency: start.idempotency,
             commands: BTreeMap::new(),
             ledger_time,
             next_token: 1,

@@ -10,7 +10,6 @@ use towpath_store::{Column, Store, StoreError};
 
 use super::carry::HEIGHT_PREFIX;
 use super::open::find;
-use super::pay::Idempotency;
 use super::run::{Parts, Start, Worker};
 use super::{Input, Workers};
 use crate::clock;
@@ -51,7 +50,6 @@ pub fn start(parts: &Parts, inboxes: Vec<mpsc::Receiver<Input>>) -> Result<Start
         starts.push(Start {
             channels: Vec::new(),
             acceptances: Vec::new(),
-            idempotency: Idempotency::open(store, place)?,
             place,
             seen_height: seen_height(store)?,
         });

@@ -7,11 +7,13 @@ use towpath_api::EventBody;
 use towpath_crypto::ed25519::{PublicKey, verify_batch};
 use towpath_ledger::ChannelId;
 use towpath_protocol::{
-    Channel, ChannelMessage, Deferred, Event, Immediate, Life, Message, Now, Reject, Severity, Verifier,
+    Channel, ChannelMessage, Deferred, Event, Failure, Immediate, Life, Message, Now, Reject, Severity,
+    Verifier,
 };
 use towpath_store::Column;
 
 use super::Input;
+use super::call::{CallError, Paid, Reply};
 use super::held::row_key;
 use super::release::Release;
 use super::run::Worker;
@@ -44,6 +46,11 @@ impl Turn {
     /// Sends a message at the end of the turn.
     pub(super) fn send(&mut self, peer: PublicKey, message: &Message) {
         self.release.messages.entry(peer).or_default().push(message.encode());
+    }
+
+    /// Tells a caller that its payment was not made.
+    pub(super) fn refuse(&mut self, reply: Reply<Paid>, why: Failure) {
+        self.release.answers.push(Box::new(move || drop(reply.send(Err(CallError::Failed(why))))));
     }
 
     /// Tells the listeners.

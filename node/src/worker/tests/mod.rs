@@ -2,6 +2,7 @@
 
 mod callers;
 mod closes;
+mod once;
 mod openings;
 mod together;
 mod town;
