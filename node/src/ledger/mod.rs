@@ -11,6 +11,8 @@ mod log;
 mod notice;
 mod sends;
 #[cfg(test)]
+mod sends_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 mod timers;
 
