@@ -1,5 +1,6 @@
 //! The channels' and peers' part of the API.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::clock;
 use crate::idempotency::{Outcome, content_of};
 use crate::ledger::{FundsCall, Input, Purpose};
 use crate::limits;
-use crate::net::{Dialled, node_of, peer_of};
+use crate::net::{Dialled, PeerInfo, node_of, peer_of};
 use crate::worker::{
     Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Wait, channel_log,
     node_text, payment_id, payment_view, payments, stored_bytes,
@@ -398,11 +399,14 @@ impl Node {
     }
 
     pub(super) fn peer_list(&self) -> Peers {
-        let sessions = self.net.sessions();
-        let peers = self.net.peers();
+        let sessions: BTreeSet<PublicKey> = self.net.sessions().into_iter().collect();
+        let mut peers: Vec<_> = self.net.peers().into_iter().collect();
+        // Those with a channel session come first.
+        peers.sort_by_key(|(node, _)| std::cmp::Reverse(sessions.contains(node)));
+        let open = self.board.open_by_peer();
         let now_ms = clock::now_ms();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let known = peers.iter().map(|(node, info)| Peer {
+        let describe = |(node, info): &(PublicKey, PeerInfo)| Peer {
             node: node_text(node),
             connected: true,
             addresses: vec![info.address.to_string()],
@@ -413,11 +417,9 @@ impl Node {
             agent: Some(info.agent.clone()),
             rtt_us: info.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
             connected_ms: Some(now_ms.saturating_sub(millis(info.since.elapsed()))),
-            channels: u32::try_from(self.board.open_with(node)).unwrap_or(u32::MAX),
-        });
-        let mut all: Vec<Peer> = known.collect();
-        all.sort_by_key(|peer| std::cmp::Reverse(sessions.iter().any(|node| node_text(node) == peer.node)));
-        Peers { peers: all }
+            channels: open.get(node).copied().unwrap_or(0),
+        };
+        Peers { peers: peers.iter().map(describe).collect() }
     }
 
     pub(super) async fn connect(&self, text: &str) -> Result<Peer, ApiError> {
