@@ -3,15 +3,30 @@
 use std::time::Duration;
 
 /// Things that wait for a worker. A full inbox makes the sender wait: a session stops being read, a caller is told to
-/// come back. At 300 bytes each this is a megabyte or two a worker.
+/// come back. Without peers' messages, which have a bound of their own, they are a megabyte or two a worker.
 pub const INBOX: usize = 4_096;
+
+/// What peers' messages that wait for a worker, or are in its turn, may cost to keep, in bytes.
+pub const INBOX_COST: usize = 32 << 20;
+
+/// What a message costs beside its bytes: as a value in memory, the smallest is some hundred times larger than as bytes.
+pub const MESSAGE_COST: usize = 512;
 
 /// Things that a worker takes in one turn: enough to share a sync among many, few enough to answer soon.
 pub const TURN_INPUTS: usize = 2_048;
 
+/// What peers' messages in one turn may cost, in bytes: some ten thousand payments. The frame that passes it is the last.
+pub const TURN_COST: usize = 8 << 20;
+
 /// Turns of a worker that are being written. Two, so that one is computed while the other is synced; more would only
 /// make turns smaller.
 pub const TURNS_IN_FLIGHT: usize = 2;
+
+/// Transactions by gossip whose signatures are not verified yet: at most 64 MB.
+pub const TRANSACTIONS_UNCHECKED: usize = 256;
+
+/// Peers' requests for blocks that wait; the network takes no more than this at once.
+pub const SYNC_REQUESTS: usize = crate::net::limits::SYNC_SERVED_MAX;
 
 /// Things from the network that wait for the ledger driver.
 pub const LEDGER_INBOX: usize = 1_024;

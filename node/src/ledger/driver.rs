@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use towpath_consensus::{
-    Engine, EngineError, Fault, GossipVerdict, HostError, Output, PeerChange, SyncFailure,
-    SyncReply as Answer,
-};
+use towpath_consensus::{Engine, EngineError, Fault, GossipVerdict, HostError, Output, SyncFailure};
 use towpath_crypto::codec;
 use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_ledger::chain::{ChainParams, ValidatorSet};
 use towpath_ledger::mempool::{Queue, Refusal, Source};
-use towpath_ledger::{Amount, Payout, Transaction, TxId, limits as ledger_limits};
+use towpath_ledger::rules::Signatures;
+use towpath_ledger::{Amount, Payout, Transaction, TxId};
 use towpath_store::Batch;
 
 use super::funds::{Funds, FundsError};
 use super::host::{Chain, LedgerHost};
+use super::ingress::report;
 use super::log::EngineLog;
+use super::membership::Membership;
 use super::notice::Notice;
 use super::sends;
 use super::timers::Timers;
@@ -26,12 +26,12 @@ use super::{FundsCall, Input, LedgerHandle, LedgerInbox, Status, SubmitError};
 use crate::clock;
 use crate::idempotency::{Claim, IdempotencyKeys, Kept, Outcome, SendState};
 use crate::journal::{Entry, Journal};
-use crate::net::{GossipId, NetHandle, Topic, Verdict};
+use crate::net::{NetHandle, Topic, Verdict};
 
 /// How long the driver sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether a payment of the wallet is to be handed in again, in milliseconds.
+/// How often it is looked who is connected, and whether a payment of the wallet is to be handed in again, in milliseconds.
 const INSIST_MS: u64 = 500;
 
 /// What the driver is made of.
@@ -66,6 +66,7 @@ pub struct Driver {
     status: watch::Sender<Status>,
     idempotency: IdempotencyKeys,
     insist_at_ms: u64,
+    membership: Membership,
 }
 
 /// The driver's thread, and how it does.
@@ -107,6 +108,7 @@ pub fn spawn(
         status,
         idempotency: config.idempotency,
         insist_at_ms: 0,
+        membership: Membership::default(),
     };
     let thread = std::thread::Builder::new()
         .name("ledger".into())
@@ -143,34 +145,21 @@ impl Driver {
 
     fn take(&mut self, input: Input) -> Result<(), EngineError> {
         match input {
-            Input::Gossip { topic: Topic::Consensus, from, id, bytes } => {
+            Input::Consensus { from, id, bytes } => {
                 let gossiped = self.engine.on_gossip(from, &bytes)?;
                 report(&self.net, id, verdict(gossiped.verdict));
                 self.carry_out(gossiped.outputs)
             }
-            Input::Gossip { topic: Topic::Transactions, from, id, bytes } => {
-                let verdict = self.hear(from, &bytes);
+            Input::Heard { from, id, transaction } => {
+                let verdict = self.hear(from, *transaction);
                 report(&self.net, id, verdict);
                 self.wake()
-            }
-            Input::Gossip { topic: Topic::ChannelAnnouncements, id, .. } => {
-                report(&self.net, id, Verdict::Ignore);
-                Ok(())
-            }
-            Input::SyncRequest { bytes, reply } => {
-                match self.engine.on_sync_request(&bytes)? {
-                    // The peer may be gone.
-                    Answer::Blocks(bytes) => drop(reply.send(bytes)),
-                    Answer::Malformed => drop(reply),
-                }
-                Ok(())
             }
             Input::SyncResponse { peer, answer } => {
                 let outputs = self.engine.on_sync_response(peer, answer.ok_or(SyncFailure::Unreachable))?;
                 self.carry_out(outputs)
             }
-            Input::PeerUp(peer) => self.peer(peer, PeerChange::Connected),
-            Input::PeerDown(peer) => self.peer(peer, PeerChange::Disconnected),
+            Input::Peers => self.look_at_peers(),
             Input::Submit { transaction, reply } => {
                 let result = self.submit(*transaction);
                 match (reply, result) {
@@ -200,9 +189,13 @@ impl Driver {
         }
     }
 
-    fn peer(&mut self, peer: PublicKey, change: PeerChange) -> Result<(), EngineError> {
-        let outputs = self.engine.on_peer(peer, change)?;
-        self.carry_out(outputs)
+    /// Tells the engine who came and went since the last look.
+    fn look_at_peers(&mut self) -> Result<(), EngineError> {
+        for (peer, change) in self.membership.look(self.net.peer_ids()) {
+            let outputs = self.engine.on_peer(peer, change)?;
+            self.carry_out(outputs)?;
+        }
+        Ok(())
     }
 
     /// Transactions wait: the engine need not wait for its heartbeat.
@@ -285,11 +278,10 @@ impl Driver {
         self.funds.expire(self.chain.tip().header().time);
     }
 
-    /// A transaction by gossip.
-    fn hear(&mut self, from: PublicKey, bytes: &[u8]) -> Verdict {
-        let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX).unwrap_or(usize::MAX);
-        let Ok(transaction) = codec::decode::<Transaction>(bytes, limit) else { return Verdict::Reject };
-        match self.engine.host_mut().admit(transaction, Source::Peer(from)) {
+    /// A transaction by gossip, whose signatures are valid.
+    fn hear(&mut self, from: PublicKey, transaction: Transaction) -> Verdict {
+        let source = Source::Peer(from);
+        match self.engine.host_mut().admit(transaction, source, Signatures::AlreadyVerified) {
             Ok(admitted) => {
                 if let Some(transaction) = self.engine.host().pool.transaction(&admitted.id) {
                     self.funds.waits(admitted.id, transaction);
@@ -315,7 +307,7 @@ impl Driver {
             return Err(SubmitError::Final);
         }
         let bytes = codec::encode(&transaction);
-        match self.engine.host_mut().admit(transaction.clone(), Source::Local) {
+        match self.engine.host_mut().admit(transaction.clone(), Source::Local, Signatures::Verify) {
             Ok(_) | Err(Refusal::Known(_)) => {}
             Err(error) => return Err(SubmitError::Refused(error.to_string())),
         }
@@ -373,13 +365,14 @@ impl Driver {
         Ok((tx, fee))
     }
 
-    /// Hands in again what was sent and is not final.
+    /// Looks at who is connected, and hands in again what was sent and is not final.
     fn insist(&mut self) -> Result<(), EngineError> {
         let now_ms = clock::now_ms();
         if now_ms < self.insist_at_ms {
             return Ok(());
         }
         self.insist_at_ms = now_ms.saturating_add(INSIST_MS);
+        self.look_at_peers()?;
         if self.hand_in_sends(now_ms) { self.wake() } else { Ok(()) }
     }
 
@@ -449,11 +442,5 @@ const fn verdict(verdict: GossipVerdict) -> Verdict {
 fn publish(net: &NetHandle, topic: Topic, bytes: Vec<u8>) {
     if let Err(error) = net.publish(topic, bytes) {
         tracing::debug!(?topic, %error, "a message was not gossiped");
-    }
-}
-
-fn report(net: &NetHandle, id: GossipId, verdict: Verdict) {
-    if let Err(error) = net.report(id, verdict) {
-        tracing::debug!(%error, "a verdict was not passed on");
     }
 }

@@ -94,10 +94,15 @@ impl LedgerHost {
     }
 
     /// Lets a transaction wait for a block.
-    pub(super) fn admit(&mut self, transaction: Transaction, source: Source) -> Result<Admitted, Refusal> {
+    pub(super) fn admit(
+        &mut self,
+        transaction: Transaction,
+        source: Source,
+        signatures: Signatures,
+    ) -> Result<Admitted, Refusal> {
         let params = self.params.rules.clone();
         let context = BlockContext { params: &params, ..self.next_block() };
-        self.pool.insert(transaction, source, &*self.chain, &context, Signatures::Verify)
+        self.pool.insert(transaction, source, &*self.chain, &context, signatures)
     }
 
     /// Whether the rules allow a transaction in the next block.

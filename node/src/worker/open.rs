@@ -161,7 +161,7 @@ impl Worker {
             Self::release_coins(first_input, turn);
             drop(reply.send(Err(error)));
         };
-        if !self.sessions.contains(&request.peer) {
+        if !self.sessions.contains_key(&request.peer) {
             return refuse(CallError::NoSession, reply, turn);
         }
         let offers = self.awaited.values().filter(|awaited| matches!(awaited, Awaited::Offer { .. }));

@@ -12,11 +12,11 @@ use towpath_protocol::{
 };
 use towpath_store::Column;
 
-use super::Input;
 use super::call::{CallError, Paid, Reply};
 use super::held::row_key;
 use super::release::Release;
 use super::run::Worker;
+use super::{Input, Load};
 use crate::journal::Entry;
 use crate::net::{Credit, Offence};
 
@@ -61,16 +61,18 @@ impl Turn {
 
 impl Worker {
     /// Takes one input into the turn.
-    pub(super) fn take(&mut self, input: Input, turn: &mut Turn, credits: &mut Vec<Credit>) {
+    pub(super) fn take(&mut self, input: Input, turn: &mut Turn, credits: &mut Vec<(Credit, Load)>) {
         match input {
-            Input::Messages { peer, messages, credit } => {
+            Input::Messages { peer, messages, credit, load } => {
                 for message in messages {
                     self.hear(peer, message, turn);
                 }
-                credits.push(credit);
+                credits.push((credit, load));
             }
-            Input::SessionUp(peer) => {
-                self.sessions.insert(peer);
+            Input::SessionUp(peer, session) => {
+                self.sessions.insert(peer, session);
+                // What was to be said before has no place in this session.
+                turn.release.messages.remove(&peer);
                 for channel in self.channels_of(&peer) {
                     self.step(channel, Event::Connected, turn).ok();
                 }

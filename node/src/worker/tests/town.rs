@@ -20,13 +20,13 @@ use super::super::run::{Parts, Start, Worker};
 use super::super::tally::Tally;
 use super::super::turn::Turn;
 use super::super::{
-    Board, Call, CallError, Input, OpenRequest, Opened, Paid, PayRequest, Wait, WorkerStats, Workers,
+    Board, Call, CallError, Input, Load, OpenRequest, Opened, Paid, PayRequest, Wait, WorkerStats, Workers,
 };
 use crate::idempotency::{Claim, IdempotencyKeys};
 use crate::journal::Journal;
 use crate::ledger::testing::{TestLedger, genesis};
 use crate::ledger::{FundsCall, Input as LedgerInput, Purpose};
-use crate::net::{Credit, NetHandle};
+use crate::net::{Credit, NetHandle, SessionId};
 
 /// How far apart blocks are unless a test says otherwise.
 pub(super) const BLOCK_MS: u64 = 1_000;
@@ -175,7 +175,8 @@ impl Node {
 pub(super) fn heard(peer: PublicKey, messages: Vec<Message>) -> Input {
     let permits = Arc::new(Semaphore::new(1));
     let credit = Credit { _permit: permits.try_acquire_owned().expect("one permit") };
-    Input::Messages { peer, messages, credit }
+    let load = Load::of(messages.len(), 0);
+    Input::Messages { peer, messages, credit, load }
 }
 
 /// Where a caller hears what became of its wish.
@@ -204,7 +205,7 @@ impl Town {
         let ids: Vec<PublicKey> = town.nodes.iter().map(|node| node.id).collect();
         for node in &mut town.nodes {
             let others = ids.iter().filter(|id| **id != node.id);
-            let sessions = others.map(|id| Input::SessionUp(*id)).collect();
+            let sessions = others.map(|id| Input::SessionUp(*id, SessionId(1))).collect();
             node.turn(sessions);
         }
         town
