@@ -66,7 +66,7 @@ async fn listening(events: &mut NetEvents) -> Result<Multiaddr, Failure> {
 
 async fn session(events: &mut NetEvents) -> Result<NodeId, Failure> {
     loop {
-        if let NetEvent::SessionUp { node } = events.recv().await.ok_or("the network stopped")? {
+        if let NetEvent::SessionUp { node, .. } = events.recv().await.ok_or("the network stopped")? {
             return Ok(node);
         }
     }

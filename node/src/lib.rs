@@ -5,6 +5,7 @@ pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod devnet;
+pub mod idempotency;
 pub mod journal;
 pub mod ledger;
 pub mod limits;

@@ -3,15 +3,30 @@
 use std::time::Duration;
 
 /// Things that wait for a worker. A full inbox makes the sender wait: a session stops being read, a caller is told to
-/// come back. At 300 bytes each this is a megabyte or two a worker.
+/// come back. Without peers' messages, which have a bound of their own, they are a megabyte or two a worker.
 pub const INBOX: usize = 4_096;
+
+/// What peers' messages that wait for a worker, or are in its turn, may cost to keep, in bytes.
+pub const INBOX_COST: usize = 32 << 20;
+
+/// What a message costs beside its bytes: as a value in memory, the smallest is some hundred times larger than as bytes.
+pub const MESSAGE_COST: usize = 512;
 
 /// Things that a worker takes in one turn: enough to share a sync among many, few enough to answer soon.
 pub const TURN_INPUTS: usize = 2_048;
 
+/// What peers' messages in one turn may cost, in bytes: some ten thousand payments. The frame that passes it is the last.
+pub const TURN_COST: usize = 8 << 20;
+
 /// Turns of a worker that are being written. Two, so that one is computed while the other is synced; more would only
 /// make turns smaller.
 pub const TURNS_IN_FLIGHT: usize = 2;
+
+/// Transactions by gossip whose signatures are not verified yet: at most 64 MB.
+pub const TRANSACTIONS_UNCHECKED: usize = 256;
+
+/// Peers' requests for blocks that wait; the network takes no more than this at once.
+pub const SYNC_REQUESTS: usize = crate::net::limits::SYNC_SERVED_MAX;
 
 /// Things from the network that wait for the ledger driver.
 pub const LEDGER_INBOX: usize = 1_024;
@@ -36,7 +51,7 @@ pub const OFFERS: usize = 256;
 /// Channels that are not settled, in all.
 pub const CHANNELS: u64 = 200_000;
 
-/// Streams that are remembered, ended ones included.
+/// Streams that a worker remembers, ended ones included; as many may run.
 pub const STREAMS: usize = 1_024;
 
 /// Payments that one stream keeps unacknowledged.
@@ -45,14 +60,23 @@ pub const STREAM_IN_FLIGHT: u32 = 1_024;
 /// The longest latency that is told apart, in microseconds: an hour.
 pub const LATENCY_US_MAX: u64 = 3_600_000_000;
 
-/// Idempotency keys that are remembered, the oldest forgotten first.
-pub const IDEMPOTENCY_KEYS: u64 = 16_384;
+/// Idempotency keys that are remembered, the oldest of calls that are done forgotten first: some 20 MB.
+pub const IDEMPOTENCY_KEYS: usize = 65_536;
+
+/// How long a key is remembered after its call is done, in milliseconds: a day. Who lost an answer asks again sooner.
+pub const IDEMPOTENCY_MS: u64 = 86_400_000;
+
+/// Callers of one channel that wait for payments to settle.
+pub const SETTLING: usize = 8_192;
 
 /// Settled channels that are kept for lists; older ones are forgotten.
 pub const SETTLED_CHANNELS: usize = 10_000;
 
 /// Inputs of one wallet transaction: keeps it far below the ledger's bound on transactions.
 pub const WALLET_INPUTS: usize = 64;
+
+/// Payments from the wallet that are not final: each is a row, and handed in again and again.
+pub const SENDS: usize = 1_024;
 
 /// Addresses that a wallet hands out.
 pub const ADDRESSES: u32 = 10_000;

@@ -20,13 +20,14 @@ use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_cr
 use crate::backend::{Node, NodeBackend, issued};
 use crate::clock;
 use crate::config::{Channels, Config, Retention};
+use crate::idempotency::IdempotencyKeys;
 use crate::journal::Journal;
-use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle};
+use crate::ledger::{self, Chain, DriverConfig, Ingress, Input as LedgerInput, LedgerHandle};
 use crate::logging::LoggingError;
 use crate::net::{
     self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle, Offence,
 };
-use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, Tally, WorkerStats, Workers};
+use crate::worker::{self, Board, ChannelKeys, Input, Load, Parts, Policy, Tally, WorkerStats, Workers};
 
 /// The key file in the data folder.
 pub const KEY_FILE: &str = "keys";
@@ -197,6 +198,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     )?);
     let (net, events) = start_net(&config, &loaded, &chain)?;
 
+    let idempotency = IdempotencyKeys::open(&*loaded.store, rand::random())?;
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
     let parts = Parts {
@@ -215,6 +217,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         )?),
         policy: policy(&config.channels),
         tally: Arc::new(Tally::new(workers.count())),
+        idempotency: idempotency.clone(),
         retention: worker::Retention {
             payments: payments_kept(config.retention.payments),
             log: HISTORY_KEPT,
@@ -226,7 +229,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
         clock::travel_to(chain.tip().header().time);
     }
-    let driver = driver_config(&loaded, identity);
+    let driver = driver_config(&loaded, identity, idempotency.clone());
     let (fatal, blocks) = (stop.clone(), workers.clone());
     let (driver_thread, status) = ledger::spawn(
         driver,
@@ -245,7 +248,10 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     for peer in started.iter().flat_map(|started| &started.peers) {
         net.want(*peer, Vec::new()).await?;
     }
-    let router = tokio::spawn(route(events, net.clone(), workers.clone(), ledger.clone()));
+    let params = loaded.genesis.params.clone();
+    let (ingress, ingress_threads) = Ingress::start(&chain, params, ledger.clone(), net.clone())
+        .map_err(|error| NodeError::Ledger(error.to_string()))?;
+    let router = tokio::spawn(route(events, net.clone(), workers.clone(), ingress));
 
     let node = Arc::new(Node {
         name: config.name.clone(),
@@ -259,6 +265,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         status,
         workers: workers.clone(),
         board: Arc::clone(&parts.board),
+        idempotency,
         worker_stats: Arc::clone(&parts.stats),
         started: std::time::Instant::now(),
         recovering: loaded.behind.is_some(),
@@ -283,7 +290,11 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     let threads = started.map(|started| started.threads).unwrap_or_default();
     let joined = tokio::task::spawn_blocking(move || {
         ledger.push(LedgerInput::Stop);
-        threads.into_iter().chain([driver_thread]).for_each(|thread| drop(thread.join()));
+        threads
+            .into_iter()
+            .chain([driver_thread])
+            .chain(ingress_threads)
+            .for_each(|thread| drop(thread.join()));
     });
     let _in_time = tokio::time::timeout(crate::limits::SHUTDOWN, joined).await;
     tracing::info!("the node has stopped");
@@ -309,7 +320,11 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) -> DriverConfig {
+fn driver_config(
+    loaded: &Loaded,
+    identity: towpath_crypto::ed25519::SecretKey,
+    idempotency: IdempotencyKeys,
+) -> DriverConfig {
     let genesis = &loaded.genesis;
     let mut engine = EngineConfig::lan(genesis.chain_id());
     engine.heartbeat = std::time::Duration::from_millis(genesis.params.blocks.block_step_ms_max / 2);
@@ -321,6 +336,7 @@ fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) 
         seed: loaded.seed.clone(),
         issued: issued(genesis),
         engine,
+        idempotency,
     }
 }
 
@@ -375,38 +391,37 @@ async fn wait_for_stop(stop: &Stop) {
 }
 
 /// Hands what comes from the network to who it is for.
-async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ledger: LedgerHandle) {
+async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ingress: Ingress) {
     while let Some(event) = events.recv().await {
         match event {
             NetEvent::Listening { address } => tracing::info!(%address, "listens for peers"),
             NetEvent::PeerUp { node, agent } => {
                 tracing::info!(peer = %worker::node_text(&node), %agent, "connected");
-                offer(&ledger, LedgerInput::PeerUp(node));
+                ingress.peers();
             }
             NetEvent::PeerDown { node } => {
                 tracing::info!(peer = %worker::node_text(&node), "disconnected");
-                offer(&ledger, LedgerInput::PeerDown(node));
+                ingress.peers();
             }
             NetEvent::OtherChain { node, theirs } => {
                 tracing::warn!(peer = %worker::node_text(&node), %theirs, "a node of another chain was turned away");
             }
-            NetEvent::Gossip { topic, from, id, bytes } => {
-                offer(&ledger, LedgerInput::Gossip { topic, from, id, bytes })
+            NetEvent::Gossip { topic, from, id, bytes } => ingress.gossip(topic, from, id, bytes),
+            NetEvent::SyncRequest { from: _, bytes, reply } => ingress.sync(bytes, reply),
+            NetEvent::SessionUp { node, session } => {
+                workers.push(&node, Input::SessionUp(node, session)).await
             }
-            NetEvent::SyncRequest { from: _, bytes, reply } => {
-                offer(&ledger, LedgerInput::SyncRequest { bytes, reply })
-            }
-            NetEvent::SessionUp { node } => workers.push(&node, Input::SessionUp(node)).await,
             NetEvent::SessionDown { node, reason } => {
                 tracing::debug!(peer = %worker::node_text(&node), %reason, "a channel session ended");
                 workers.push(&node, Input::SessionDown(node)).await;
             }
             NetEvent::Messages { node, messages, credit } => {
+                let load = Load::of(messages.len(), messages.iter().map(Vec::len).sum());
                 let decoded: Result<Vec<_>, _> =
                     messages.iter().map(|bytes| towpath_protocol::Message::decode(bytes)).collect();
                 match decoded {
                     Ok(messages) => {
-                        workers.push(&node, Input::Messages { peer: node, messages, credit }).await
+                        workers.push(&node, Input::Messages { peer: node, messages, credit, load }).await
                     }
                     Err(error) => {
                         tracing::warn!(peer = %worker::node_text(&node), %error, "a malformed message; its session ends");
@@ -415,13 +430,6 @@ async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ledger: 
                 }
             }
         }
-    }
-}
-
-/// What the ledger driver is too busy for is lost; all of it is sent again by whoever needs it.
-fn offer(ledger: &LedgerHandle, input: LedgerInput) {
-    if ledger.offer(input).is_err() {
-        tracing::debug!("the ledger is busy; something from the network was dropped");
     }
 }
 

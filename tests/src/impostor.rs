@@ -111,7 +111,7 @@ impl Impostor {
             return;
         }
         self.wait("a session", |event| {
-            matches!(event, NetEvent::SessionUp { node } if node == victim).then_some(())
+            matches!(event, NetEvent::SessionUp { node, .. } if node == victim).then_some(())
         })
         .await;
     }

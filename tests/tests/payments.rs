@@ -1,8 +1,8 @@
 //! From an empty ledger to money back in the wallets, over two real processes.
 
 use towpath_api::{
-    ChannelState, CloseChannel, CloseMode, CloseWait, Code, Lock, Outcome, Pay, PayWait, StartStream,
-    StreamState, TransactionStatus, Units,
+    ChannelState, CloseChannel, CloseMode, CloseWait, Code, HistoryQuery, Lock, OpenChannel, OpenWait,
+    Outcome, Pay, PayWait, StartStream, StreamState, TransactionStatus, Units, WalletSend,
 };
 use towpath_testnet::{Plan, Topology};
 use towpath_tests::kit::{Net, ended, quiet, until};
@@ -116,4 +116,71 @@ async fn a_channel_closed_by_one_side_alone_pays_both() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn what_was_done_under_a_key_is_done_once_even_if_the_node_is_killed() {
+    let mut net = Net::up(&Plan::of(2, Topology::Line)).await;
+    let bob = net.node("bob").clone();
+    let word = |word: &str| Some(word.to_owned());
+    let open = |amount| OpenChannel {
+        peer: bob.node.clone(),
+        address: Some(bob.p2p.clone()),
+        amount: Units(amount),
+        peer_amount: None,
+        dispute_window_ms: None,
+        reserve: None,
+        expires_ms: None,
+        wait: OpenWait::Active,
+        timeout_ms: Some(60_000),
+        idempotency_key: word("open"),
+    };
+    let send =
+        |amount| WalletSend { to: bob.address.clone(), amount: Units(amount), idempotency_key: word("send") };
+    let pay = |amount| Pay {
+        amount: Units(amount),
+        memo: None,
+        idempotency_key: word("pay"),
+        wait: PayWait::Settled,
+        timeout_ms: Some(60_000),
+    };
+    let stream =
+        || StartStream { amount: Units(1), count: 10, in_flight: 4, idempotency_key: word("stream") };
+    let alice = net.client("alice");
+    let channel = alice.open_channel(&open(AMOUNT)).await.expect("it opens").id;
+    let (sent, paid) = (
+        alice.send(&send(70_000)).await.expect("sent").tx,
+        alice.pay(&channel, &pay(250)).await.expect("paid").id,
+    );
+    let streamed = alice.start_stream(&channel, &stream()).await.expect("a stream");
+    assert_eq!(ended(&alice, streamed).await.settled, 10);
+
+    net.network.kill("alice").await.expect("killed");
+    net.network.restart("alice").await.expect("it serves");
+    let alice = net.client("alice");
+    assert_eq!(alice.open_channel(&open(AMOUNT)).await.expect("the same").id, channel);
+    assert_eq!(alice.send(&send(70_000)).await.expect("the same").tx, sent);
+    assert_eq!(alice.pay(&channel, &pay(250)).await.expect("the same").id, paid);
+    let over = alice.start_stream(&channel, &stream()).await.expect_err("it does not begin again");
+    assert_eq!(over.code(), Some(Code::StreamNotFound));
+    let conflicts = [
+        alice.open_channel(&open(AMOUNT + 1)).await.expect_err("another channel").code(),
+        alice.send(&send(70_001)).await.expect_err("another send").code(),
+        alice.pay(&channel, &pay(251)).await.expect_err("another payment").code(),
+        alice
+            .pay(&channel, &Pay { idempotency_key: word("send"), ..pay(1) })
+            .await
+            .expect_err("no send")
+            .code(),
+    ];
+    assert_eq!(conflicts, [Some(Code::IdempotencyConflict); 4]);
+    until("the send is final", async || {
+        let found = alice.transaction(&sent).await.ok()?;
+        (found.status == TransactionStatus::Final).then_some(())
+    })
+    .await;
+    let history = alice.history(&HistoryQuery::default()).await.expect("a history").entries;
+    assert_eq!(history.iter().filter(|entry| entry.tx == sent).count(), 1, "{history:?}");
+    let (a, _) = quiet(&alice, &net.client("bob"), &channel).await;
+    assert_eq!((a.balance, a.payments_sent), (Units(AMOUNT - 260), 11));
 }

@@ -1,12 +1,15 @@
 //! Catching up: who is ahead, one request to one peer at a time, certificates before blocks; and the answers to the
 //! requests of others.
 
+use std::sync::Arc;
+
 use arc_malachitebft_core_consensus as mc;
 use arc_malachitebft_core_types as mt;
 use mc::Input;
 use mt::{ExtendedCommitCertificate, VoteExtensions};
 use towpath_crypto::codec;
-use towpath_ledger::chain::double_signers;
+use towpath_ledger::Block;
+use towpath_ledger::chain::{CommitCertificate, double_signers};
 
 use crate::catch_up::{Pending, Purpose};
 use crate::convert;
@@ -18,6 +21,31 @@ use crate::output::{Blame, Output, PeerChange, PeerId, SyncFailure, SyncReply};
 use crate::sync_wire::{DecidedBlock, SyncRequest, SyncResponse};
 use crate::timers::Tick;
 use crate::wire::Status;
+
+/// The answer to a peer that asks for blocks, up to the block at height `tip`. It needs nothing of the engine, so whoever
+/// reads the same blocks can give it without keeping the engine waiting.
+///
+/// # Errors
+/// What `decided` fails with.
+pub fn answer_sync<E>(
+    bytes: &[u8],
+    tip: u64,
+    decided: impl Fn(u64) -> Result<Option<(Arc<Block>, CommitCertificate)>, E>,
+) -> Result<SyncReply, E> {
+    let Ok(request) = SyncRequest::decode(bytes) else { return Ok(SyncReply::Malformed) };
+    let (mut blocks, mut size) = (Vec::new(), 0usize);
+    for offset in 0..u64::from(request.count.min(limits::SYNC_BLOCKS)) {
+        let height = request.from.saturating_add(offset);
+        if height > tip || size >= limits::SYNC_BYTES {
+            break;
+        }
+        let Some((block, certificate)) = decided(height)? else { break };
+        let decided = DecidedBlock { block, certificate };
+        size = size.saturating_add(codec::encode(&decided).len());
+        blocks.push(decided);
+    }
+    Ok(SyncReply::Blocks(SyncResponse { blocks }.encode()))
+}
 
 /// The core wants a peer with each synced block. This node keeps its own account of who was asked, so it names none.
 const NO_PEER: [u8; 2] = [0, 0];
@@ -47,20 +75,8 @@ impl<H: Host, W: Wal> Engine<H, W> {
     /// As all inputs: only what is fatal.
     pub fn on_sync_request(&mut self, bytes: &[u8]) -> Result<SyncReply, EngineError> {
         self.alive()?;
-        let Ok(request) = SyncRequest::decode(bytes) else { return Ok(SyncReply::Malformed) };
-        let (mut blocks, mut size) = (Vec::new(), 0usize);
-        for offset in 0..u64::from(request.count.min(limits::SYNC_BLOCKS)) {
-            let height = request.from.saturating_add(offset);
-            if height > self.tip.height || size >= limits::SYNC_BYTES {
-                break;
-            }
-            let decided = self.env.host.decided(height).map_err(|error| self.halt(Fault::Host(error)))?;
-            let Some((block, certificate)) = decided else { break };
-            let decided = DecidedBlock { block, certificate };
-            size = size.saturating_add(codec::encode(&decided).len());
-            blocks.push(decided);
-        }
-        Ok(SyncReply::Blocks(SyncResponse { blocks }.encode()))
+        let answer = answer_sync(bytes, self.tip.height, |height| self.env.host.decided(height));
+        answer.map_err(|error| self.halt(Fault::Host(error)))
     }
 
     /// The answer to [`Output::RequestSync`], or why there is none. Answers that nobody waits for any more are dropped.

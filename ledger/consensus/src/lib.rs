@@ -36,6 +36,7 @@ pub use config::Config;
 pub use engine::{Engine, Progress};
 pub use error::{EngineError, Fault, HostError, LogError, Signed};
 pub use evidence::{Evidence, EvidenceError, SignedClaim};
+pub use follow::answer_sync;
 pub use host::{Check, Decided, Host, Tip, Validity, Wal};
 pub use output::{
     Blame, Decision, GossipVerdict, Gossiped, Output, PeerChange, PeerId, SyncFailure, SyncReply,

@@ -1,27 +1,30 @@
 //! The channels' and peers' part of the API.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
+use tokio::time::Instant;
 use towpath_api::{
     ApiError, Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, CloseMode,
     CloseWait, Closed, Code, DamagedChannel, Direction, OpenChannel, OpenWait, PageQuery, Pay, PayWait,
     Payment, PaymentPage, PaymentState, Peer, PeerDirection, Peers, StartStream, Stream,
 };
 use towpath_crypto::ed25519::PublicKey;
-use towpath_crypto::hash::sha256;
 use towpath_ledger::{Amount, ChannelId, Time};
 use towpath_protocol::limits::FUNDING_INPUTS_MAX;
 use towpath_protocol::{Life, Reject};
 
+use super::once::{Once, deadline, other_kind};
 use super::wallet::funds_error;
 use super::{Node, busy, ledger_busy, store_error};
 use crate::clock;
+use crate::idempotency::{Outcome, content_of};
 use crate::ledger::{FundsCall, Input, Purpose};
 use crate::limits;
-use crate::net::{Dialled, node_of, peer_of};
+use crate::net::{Dialled, PeerInfo, node_of, peer_of};
 use crate::worker::{
     Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Wait, channel_log,
     node_text, payment_id, payment_view, payments, stored_bytes,
@@ -31,10 +34,10 @@ use crate::worker::{
 const PAGE_MAX: u32 = 500;
 
 /// How long a call waits unless it says otherwise, in milliseconds.
-const WAIT_MS: u64 = 30_000;
+pub(super) const WAIT_MS: u64 = 30_000;
 
 /// How often a wait looks at the channel's view.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// How far ahead a funding's deadline is, in milliseconds of ledger time: half of what peers accept, since theirs may
 /// be some blocks behind.
@@ -54,9 +57,8 @@ fn call_error(error: &CallError) -> ApiError {
             _ => Code::InvalidRequest,
         },
         CallError::Failed(_) => Code::PaymentFailed,
-        CallError::KeyReused => Code::IdempotencyConflict,
         CallError::NoSession => Code::PeerOffline,
-        CallError::TooManyOpenings | CallError::Busy => Code::TooManyRequests,
+        CallError::TooManyOpenings | CallError::TooManyStreams | CallError::Busy => Code::TooManyRequests,
         CallError::NoMoreKeys => Code::Internal,
         CallError::Declined(_) => Code::PeerRefused,
         CallError::Funds(error) => return funds_error(error),
@@ -65,16 +67,12 @@ fn call_error(error: &CallError) -> ApiError {
     ApiError::new(code, error.to_string())
 }
 
-fn timed_out(what: &str) -> ApiError {
+pub(super) fn timed_out(what: &str) -> ApiError {
     ApiError::new(Code::WaitTimeout, format!("{what} is not done yet; it goes on"))
 }
 
 fn limit_of(limit: Option<u32>) -> usize {
     usize::try_from(limit.unwrap_or(100).clamp(1, PAGE_MAX)).unwrap_or(usize::MAX)
-}
-
-fn word(key: Option<String>) -> Option<[u8; 32]> {
-    key.map(|word| sha256(word.as_bytes()).0)
 }
 
 impl Node {
@@ -126,11 +124,38 @@ impl Node {
         if peer == self.net.local() {
             return Err(ApiError::new(Code::InvalidRequest, "a node cannot open a channel with itself"));
         }
-        let within = Duration::from_millis(request.timeout_ms.unwrap_or(WAIT_MS));
-        let began = tokio::time::Instant::now();
-        self.session_with(peer, request.address.as_deref(), within).await?;
+        let until = deadline(request.timeout_ms);
+        let channel = self.agree_on_channel(peer, &request, until).await?;
+        let is_there = |view: &ChannelView| match request.wait {
+            OpenWait::Accepted => true,
+            OpenWait::Active => view.life != Life::Opening && (view.is_online || view.is_settled()),
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        let view = self.wait_for(channel, left, is_there, "the funding").await?;
+        Ok(view.to_api(self.ledger_time()))
+    }
+
+    /// The channel that both agreed on now, or with the first call that had this key.
+    async fn agree_on_channel(
+        &self,
+        peer: PublicKey,
+        request: &OpenChannel,
+        until: Instant,
+    ) -> Result<ChannelId, ApiError> {
         let (amount, peer_amount): (Amount, Amount) =
             (request.amount.into(), request.peer_amount.map_or(Amount::ZERO, Into::into));
+        let reserve: Amount = request.reserve.map_or(Amount::ZERO, Into::into);
+        let (dispute_window_ms, expiry) = (request.dispute_window_ms, request.expires_ms.map(Time));
+        let content = content_of("open", &(peer, amount, peer_amount, dispute_window_ms, reserve, expiry));
+        let claim = match self.once(request.idempotency_key.as_deref(), content, until).await? {
+            Once::First(claim) => claim,
+            Once::Again(_, Outcome::Opening { channel }) => return Ok(channel),
+            Once::Again(_, Outcome::Payment(_) | Outcome::Stream { .. } | Outcome::Send { .. }) => {
+                return Err(other_kind());
+            }
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        self.session_with(peer, request.address.as_deref(), left).await?;
         let deadline = self.ledger_time().plus_ms(FUNDING_MS);
         // Coins of a funding by both are named in a message, which has a bound of its own.
         let inputs_max = if peer_amount.is_zero() { limits::WALLET_INPUTS } else { FUNDING_INPUTS_MAX };
@@ -142,15 +167,16 @@ impl Node {
             peer,
             amount,
             peer_amount,
-            dispute_window_ms: request.dispute_window_ms,
-            reserve: request.reserve.map_or(Amount::ZERO, Into::into),
+            dispute_window_ms,
+            reserve,
             coins,
             deadline,
-            expiry: request.expires_ms.map(Time),
+            expiry,
+            claim,
         };
         let asked = self.workers.ask(&peer, |reply| Call::Open { request: open, reply });
         let opened =
-            tokio::time::timeout(within, asked).await.map_err(|_elapsed| timed_out("the opening"))?;
+            tokio::time::timeout_at(until, asked).await.map_err(|_elapsed| timed_out("the opening"))?;
         let opened = opened
             .inspect_err(|_busy| {
                 // Nobody has taken the coins; if this is lost, too, they are free after the funding's deadline.
@@ -158,15 +184,8 @@ impl Node {
                     let _ = self.ledger.offer(Input::Funds(FundsCall::Release { first_input }));
                 }
             })
-            .map_err(busy)?
-            .map_err(|error| call_error(&error))?;
-        let left = within.saturating_sub(began.elapsed());
-        let is_there = |view: &ChannelView| match request.wait {
-            OpenWait::Accepted => true,
-            OpenWait::Active => view.life != Life::Opening && (view.is_online || view.is_settled()),
-        };
-        let view = self.wait_for(opened.channel, left, is_there, "the funding").await?;
-        Ok(view.to_api(self.ledger_time()))
+            .map_err(busy)?;
+        Ok(opened.map_err(|error| call_error(&error))?.channel)
     }
 
     /// Waits until the channel's view is as wanted.
@@ -190,8 +209,9 @@ impl Node {
         };
         let waited = tokio::time::timeout(within, wait).await.map_err(|_elapsed| timed_out(what))?;
         waited.ok_or_else(|| {
-            ApiError::new(Code::ChannelNotActive, "the channel was not funded in time, and is forgotten")
-                .with_hint("its coins are free again; open another one")
+            let detail = "the channel is forgotten: it was not funded in time, or settled long ago";
+            ApiError::new(Code::ChannelNotActive, detail)
+                .with_hint("the coins of one that was not funded are free again; open another one")
         })
     }
 
@@ -228,12 +248,19 @@ impl Node {
             PayWait::Settled => Wait::Settled,
             PayWait::Sent => Wait::Sent,
         };
-        let amount = request.amount.into();
-        let key = word(request.idempotency_key.clone());
-        let pay = PayRequest { channel: view.id, amount, memo, key, wait };
-        let within = Duration::from_millis(request.timeout_ms.unwrap_or(WAIT_MS));
-        let asked = self.workers.ask(&view.peer, |reply| Call::Pay { request: pay, reply });
-        let paid = tokio::time::timeout(within, asked).await.map_err(|_elapsed| timed_out("the payment"))?;
+        let (channel, amount): (ChannelId, Amount) = (view.id, request.amount.into());
+        let until = deadline(request.timeout_ms);
+        let content = content_of("pay", &(channel, amount, memo));
+        let once = self.once(request.idempotency_key.as_deref(), content, until).await?;
+        let asked = self.workers.ask(&view.peer, |reply| match once {
+            Once::First(claim) => {
+                Call::Pay { request: PayRequest { channel, amount, memo, claim, wait }, reply }
+            }
+            // The owner of the channel says what became of it: it may know more by now.
+            Once::Again(key, _) => Call::PaidBefore { channel, key, wait, reply },
+        });
+        let paid =
+            tokio::time::timeout_at(until, asked).await.map_err(|_elapsed| timed_out("the payment"))?;
         let paid = paid.map_err(busy)?.map_err(|error| call_error(&error))?;
         let text = view.id.to_string();
         Ok(Payment {
@@ -333,14 +360,31 @@ impl Node {
             count: request.count,
             in_flight: request.in_flight.clamp(1, crate::limits::STREAM_IN_FLIGHT),
         };
-        let key = word(request.idempotency_key);
-        let asked =
-            self.workers.ask(&view.peer, |reply| Call::StartStream { channel: view.id, plan, key, reply });
+        let channel = view.id;
+        let content = content_of("stream", &(channel, plan.amount, plan.count, plan.in_flight));
+        let claim = match self.once(request.idempotency_key.as_deref(), content, deadline(None)).await? {
+            Once::First(claim) => claim,
+            Once::Again(_, Outcome::Stream { run, number }) if run == self.idempotency.run() => {
+                return self.stream_of(number).await;
+            }
+            Once::Again(_, Outcome::Stream { .. }) => {
+                let detail = "the stream of this idempotency key ended when the node restarted, or before";
+                let hint = "the payments that it made stand: look at the channel's payments";
+                return Err(ApiError::new(Code::StreamNotFound, detail).with_hint(hint));
+            }
+            Once::Again(_, Outcome::Payment(_) | Outcome::Opening { .. } | Outcome::Send { .. }) => {
+                return Err(other_kind());
+            }
+        };
+        let asked = self.workers.ask(&view.peer, |reply| Call::StartStream { channel, plan, claim, reply });
         asked.await.map_err(busy)?.map_err(|error| call_error(&error))
     }
 
     pub(super) async fn stream(&self, text: &str) -> Result<Stream, ApiError> {
-        let id = stream_number(text)?;
+        self.stream_of(stream_number(text)?).await
+    }
+
+    async fn stream_of(&self, id: u64) -> Result<Stream, ApiError> {
         self.workers
             .ask_of(id, |reply| Call::Stream { id, reply })
             .await
@@ -355,11 +399,14 @@ impl Node {
     }
 
     pub(super) fn peer_list(&self) -> Peers {
-        let sessions = self.net.sessions();
-        let peers = self.net.peers();
+        let sessions: BTreeSet<PublicKey> = self.net.sessions().into_iter().collect();
+        let mut peers: Vec<_> = self.net.peers().into_iter().collect();
+        // Those with a channel session come first.
+        peers.sort_by_key(|(node, _)| std::cmp::Reverse(sessions.contains(node)));
+        let open = self.board.open_by_peer();
         let now_ms = clock::now_ms();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let known = peers.iter().map(|(node, info)| Peer {
+        let describe = |(node, info): &(PublicKey, PeerInfo)| Peer {
             node: node_text(node),
             connected: true,
             addresses: vec![info.address.to_string()],
@@ -370,11 +417,9 @@ impl Node {
             agent: Some(info.agent.clone()),
             rtt_us: info.round_trip.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
             connected_ms: Some(now_ms.saturating_sub(millis(info.since.elapsed()))),
-            channels: u32::try_from(self.board.open_with(node)).unwrap_or(u32::MAX),
-        });
-        let mut all: Vec<Peer> = known.collect();
-        all.sort_by_key(|peer| std::cmp::Reverse(sessions.iter().any(|node| node_text(node) == peer.node)));
-        Peers { peers: all }
+            channels: open.get(node).copied().unwrap_or(0),
+        };
+        Peers { peers: peers.iter().map(describe).collect() }
     }
 
     pub(super) async fn connect(&self, text: &str) -> Result<Peer, ApiError> {

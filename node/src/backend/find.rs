@@ -32,7 +32,11 @@ impl Node {
         };
         let found = match &whole {
             Ok(id) => self.board.get(id).into_iter().collect(),
-            Err(_) => self.board.page(None, LISTED_MAX + 1, |view| is_meant(&view.id)),
+            Err(error) => {
+                let (low, high) = stretch(Kind::Channel, text, error)?;
+                self.board
+                    .between((ChannelId(low), ChannelId(high)), LISTED_MAX + 1, |view| is_meant(&view.id))
+            }
         };
         let damaged = self.board.damaged(LISTED_MAX + 1, is_meant);
         if let ([], [(id, reason)]) = (found.as_slice(), damaged.as_slice()) {
@@ -54,7 +58,7 @@ impl Node {
         };
         is_beginning(&error)?;
         let peers = self.net.peers().into_keys();
-        let parties = self.board.peers();
+        let parties = self.board.peers().into_iter();
         let validators = self.genesis.validators.members().iter().map(|member| member.key);
         let known: BTreeSet<[u8; 32]> = peers.chain(parties).chain(validators).map(|key| key.0).collect();
         let found = known.into_iter().map(PublicKey);

@@ -6,6 +6,7 @@ mod events;
 mod find;
 mod history;
 mod ledger;
+mod once;
 mod proof;
 mod wallet;
 
@@ -31,6 +32,7 @@ use towpath_store::StoreError;
 
 use crate::api::{ApiUsage, Backend, EventFeed, Reply};
 use crate::clock;
+use crate::idempotency::IdempotencyKeys;
 use crate::journal::Journal;
 use crate::ledger::{Chain, Input, LedgerBusy, LedgerHandle, Status, read_fees};
 use crate::metrics::{Reading, Waiting, usage};
@@ -61,6 +63,8 @@ pub struct Node {
     pub workers: Workers,
     /// The channels as readers see them.
     pub board: Arc<Board>,
+    /// The callers' words, and what became of their calls.
+    pub idempotency: IdempotencyKeys,
     /// The workers' counters.
     pub worker_stats: Arc<WorkerStats>,
     /// When the node started.

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use towpath_api::{
-    ApiError, Code, HistoryEntry, HistoryKind, HistoryPage, HistoryQuery, NewAddress, Units, Wallet,
-    WalletSend, WalletSent,
+    ApiError, Code, Direction, HistoryEntry, HistoryKind, HistoryPage, HistoryQuery, NewAddress, Units,
+    Wallet, WalletSend, WalletSent,
 };
 use towpath_crypto::schnorr::WalletKey;
-use towpath_ledger::{AssetId, Payload, Payout, Transaction, Witness};
+use towpath_ledger::{Amount, AssetId, Payload, Payout, Transaction, Witness};
 use towpath_store::Position;
 
 use super::history::{Merged, Moved};
+use super::once::{Once, deadline, other_kind};
 use super::{Node, ledger_busy, store_error};
-use crate::ledger::{FundsCall, FundsError, Input};
+use crate::idempotency::{Outcome, SendState, content_of};
+use crate::ledger::{FundsCall, FundsError, Input, PendingSend};
 use crate::wallet::WalletError;
 
 /// Entries of one page of history.
@@ -25,7 +27,7 @@ pub(super) fn funds_error(error: &FundsError) -> ApiError {
         }
         FundsError::Wallet(WalletError::Overflow) | FundsError::TooSmall { .. } => Code::InvalidAmount,
         FundsError::Wallet(WalletError::UnknownKey(_)) | FundsError::Refused(_) => Code::TransactionRejected,
-        FundsError::NoMoreAddresses { .. } => Code::TooManyRequests,
+        FundsError::NoMoreAddresses { .. } | FundsError::TooManySends { .. } => Code::TooManyRequests,
         FundsError::Store(_) => Code::Internal,
     };
     ApiError::new(code, error.to_string())
@@ -58,22 +60,52 @@ impl Node {
             .to
             .parse()
             .map_err(|error| ApiError::new(Code::InvalidId, format!("the address: {error}")))?;
-        let amount = request.amount.into();
-        let key = request.idempotency_key.map(|word| towpath_crypto::hash::sha256(word.as_bytes()).0);
-        let asked = self.ledger.ask(|reply| Input::Funds(FundsCall::Send { to, amount, key, reply })).await;
+        let amount: Amount = request.amount.into();
+        let content = content_of("send", &(&to, amount));
+        let claim = match self.once(request.idempotency_key.as_deref(), content, deadline(None)).await? {
+            Once::First(claim) => claim,
+            Once::Again(_, outcome) => return sent_before(&outcome),
+        };
+        let asked = self.ledger.ask(|reply| Input::Funds(FundsCall::Send { to, amount, claim, reply })).await;
         let (tx, fee) = asked.map_err(ledger_busy)?.map_err(|error| funds_error(&error))?;
         Ok(WalletSent { tx: tx.to_string(), fee: fee.into() })
     }
 
-    /// What happened to all of the wallet's keys, newest first.
+    /// What happened to all of the wallet's keys, newest first; the first page begins with what is on its way.
     pub(super) async fn history(self: Arc<Self>, query: HistoryQuery) -> Result<HistoryPage, ApiError> {
         let before = query.before.as_deref().map(position).transpose()?;
         let limit = usize::try_from(query.limit.unwrap_or(50).min(HISTORY_MAX)).unwrap_or(usize::MAX);
         let keys =
             self.ledger.ask(|reply| Input::Funds(FundsCall::Keys(reply))).await.map_err(ledger_busy)?;
+        // Asked for before the blocks are read: what becomes final in between is among those, and is not lost.
+        let pending = match before {
+            Some(_) => Vec::new(),
+            None => {
+                let asked = self.ledger.ask(|reply| Input::Funds(FundsCall::Pending(reply))).await;
+                asked.map_err(ledger_busy)?
+            }
+        };
         // A wallet of very many addresses takes as many reads.
-        let read = tokio::task::spawn_blocking(move || self.read_history(&keys, before, limit)).await;
-        read.map_err(|error| ApiError::new(Code::Internal, error.to_string()))?
+        let read = tokio::task::spawn_blocking(move || {
+            let mut entries = self.pending_entries(&pending)?;
+            let page = self.read_history(&keys, before, limit)?;
+            // What became final just now is the newest of all, and so on the first page.
+            entries.retain(|entry| page.entries.iter().all(|known| known.tx != entry.tx));
+            entries.extend(page.entries);
+            Ok(HistoryPage { entries, ..page })
+        });
+        read.await.map_err(|error| ApiError::new(Code::Internal, error.to_string()))?
+    }
+
+    /// Of the payments that were on their way a moment ago, those that are not final by now.
+    fn pending_entries(&self, pending: &[PendingSend]) -> Result<Vec<HistoryEntry>, ApiError> {
+        let mut entries = Vec::with_capacity(pending.len());
+        for send in pending {
+            if self.chain.transaction_place(&send.tx).map_err(|error| store_error(&error))?.is_none() {
+                entries.push(pending_entry(send));
+            }
+        }
+        Ok(entries)
     }
 
     fn read_history(
@@ -115,6 +147,34 @@ impl Node {
             time_ms: Some(moved.time.0),
             channel: transaction.as_ref().and_then(channel_in),
         })
+    }
+}
+
+/// A repeated send: what became of the first.
+fn sent_before(outcome: &Outcome) -> Result<WalletSent, ApiError> {
+    match outcome {
+        Outcome::Send { tx, state: SendState::Void, .. } => {
+            let detail = format!("another transaction spent the coins of {tx}: this payment was never made");
+            Err(ApiError::new(Code::TransactionRejected, detail))
+        }
+        Outcome::Send { tx, fee, state: SendState::Pending | SendState::Final } => {
+            Ok(WalletSent { tx: tx.to_string(), fee: (*fee).into() })
+        }
+        Outcome::Payment(_) | Outcome::Opening { .. } | Outcome::Stream { .. } => Err(other_kind()),
+    }
+}
+
+/// A payment that is on its way.
+fn pending_entry(send: &PendingSend) -> HistoryEntry {
+    HistoryEntry {
+        tx: send.tx.to_string(),
+        kind: HistoryKind::Transfer,
+        direction: Direction::Out,
+        amount: Units(send.amount),
+        fee: Some(send.fee.into()),
+        height: None,
+        time_ms: None,
+        channel: None,
     }
 }
 

@@ -5,30 +5,34 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use towpath_consensus::{
-    Engine, EngineError, GossipVerdict, Output, PeerChange, SyncFailure, SyncReply as Answer,
-};
+use towpath_consensus::{Engine, EngineError, Fault, GossipVerdict, HostError, Output, SyncFailure};
 use towpath_crypto::codec;
 use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_ledger::chain::{ChainParams, ValidatorSet};
 use towpath_ledger::mempool::{Queue, Refusal, Source};
-use towpath_ledger::{Amount, Payout, Transaction, TxId, limits as ledger_limits};
+use towpath_ledger::rules::Signatures;
+use towpath_ledger::{Amount, Payout, Transaction, TxId};
+use towpath_store::Batch;
 
 use super::funds::{Funds, FundsError};
 use super::host::{Chain, LedgerHost};
+use super::ingress::report;
 use super::log::EngineLog;
+use super::membership::Membership;
 use super::notice::Notice;
+use super::sends;
 use super::timers::Timers;
 use super::{FundsCall, Input, LedgerHandle, LedgerInbox, Status, SubmitError};
 use crate::clock;
+use crate::idempotency::{Claim, IdempotencyKeys, Kept, Outcome, SendState};
 use crate::journal::{Entry, Journal};
-use crate::net::{GossipId, NetHandle, Topic, Verdict};
+use crate::net::{NetHandle, Topic, Verdict};
 
 /// How long the driver sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Rows of `Meta`: this prefix ‖ the digest of a caller's word, with the payment that was made under it.
-const SEND_PREFIX: &[u8] = b"send-key/";
+/// How often it is looked who is connected, and whether a payment of the wallet is to be handed in again, in milliseconds.
+const INSIST_MS: u64 = 500;
 
 /// What the driver is made of.
 pub struct DriverConfig {
@@ -44,6 +48,8 @@ pub struct DriverConfig {
     pub issued: u64,
     /// Waits and intervals.
     pub engine: towpath_consensus::Config,
+    /// The callers' words, and what became of their calls.
+    pub idempotency: IdempotencyKeys,
 }
 
 /// The driver.
@@ -58,6 +64,9 @@ pub struct Driver {
     own: LedgerHandle,
     notices: Box<dyn Fn(Arc<Notice>) + Send>,
     status: watch::Sender<Status>,
+    idempotency: IdempotencyKeys,
+    insist_at_ms: u64,
+    membership: Membership,
 }
 
 /// The driver's thread, and how it does.
@@ -97,6 +106,9 @@ pub fn spawn(
         own: handle,
         notices,
         status,
+        idempotency: config.idempotency,
+        insist_at_ms: 0,
+        membership: Membership::default(),
     };
     let thread = std::thread::Builder::new()
         .name("ledger".into())
@@ -111,9 +123,13 @@ pub fn spawn(
 
 impl Driver {
     fn run(mut self, inbox: &LedgerInbox) -> Result<(), EngineError> {
+        let ended = self.funds.sends().catch_up(&self.chain);
+        let ended = ended.map_err(|error| EngineError::Fatal(Fault::Host(HostError(error.to_string()))))?;
+        self.end_sends(ended);
         let outputs = self.engine.start()?;
         self.carry_out(outputs)?;
         loop {
+            self.insist()?;
             let wait = self.timers.wait(Instant::now()).unwrap_or(IDLE).min(IDLE);
             match inbox.take(wait) {
                 Some(Input::Stop) => return Ok(()),
@@ -129,34 +145,21 @@ impl Driver {
 
     fn take(&mut self, input: Input) -> Result<(), EngineError> {
         match input {
-            Input::Gossip { topic: Topic::Consensus, from, id, bytes } => {
+            Input::Consensus { from, id, bytes } => {
                 let gossiped = self.engine.on_gossip(from, &bytes)?;
                 report(&self.net, id, verdict(gossiped.verdict));
                 self.carry_out(gossiped.outputs)
             }
-            Input::Gossip { topic: Topic::Transactions, from, id, bytes } => {
-                let verdict = self.hear(from, &bytes);
+            Input::Heard { from, id, transaction } => {
+                let verdict = self.hear(from, *transaction);
                 report(&self.net, id, verdict);
                 self.wake()
-            }
-            Input::Gossip { topic: Topic::ChannelAnnouncements, id, .. } => {
-                report(&self.net, id, Verdict::Ignore);
-                Ok(())
-            }
-            Input::SyncRequest { bytes, reply } => {
-                match self.engine.on_sync_request(&bytes)? {
-                    // The peer may be gone.
-                    Answer::Blocks(bytes) => drop(reply.send(bytes)),
-                    Answer::Malformed => drop(reply),
-                }
-                Ok(())
             }
             Input::SyncResponse { peer, answer } => {
                 let outputs = self.engine.on_sync_response(peer, answer.ok_or(SyncFailure::Unreachable))?;
                 self.carry_out(outputs)
             }
-            Input::PeerUp(peer) => self.peer(peer, PeerChange::Connected),
-            Input::PeerDown(peer) => self.peer(peer, PeerChange::Disconnected),
+            Input::Peers => self.look_at_peers(),
             Input::Submit { transaction, reply } => {
                 let result = self.submit(*transaction);
                 match (reply, result) {
@@ -186,9 +189,13 @@ impl Driver {
         }
     }
 
-    fn peer(&mut self, peer: PublicKey, change: PeerChange) -> Result<(), EngineError> {
-        let outputs = self.engine.on_peer(peer, change)?;
-        self.carry_out(outputs)
+    /// Tells the engine who came and went since the last look.
+    fn look_at_peers(&mut self) -> Result<(), EngineError> {
+        for (peer, change) in self.membership.look(self.net.peer_ids()) {
+            let outputs = self.engine.on_peer(peer, change)?;
+            self.carry_out(outputs)?;
+        }
+        Ok(())
     }
 
     /// Transactions wait: the engine need not wait for its heartbeat.
@@ -213,8 +220,7 @@ impl Driver {
                 Output::SetTimer { token, after } => self.timers.set(token, Instant::now() + after),
                 Output::BuildValue { height, round, deadline: _ } => {
                     let built = self.engine.host_mut().build();
-                    let block =
-                        built.map_err(|error| EngineError::Fatal(towpath_consensus::Fault::Host(error)))?;
+                    let block = built.map_err(|error| EngineError::Fatal(Fault::Host(error)))?;
                     queue.extend(self.engine.on_value_built(height, round, block)?);
                 }
                 Output::Committed { height, round, .. } => {
@@ -261,9 +267,10 @@ impl Driver {
                 status.transactions_applied +=
                     u64::try_from(applied.block.transactions.len()).unwrap_or(u64::MAX);
             });
-            for transaction in &applied.block.transactions {
-                self.funds.is_final(transaction);
-            }
+            let transactions = applied.block.transactions.iter();
+            let ended: Vec<_> = transactions.flat_map(|it| self.funds.is_final(it)).collect();
+            self.funds.sends().on_block();
+            self.end_sends(ended);
             (self.notices)(Arc::new(applied.notice));
         }
         let pool = &self.engine.host().pool;
@@ -271,11 +278,10 @@ impl Driver {
         self.funds.expire(self.chain.tip().header().time);
     }
 
-    /// A transaction by gossip.
-    fn hear(&mut self, from: PublicKey, bytes: &[u8]) -> Verdict {
-        let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX).unwrap_or(usize::MAX);
-        let Ok(transaction) = codec::decode::<Transaction>(bytes, limit) else { return Verdict::Reject };
-        match self.engine.host_mut().admit(transaction, Source::Peer(from)) {
+    /// A transaction by gossip, whose signatures are valid.
+    fn hear(&mut self, from: PublicKey, transaction: Transaction) -> Verdict {
+        let source = Source::Peer(from);
+        match self.engine.host_mut().admit(transaction, source, Signatures::AlreadyVerified) {
             Ok(admitted) => {
                 if let Some(transaction) = self.engine.host().pool.transaction(&admitted.id) {
                     self.funds.waits(admitted.id, transaction);
@@ -301,7 +307,7 @@ impl Driver {
             return Err(SubmitError::Final);
         }
         let bytes = codec::encode(&transaction);
-        match self.engine.host_mut().admit(transaction.clone(), Source::Local) {
+        match self.engine.host_mut().admit(transaction.clone(), Source::Local, Signatures::Verify) {
             Ok(_) | Err(Refusal::Known(_)) => {}
             Err(error) => return Err(SubmitError::Refused(error.to_string())),
         }
@@ -316,8 +322,9 @@ impl Driver {
         match call {
             FundsCall::View(reply) => drop(reply.send(self.funds.view(&self.chain, now))),
             FundsCall::Keys(reply) => drop(reply.send(self.funds.keys())),
+            FundsCall::Pending(reply) => drop(reply.send(self.funds.pending())),
             FundsCall::NewAddress(reply) => drop(reply.send(self.new_address())),
-            FundsCall::Send { to, amount, key, reply } => drop(reply.send(self.send((to, amount), key))),
+            FundsCall::Send { to, amount, claim, reply } => drop(reply.send(self.send((to, amount), claim))),
             FundsCall::Reserve { purpose, reply } => {
                 let reserved = self.funds.reserve(&self.chain, now, purpose);
                 let first = reserved.as_ref().ok().and_then(super::Reserved::first_input);
@@ -337,34 +344,65 @@ impl Driver {
         }
     }
 
-    /// Pays once for each word: the transaction is remembered before it is spoken of, and a repeated call submits it
-    /// again.
+    /// Pays on the ledger: the payment is remembered before it is handed out, and handed in until it is final.
     fn send(
         &mut self,
         (to, amount): (Payout, Amount),
-        key: Option<[u8; 32]>,
+        claim: Option<Claim>,
     ) -> Result<(TxId, Amount), FundsError> {
-        let row = key.map(|key| [SEND_PREFIX, key.as_slice()].concat());
-        let known = row.as_ref().map(|row| self.chain.meta(row)).transpose()?.flatten();
-        let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX).unwrap_or(usize::MAX);
-        let (transaction, fee) = match known {
-            Some(bytes) => codec::decode::<(Transaction, Amount)>(&bytes, limit.saturating_add(8))
-                .map_err(|error| FundsError::Store(error.to_string()))?,
-            None => {
-                let now = self.chain.tip().header().time;
-                let made = self.funds.send(&self.chain, now, to, amount)?;
-                if let Some(row) = row {
-                    let mut batch = towpath_store::Batch::new();
-                    batch.put(towpath_store::Column::Meta, row, codec::encode(&made));
-                    self.journal.commit(Entry { batch, events: Vec::new() }, clock::now_ms())?;
-                }
-                made
+        let now = self.chain.tip().header().time;
+        let (transaction, fee) = self.funds.send(&self.chain, now, to, amount)?;
+        // What the rules refuse now is refused for ever. What a pool refuses is not: its coins stay promised.
+        let checked = self.engine.host().check(&transaction);
+        checked.map_err(|error| FundsError::Refused(error.to_string()))?;
+        let (now_ms, mut batch) = (clock::now_ms(), Batch::new());
+        let tx = self.funds.promise(&mut batch, (transaction, fee), now_ms);
+        let outcome = Outcome::Send { tx, fee, state: SendState::Pending };
+        let kept = claim.map(|claim| claim.keep(&mut batch, outcome, now_ms));
+        self.journal.commit(Entry { batch, events: Vec::new() }, now_ms)?;
+        kept.into_iter().for_each(Kept::show);
+        self.hand_in_sends(now_ms);
+        Ok((tx, fee))
+    }
+
+    /// Looks at who is connected, and hands in again what was sent and is not final.
+    fn insist(&mut self) -> Result<(), EngineError> {
+        let now_ms = clock::now_ms();
+        if now_ms < self.insist_at_ms {
+            return Ok(());
+        }
+        self.insist_at_ms = now_ms.saturating_add(INSIST_MS);
+        self.look_at_peers()?;
+        if self.hand_in_sends(now_ms) { self.wake() } else { Ok(()) }
+    }
+
+    /// Hands in the payments of the wallet that are due; whether there were any.
+    fn hand_in_sends(&mut self, now_ms: u64) -> bool {
+        let due = self.funds.sends().due(now_ms);
+        let is_any = !due.is_empty();
+        for transaction in due {
+            let id = transaction.id();
+            if let Err(SubmitError::Refused(reason)) = self.submit(transaction)
+                && self.funds.sends().refused(&id, &reason)
+            {
+                tracing::warn!(transaction = %id, %reason, "a payment is not taken now; it is handed in again");
             }
-        };
-        let id = transaction.id();
-        match self.submit(transaction) {
-            Ok(_) | Err(SubmitError::Final) => Ok((id, fee)),
-            Err(error) => Err(FundsError::Refused(error.to_string())),
+        }
+        is_any
+    }
+
+    /// It is known what became of some payments of the wallet. If this write is lost, the next start finds it out again.
+    fn end_sends(&self, ended: Vec<(TxId, SendState)>) {
+        let (now_ms, mut batch) = (clock::now_ms(), Batch::new());
+        for (id, state) in ended {
+            if state == SendState::Void {
+                tracing::error!(transaction = %id, "a payment will never be made: another transaction spent its coins");
+            }
+            sends::forget(&mut batch, &id);
+            self.idempotency.sent(&mut batch, &id, state, now_ms);
+        }
+        if !batch.is_empty() {
+            self.journal.submit(Entry { batch, events: Vec::new() }, now_ms, || {});
         }
     }
 
@@ -404,11 +442,5 @@ const fn verdict(verdict: GossipVerdict) -> Verdict {
 fn publish(net: &NetHandle, topic: Topic, bytes: Vec<u8>) {
     if let Err(error) = net.publish(topic, bytes) {
         tracing::debug!(?topic, %error, "a message was not gossiped");
-    }
-}
-
-fn report(net: &NetHandle, id: GossipId, verdict: Verdict) {
-    if let Err(error) = net.report(id, verdict) {
-        tracing::debug!(%error, "a verdict was not passed on");
     }
 }

@@ -11,6 +11,8 @@ use towpath_ledger::{
 use towpath_store::{Batch, Column, StoreError};
 
 use super::host::Chain;
+use super::sends::{PendingSend, Sends};
+use crate::idempotency::SendState;
 use crate::limits;
 use crate::wallet::{Coin, Keyring, Rules, Selection, WalletError, payment, select, sign};
 
@@ -48,6 +50,12 @@ pub enum FundsError {
     NoMoreAddresses {
         /// How many.
         limit: u32,
+    },
+    /// As many payments are on their way as are remembered.
+    #[error("{limit} payments are on their way already; wait until some are final")]
+    TooManySends {
+        /// How many.
+        limit: usize,
     },
     /// The database.
     #[error("the database cannot be read: {0}")]
@@ -120,6 +128,8 @@ pub(super) struct Funds {
     reserved: BTreeMap<OutPoint, Reservation>,
     /// What the transactions that wait do to this wallet; of those that do something.
     waiting: BTreeMap<TxId, Touch>,
+    /// Payments from this wallet that are not final, whether or not they wait in the pool.
+    sends: Sends,
 }
 
 /// What a transaction does to the wallet.
@@ -143,11 +153,39 @@ impl Funds {
             keys: Keyring::default(),
             reserved: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            sends: Sends::open(&**chain.store())?,
         };
         for index in 0..handed_out.clamp(1, limits::ADDRESSES) {
             funds.keys.push(funds.seed.wallet_key(index));
         }
+        let sends = funds.sends.newest_first().into_iter();
+        let sends: Vec<_> = sends.map(|(id, transaction, ..)| (id, funds.touch(transaction))).collect();
+        funds.waiting.extend(sends);
         Ok(funds)
+    }
+
+    /// The payments that are on their way.
+    pub(super) const fn sends(&mut self) -> &mut Sends {
+        &mut self.sends
+    }
+
+    /// Remembers a payment that is to be handed out, in the batch that must be durable first.
+    pub(super) fn promise(&mut self, batch: &mut Batch, made: (Transaction, Amount), time_ms: u64) -> TxId {
+        let touch = self.touch(&made.0);
+        let id = self.sends.add(batch, made, time_ms);
+        self.waiting.insert(id, touch);
+        id
+    }
+
+    /// The payments that are on their way, for readers, newest first.
+    pub(super) fn pending(&self) -> Vec<PendingSend> {
+        let describe = |(tx, transaction, fee, time_ms): (TxId, &Transaction, Amount, u64)| {
+            let outputs = &transaction.body.outputs;
+            let paid = outputs.iter().fold(fee.units(), |sum, it| sum.saturating_add(it.amount.units()));
+            let amount = paid.saturating_sub(self.touch(transaction).brings);
+            PendingSend { tx, amount, fee, time_ms }
+        };
+        self.sends.newest_first().into_iter().map(describe).collect()
     }
 
     /// The first address.
@@ -190,7 +228,8 @@ impl Funds {
 
     /// Coins that waiting transactions spend.
     fn spent(&self) -> BTreeSet<OutPoint> {
-        self.waiting.values().flat_map(|touch| touch.spends.iter().copied()).collect()
+        let waiting = self.waiting.values().flat_map(|touch| touch.spends.iter().copied());
+        waiting.chain(self.sends.spent()).collect()
     }
 
     fn free_coins(&self, chain: &Chain, now: Time) -> Result<Vec<Coin>, FundsError> {
@@ -235,6 +274,9 @@ impl Funds {
     ) -> Result<(Transaction, Amount), FundsError> {
         if amount < self.params.output_min {
             return Err(FundsError::TooSmall { amount, least: self.params.output_min });
+        }
+        if self.sends.is_full() {
+            return Err(FundsError::TooManySends { limit: limits::SENDS });
         }
         let coins = self.free_coins(chain, now)?;
         let selection =
@@ -392,6 +434,13 @@ impl Funds {
 
     /// A valid transaction waits, whoever made it: coins that it spends are spent, and what it pays to us is on its way.
     pub(super) fn waits(&mut self, id: TxId, transaction: &Transaction) {
+        let touch = self.touch(transaction);
+        if touch.brings > 0 || !touch.spends.is_empty() {
+            self.waiting.insert(id, touch);
+        }
+    }
+
+    fn touch(&self, transaction: &Transaction) -> Touch {
         let inputs = transaction.body.inputs.iter().zip(&transaction.witnesses);
         let is_key = |key: &WalletKey| self.keys.holds(&Payout::Key(*key));
         let ours = inputs.filter(|(_, witness)| {
@@ -407,21 +456,23 @@ impl Funds {
             }
             Lock::Wallet(_) | Lock::Channel(_) | Lock::Closing(_) | Lock::Conditional(_) => sum,
         });
-        if brings > 0 || !spends.is_empty() {
-            self.waiting.insert(id, Touch { spends, brings });
-        }
+        Touch { spends, brings }
     }
 
-    /// A transaction is final: what it spent is gone.
-    pub(super) fn is_final(&mut self, transaction: &Transaction) {
-        self.waiting.remove(&transaction.id());
+    /// A transaction is final: what it spent is gone. The payments of this wallet that end with it, and how.
+    pub(super) fn is_final(&mut self, transaction: &Transaction) -> Vec<(TxId, SendState)> {
+        let id = transaction.id();
+        self.waiting.remove(&id);
         for input in &transaction.body.inputs {
             self.reserved.remove(input);
         }
+        self.sends.is_final(&id, &transaction.body.inputs)
     }
 
-    /// Forgets the transactions that wait no more: their coins are free again, or gone.
+    /// Forgets the transactions that wait no more: their coins are free again, or gone. Payments of this wallet wait until
+    /// it is known what became of them, even if no pool has them.
     pub(super) fn keep_waiting(&mut self, waits: impl Fn(&TxId) -> bool) {
-        self.waiting.retain(|id, _| waits(id));
+        let Self { waiting, sends, .. } = self;
+        waiting.retain(|id, _| sends.contains(id) || waits(id));
     }
 }

@@ -12,7 +12,7 @@ use towpath_ledger::chain::{
     build_block, execute_block, next_time, travel_time,
 };
 use towpath_ledger::mempool::{Admitted, Mempool, PoolLimits, Refusal, Source};
-use towpath_ledger::rules::{BlockContext, Signatures};
+use towpath_ledger::rules::{BlockContext, Signatures, TxError, apply_transaction};
 use towpath_ledger::{AssetId, Block, BlockId, Entry, Header, OutPoint, Time, Transaction};
 use towpath_store::{Batch, ChainStore, Column, Store, StoreError};
 
@@ -85,17 +85,30 @@ impl LedgerHost {
         self.travel = self.travel.max(Some(target));
     }
 
-    /// Lets a transaction wait for a block.
-    pub(super) fn admit(&mut self, transaction: Transaction, source: Source) -> Result<Admitted, Refusal> {
+    /// The block that comes next, for the rules of transactions.
+    fn next_block(&self) -> BlockContext<'_> {
         let tip = self.chain.tip();
         let time = next_time(tip.header().time, clock::now(), &self.pace, &self.params.blocks);
-        let context = BlockContext {
-            chain: self.chain.chain(),
-            height: tip.height() + 1,
-            time,
-            params: &self.params.rules,
-        };
-        self.pool.insert(transaction, source, &*self.chain, &context, Signatures::Verify)
+        let (chain, height) = (self.chain.chain(), tip.height() + 1);
+        BlockContext { chain, height, time, params: &self.params.rules }
+    }
+
+    /// Lets a transaction wait for a block.
+    pub(super) fn admit(
+        &mut self,
+        transaction: Transaction,
+        source: Source,
+        signatures: Signatures,
+    ) -> Result<Admitted, Refusal> {
+        let params = self.params.rules.clone();
+        let context = BlockContext { params: &params, ..self.next_block() };
+        self.pool.insert(transaction, source, &*self.chain, &context, signatures)
+    }
+
+    /// Whether the rules allow a transaction in the next block.
+    pub(super) fn check(&self, transaction: &Transaction) -> Result<(), TxError> {
+        let context = self.next_block();
+        apply_transaction(transaction, &*self.chain, &context, Signatures::Verify).map(|_effects| ())
     }
 
     /// Builds a block on the tip out of what waits.

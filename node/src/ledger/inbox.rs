@@ -22,11 +22,9 @@ enum Lane {
 impl Lane {
     const fn of(input: &Input) -> Self {
         match input {
-            Input::Gossip { .. }
-            | Input::SyncRequest { .. }
-            | Input::SyncResponse { .. }
-            | Input::PeerUp(_)
-            | Input::PeerDown(_) => Self::Heard,
+            Input::Consensus { .. } | Input::Heard { .. } | Input::SyncResponse { .. } | Input::Peers => {
+                Self::Heard
+            }
             Input::Submit { .. }
             | Input::Waiting { .. }
             | Input::Funds(_)
@@ -206,7 +204,7 @@ mod tests {
     const NOW: Duration = Duration::ZERO;
 
     fn heard(number: u8) -> Input {
-        Input::PeerUp(PublicKey([number; 32]))
+        Input::SyncResponse { peer: PublicKey([number; 32]), answer: None }
     }
 
     fn own(number: u64) -> Input {
@@ -215,7 +213,7 @@ mod tests {
 
     fn name(input: Option<Input>) -> String {
         match input {
-            Some(Input::PeerUp(peer)) => format!("heard {}", peer.0[0]),
+            Some(Input::SyncResponse { peer, .. }) => format!("heard {}", peer.0[0]),
             Some(Input::Travel(time)) => format!("own {}", time.0),
             Some(Input::Stop) => "stop".to_owned(),
             Some(other) => panic!("{other:?}"),

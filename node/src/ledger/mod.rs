@@ -7,8 +7,13 @@ mod funds;
 mod funds_tests;
 mod host;
 mod inbox;
+mod ingress;
 mod log;
+mod membership;
 mod notice;
+mod sends;
+#[cfg(test)]
+mod sends_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timers;
@@ -24,17 +29,18 @@ pub use driver::{Driver, DriverConfig, spawn};
 pub use funds::{FundsError, Purpose, Reserved, WalletView};
 pub use host::{Chain, read_fees, supply};
 pub use inbox::{LedgerBusy, LedgerHandle, LedgerInbox};
+pub use ingress::Ingress;
 pub use notice::{Change, ChannelChange, Notice, channel_of};
+pub use sends::PendingSend;
 
-use crate::net::{GossipId, SyncReply, Topic};
+use crate::idempotency::Claim;
+use crate::net::GossipId;
 
 /// Something for the driver.
 #[derive(Debug)]
 pub enum Input {
-    /// A gossip message.
-    Gossip {
-        /// Its topic.
-        topic: Topic,
+    /// A consensus message by gossip.
+    Consensus {
         /// Who passed it on.
         from: PublicKey,
         /// For the verdict.
@@ -42,12 +48,14 @@ pub enum Input {
         /// Its content.
         bytes: Vec<u8>,
     },
-    /// A peer asks for blocks.
-    SyncRequest {
-        /// The request.
-        bytes: Vec<u8>,
-        /// Where the answer goes.
-        reply: SyncReply,
+    /// A transaction by gossip, with valid signatures.
+    Heard {
+        /// Who passed it on.
+        from: PublicKey,
+        /// For the verdict.
+        id: GossipId,
+        /// It.
+        transaction: Box<Transaction>,
     },
     /// A peer answered, or did not.
     SyncResponse {
@@ -56,10 +64,8 @@ pub enum Input {
         /// The answer.
         answer: Option<Vec<u8>>,
     },
-    /// A peer came.
-    PeerUp(PublicKey),
-    /// A peer went.
-    PeerDown(PublicKey),
+    /// Peers came or went: who is there now is read from the network.
+    Peers,
     /// A caller's transaction, or one that closes a channel.
     Submit {
         /// The transaction.
@@ -89,6 +95,8 @@ pub enum FundsCall {
     View(oneshot::Sender<Result<WalletView, FundsError>>),
     /// The keys of all addresses that were handed out.
     Keys(oneshot::Sender<Vec<WalletKey>>),
+    /// The payments that are on their way, newest first.
+    Pending(oneshot::Sender<Vec<PendingSend>>),
     /// A new address.
     NewAddress(oneshot::Sender<Result<Payout, FundsError>>),
     /// Pay on the ledger.
@@ -98,7 +106,7 @@ pub enum FundsCall {
         /// How much.
         amount: Amount,
         /// Makes a repeated call the same payment.
-        key: Option<[u8; 32]>,
+        claim: Option<Claim>,
         /// The transaction and its fee.
         reply: oneshot::Sender<Result<(TxId, Amount), FundsError>>,
     },

@@ -14,7 +14,7 @@ use towpath_ledger::chain::{
 use towpath_ledger::genesis::{Allocation, AssetName, Genesis};
 use towpath_ledger::rules::{BlockContext, Signatures, apply_transaction};
 use towpath_ledger::{Amount, Block, Header, Payout, Time, Transaction, merkle};
-use towpath_store::{ChainRetention, Store};
+use towpath_store::{Batch, ChainRetention, Store};
 
 use super::funds::Funds;
 use super::notice::notice;
@@ -63,7 +63,8 @@ pub(crate) struct TestLedger {
 impl TestLedger {
     pub(crate) fn new(seed: Seed, genesis: Genesis, store: Arc<dyn Store>) -> Self {
         let chain = Chain::open(store, &genesis, ChainRetention::default()).expect("a ledger");
-        let funds = Funds::open(seed, &chain, genesis.params.rules.clone()).expect("a wallet");
+        let mut funds = Funds::open(seed, &chain, genesis.params.rules.clone()).expect("a wallet");
+        drop(funds.sends().catch_up(&chain).expect("it reads"));
         let (handle, inbox) = LedgerHandle::inbox();
         Self {
             chain: Arc::new(chain),
@@ -146,6 +147,18 @@ impl TestLedger {
             FundsCall::SignFunding { body, spent, from, to, reply } => {
                 drop(reply.send(self.funds.sign_funding(&body, &spent, from..to)));
             }
+            FundsCall::Send { to, amount, claim: _, reply } => {
+                let made = self.funds.send(&self.chain, now, to, amount);
+                drop(reply.send(made.map(|(transaction, fee)| {
+                    let mut batch = Batch::new();
+                    let id = self.funds.promise(&mut batch, (transaction.clone(), fee), 0);
+                    self.chain.store().commit(batch).expect("no write fails here");
+                    // It is owed, whether or not it is taken now.
+                    let _ = self.submit(transaction);
+                    (id, fee)
+                })));
+            }
+            FundsCall::Pending(reply) => drop(reply.send(self.funds.pending())),
             FundsCall::Release { first_input } => self.funds.release(&first_input),
             other => panic!("no worker sends {other:?}"),
         }
@@ -197,7 +210,7 @@ impl TestLedger {
         self.chain.store().commit(batch).expect("no write fails here");
         self.chain.applied(block, &effects).expect("it is applied");
         for transaction in &block.transactions {
-            self.funds.is_final(transaction);
+            drop(self.funds.is_final(transaction));
         }
         self.funds.keep_waiting(|_| false);
         self.funds.expire(self.time());

@@ -118,6 +118,8 @@ pub enum NetEvent {
     SessionUp {
         /// With whom; proven.
         node: NodeId,
+        /// Which: for [`super::NetHandle::send_in`].
+        session: SessionId,
     },
     /// A channel session is down. Messages that were sent may not have arrived.
     SessionDown {
@@ -136,6 +138,10 @@ pub enum NetEvent {
         credit: Credit,
     },
 }
+
+/// Names a channel session among all that this node had since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
 
 /// The sending ends of both lanes.
 #[derive(Clone, Debug)]

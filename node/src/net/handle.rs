@@ -3,7 +3,7 @@
 //! Channel messages go from here straight into the queue of their session, past the driver, so that payments do not wait
 //! behind gossip. Everything else is a command to the driver, in a bounded queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::channel::outbox::{Batch, Outbox, OutboxError};
 use super::error::NetError;
-use super::event::{GossipId, Offence, Verdict};
+use super::event::{GossipId, Offence, SessionId, Verdict};
 use super::gossip::Topic;
 use super::identity::NodeId;
 use super::limits::{MESSAGE_BYTES_MAX, SYNC_REQUEST_BYTES_MAX, SYNC_RESPONSE_BYTES_MAX};
@@ -136,6 +136,15 @@ impl NetHandle {
     /// [`NetError::NoSession`]; [`NetError::QueueFull`], which also ends the session; [`NetError::MessageLength`], which
     /// sends none of them.
     pub fn send(&self, node: NodeId, messages: Batch) -> Result<(), NetError> {
+        self.send_if(node, messages, |_any| true)
+    }
+
+    fn send_if(
+        &self,
+        node: NodeId,
+        messages: Batch,
+        is_meant: impl Fn(&Outbox) -> bool,
+    ) -> Result<(), NetError> {
         if let Some(wrong) = messages.iter().find(|message| !(1..=MESSAGE_BYTES_MAX).contains(&message.len()))
         {
             return Err(NetError::MessageLength { length: wrong.len(), limit: MESSAGE_BYTES_MAX });
@@ -144,11 +153,21 @@ impl NetHandle {
             return Ok(());
         }
         let outboxes = self.shared.outboxes.read().unwrap_or_else(PoisonError::into_inner);
-        let outbox = outboxes.get(&node).ok_or(NetError::NoSession(node))?;
+        let outbox =
+            outboxes.get(&node).filter(|outbox| is_meant(outbox)).ok_or(NetError::NoSession(node))?;
         outbox.push(messages).map_err(|error| match error {
             OutboxError::Full => NetError::QueueFull(node),
             OutboxError::Closed => NetError::NoSession(node),
         })
+    }
+
+    /// Sends channel messages like [`Self::send`], but only in this very session: what was meant for an earlier one, and
+    /// comes late, has no place in the one that followed.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; [`NetError::NoSession`] when another session is up by now.
+    pub fn send_in(&self, node: NodeId, session: SessionId, messages: Batch) -> Result<(), NetError> {
+        self.send_if(node, messages, |outbox| outbox.session() == session)
     }
 
     /// Ends the session with `node` for what a message of it did; it may begin a new one.
@@ -209,6 +228,12 @@ impl NetHandle {
     #[must_use]
     pub fn peers(&self) -> BTreeMap<NodeId, PeerInfo> {
         self.shared.peers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who they are.
+    #[must_use]
+    pub fn peer_ids(&self) -> BTreeSet<NodeId> {
+        self.shared.peers.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     /// The nodes with which a channel session is up.

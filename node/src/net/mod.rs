@@ -25,7 +25,7 @@ mod text;
 pub use config::{ConnectionLimits, Mdns, NetConfig};
 pub use driver::spawn;
 pub use error::NetError;
-pub use event::{Credit, DownReason, GossipId, NetEvent, NetEvents, Offence, Verdict};
+pub use event::{Credit, DownReason, GossipId, NetEvent, NetEvents, Offence, SessionId, Verdict};
 pub use gossip::Topic;
 pub use handle::{Dialled, NetHandle, PeerInfo, SyncReply};
 pub use identity::{NodeId, node_of, peer_of};

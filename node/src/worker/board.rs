@@ -1,6 +1,7 @@
 //! What readers see of the channels: immutable views, put up only once they are durable. A worker is never asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use towpath_api::ChannelTotals;
@@ -9,6 +10,9 @@ use towpath_ledger::ChannelId;
 use towpath_protocol::Life;
 
 use super::view::ChannelView;
+
+/// Views that are taken off the board under one lock.
+const STRETCH: usize = 512;
 
 /// The views of all channels of a node.
 #[derive(Default)]
@@ -62,24 +66,42 @@ impl Board {
         limit: usize,
         wanted: impl Fn(&ChannelView) -> bool,
     ) -> Vec<Arc<ChannelView>> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        let from = after.map_or(Unbounded, Excluded);
-        board
-            .range((from, Unbounded))
-            .map(|(_, view)| view)
-            .filter(|view| wanted(view))
-            .take(limit)
-            .cloned()
-            .collect()
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.after(from).filter(|view| wanted(view)).take(limit).collect()
+    }
+
+    /// The same of the channels whose ids lie between two others, these included.
+    #[must_use]
+    pub fn between(
+        &self,
+        (low, high): (ChannelId, ChannelId),
+        limit: usize,
+        wanted: impl Fn(&ChannelView) -> bool,
+    ) -> Vec<Arc<ChannelView>> {
+        let in_between = self.after(Bound::Included(low)).take_while(|view| view.id <= high);
+        in_between.filter(|view| wanted(view)).take(limit).collect()
+    }
+
+    /// Views, ascending by id. They are taken off the board a stretch at a time, and what a reader does with them is done
+    /// while nobody waits: the writer that makes turns durable puts up what they changed.
+    fn after(&self, from: Bound<ChannelId>) -> impl Iterator<Item = Arc<ChannelView>> + '_ {
+        let mut next = Some(from);
+        let stretches = std::iter::from_fn(move || {
+            let from = next.take()?;
+            let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
+            let views = board.range((from, Bound::Unbounded)).take(STRETCH);
+            let stretch: Vec<Arc<ChannelView>> = views.map(|(_, view)| Arc::clone(view)).collect();
+            next = stretch.last().map(|last| Bound::Excluded(last.id));
+            Some(stretch)
+        });
+        stretches.flatten()
     }
 
     /// How many channels are in each state.
     #[must_use]
     pub fn totals(&self) -> ChannelTotals {
-        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
         let mut totals = ChannelTotals::default();
-        for view in board.values() {
+        for view in self.after(Bound::Unbounded) {
             view.count_into(&mut totals);
         }
         let damaged = self.damaged.read().unwrap_or_else(PoisonError::into_inner).len();
@@ -87,27 +109,28 @@ impl Board {
         totals
     }
 
-    /// The other parties of all channels; a node may be named more than once.
+    /// The other parties of all channels.
     #[must_use]
-    pub fn peers(&self) -> Vec<PublicKey> {
-        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        board.values().map(|view| view.peer).collect()
+    pub fn peers(&self) -> BTreeSet<PublicKey> {
+        self.after(Bound::Unbounded).map(|view| view.peer).collect()
     }
 
-    /// How many channels there are with `peer` that are not settled.
+    /// With whom there are channels that are not settled, and how many.
     #[must_use]
-    pub fn open_with(&self, peer: &PublicKey) -> usize {
-        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        board.values().filter(|view| view.peer == *peer && !view.is_settled()).count()
+    pub fn open_by_peer(&self) -> BTreeMap<PublicKey, u32> {
+        let mut open: BTreeMap<PublicKey, u32> = BTreeMap::new();
+        for view in self.after(Bound::Unbounded).filter(|view| !view.is_settled()) {
+            let count = open.entry(view.peer).or_default();
+            *count = count.saturating_add(1);
+        }
+        open
     }
 
     /// What this node owns in channels that are funded and not settled, in base units. Before the funding is final nothing
     /// of it counts, least of all what an opener promises (FAULTS C1).
     #[must_use]
     pub fn balance(&self) -> u64 {
-        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        board
-            .values()
+        self.after(Bound::Unbounded)
             .filter(|view| !view.is_settled() && view.life != Life::Opening)
             .fold(0, |sum, view| sum.saturating_add(view.balance.units()))
     }

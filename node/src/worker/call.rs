@@ -7,6 +7,7 @@ use towpath_ledger::{Amount, ChannelId, Time};
 use towpath_protocol::{Failure, Reject};
 
 use super::streams::Plan;
+use crate::idempotency::{Claim, Key};
 use crate::ledger::{FundsError, Reserved};
 
 /// Where an answer goes.
@@ -29,6 +30,17 @@ pub enum Call {
         /// The payment.
         reply: Reply<Paid>,
     },
+    /// What became of a payment that was made under a key.
+    PaidBefore {
+        /// The channel.
+        channel: ChannelId,
+        /// The key.
+        key: Key,
+        /// Until when to wait.
+        wait: Wait,
+        /// The payment.
+        reply: Reply<Paid>,
+    },
     /// Make many payments.
     StartStream {
         /// The channel.
@@ -36,7 +48,7 @@ pub enum Call {
         /// Which.
         plan: Plan,
         /// Makes a repeated call the same stream.
-        key: Option<[u8; 32]>,
+        claim: Option<Claim>,
         /// The stream.
         reply: Reply<Stream>,
     },
@@ -73,7 +85,7 @@ pub enum Call {
 }
 
 /// What an opener decides.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct OpenRequest {
     /// With whom.
     pub peer: PublicKey,
@@ -91,6 +103,8 @@ pub struct OpenRequest {
     pub deadline: Time,
     /// When the channel's term is over; none = never.
     pub expiry: Option<Time>,
+    /// Makes a repeated call the same channel.
+    pub claim: Option<Claim>,
 }
 
 /// An opening that both agreed on.
@@ -110,7 +124,7 @@ pub enum Wait {
 }
 
 /// A payment.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PayRequest {
     /// Through which channel.
     pub channel: ChannelId,
@@ -118,8 +132,8 @@ pub struct PayRequest {
     pub amount: Amount,
     /// For the payee.
     pub memo: Option<[u8; 32]>,
-    /// Makes a repeated call the same payment: the digest of the caller's word.
-    pub key: Option<[u8; 32]>,
+    /// Makes a repeated call the same payment.
+    pub claim: Option<Claim>,
     /// Until when to wait.
     pub wait: Wait,
 }
@@ -156,9 +170,9 @@ pub enum CallError {
     /// The payment could not be made.
     #[error("the payment was not made: {}", failure(*.0))]
     Failed(Failure),
-    /// The same word was used for another payment.
-    #[error("this idempotency key was used for another payment")]
-    KeyReused,
+    /// As many streams run as may.
+    #[error("too many streams run; wait until one ends, or stop one")]
+    TooManyStreams,
     /// The peer is not there.
     #[error("there is no channel session with the peer; connect to it first")]
     NoSession,

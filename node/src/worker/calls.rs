@@ -14,8 +14,11 @@ impl Worker {
         match call {
             Call::Open { request, reply } => self.open(request, reply, turn),
             Call::Pay { request, reply } => self.pay(request, reply, turn),
-            Call::StartStream { channel, plan, key, reply } => {
-                self.start_stream(channel, plan, key, reply, turn)
+            Call::PaidBefore { channel, key, wait, reply } => {
+                self.paid_before((channel, key), wait, reply, turn);
+            }
+            Call::StartStream { channel, plan, claim, reply } => {
+                self.start_stream(channel, plan, claim, reply, turn)
             }
             Call::Stream { id, reply } => self.look_at_stream(id, reply),
             Call::StopStream { id, reply } => self.stop_stream(id, reply, turn),
@@ -87,9 +90,7 @@ impl Worker {
         let Some(held) = self.channels.get_mut(&id) else { return };
         // Callers that still wait for payments are answered by `Failed`; whatever is left has nothing to wait for.
         for waiting in held.settling.drain(..) {
-            turn.release.answers.push(Box::new(move || {
-                drop(waiting.reply.send(Err(CallError::Failed(towpath_protocol::Failure::Closed))));
-            }));
+            turn.refuse(waiting.reply, towpath_protocol::Failure::Closed);
         }
     }
 }

@@ -14,6 +14,7 @@ use super::call::{Paid, Reply, Wait};
 use super::history::PaymentRow;
 use super::view::{ChannelView, Count};
 use super::why::{CLOSE_ROW, CloseRecord};
+use crate::idempotency::Claim;
 
 /// The suffix of the node's own row of a channel; the machine's rows have others.
 pub(super) const NODE_ROW: &[u8] = b"~node";
@@ -67,8 +68,8 @@ pub(super) struct Payer {
     pub amount: Amount,
     /// From the payer.
     pub memo: Option<[u8; 32]>,
-    /// The caller's word, as a digest.
-    pub key: Option<[u8; 32]>,
+    /// The caller's idempotency key.
+    pub claim: Option<Claim>,
     /// Until when the caller waits.
     pub wait: Wait,
     /// When it asked.

@@ -33,7 +33,7 @@ mod why;
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_protocol::Message;
 
@@ -54,7 +54,7 @@ pub use view::{ChannelView, node_text, state_of};
 
 use crate::ledger::Notice;
 use crate::limits;
-use crate::net::Credit;
+use crate::net::{Credit, SessionId};
 
 /// Something for a worker.
 #[derive(Debug)]
@@ -67,9 +67,11 @@ pub enum Input {
         messages: Vec<Message>,
         /// Dropped when the worker is done with them: until then little more is read from that peer.
         credit: Credit,
+        /// What they cost to keep, and the room that they take of the inbox.
+        load: Load,
     },
     /// A session with a peer began.
-    SessionUp(PublicKey),
+    SessionUp(PublicKey, SessionId),
     /// It ended.
     SessionDown(PublicKey),
     /// A block is applied.
@@ -84,9 +86,43 @@ pub enum Input {
     Stop,
 }
 
-/// The bounded sending ends of all workers' inboxes.
+/// What the messages of a frame cost to keep, in bytes, and the room in the inbox that they hold until their turn is over.
+#[derive(Debug)]
+pub struct Load {
+    cost: u32,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Load {
+    /// Of so many messages with so many bytes.
+    #[must_use]
+    pub fn of(messages: usize, bytes: usize) -> Self {
+        let cost = bytes.saturating_add(messages.saturating_mul(limits::MESSAGE_COST));
+        let cost = cost.min(limits::INBOX_COST);
+        Self { cost: u32::try_from(cost).unwrap_or(u32::MAX), room: None }
+    }
+}
+
+impl Input {
+    /// What it costs to keep, beside its place in the inbox.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Messages { load, .. } => usize::try_from(load.cost).unwrap_or(usize::MAX),
+            _ => 0,
+        }
+    }
+}
+
+/// The bounded sending end of a worker's inbox: so many inputs, and messages of so many bytes.
+#[derive(Debug)]
+struct Inbox {
+    inputs: mpsc::Sender<Input>,
+    room: Arc<Semaphore>,
+}
+
+/// The sending ends of all workers' inboxes.
 #[derive(Clone, Debug)]
-pub struct Workers(Arc<[mpsc::Sender<Input>]>);
+pub struct Workers(Arc<[Inbox]>);
 
 /// The worker's inbox is full, or it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -97,8 +133,11 @@ impl Workers {
     /// Inboxes for so many workers.
     #[must_use]
     pub fn inboxes(count: usize) -> (Self, Vec<mpsc::Receiver<Input>>) {
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..count.max(1)).map(|_| mpsc::channel(limits::INBOX)).unzip();
+        let inbox = |_| {
+            let (inputs, receiver) = mpsc::channel(limits::INBOX);
+            (Inbox { inputs, room: Arc::new(Semaphore::new(limits::INBOX_COST)) }, receiver)
+        };
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..count.max(1)).map(inbox).unzip();
         (Self(senders.into()), receivers)
     }
 
@@ -124,24 +163,29 @@ impl Workers {
     /// Inputs that wait for all workers together.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        let waiting = self.0.iter().map(|worker| worker.max_capacity().saturating_sub(worker.capacity()));
+        let inputs = self.0.iter().map(|inbox| &inbox.inputs);
+        let waiting = inputs.map(|inputs| inputs.max_capacity().saturating_sub(inputs.capacity()));
         u64::try_from(waiting.sum::<usize>()).unwrap_or(u64::MAX)
     }
 
-    fn of(&self, peer: &PublicKey) -> &mpsc::Sender<Input> {
+    fn of(&self, peer: &PublicKey) -> &Inbox {
         &self.0[Self::place(peer, self.0.len())]
     }
 
     /// Hands over, waiting while the inbox is full.
-    pub async fn push(&self, peer: &PublicKey, input: Input) {
+    pub async fn push(&self, peer: &PublicKey, mut input: Input) {
+        let inbox = self.of(peer);
+        if let Input::Messages { load, .. } = &mut input {
+            load.room = Arc::clone(&inbox.room).acquire_many_owned(load.cost).await.ok();
+        }
         // A worker ends only with the node.
-        let _ = self.of(peer).send(input).await;
+        let _ = inbox.inputs.send(input).await;
     }
 
     /// Hands a block to every worker, from a thread that may wait.
     pub fn push_block(&self, notice: &Arc<Notice>) {
         for worker in self.0.iter() {
-            let _ = worker.blocking_send(Input::Block(Arc::clone(notice)));
+            let _ = worker.inputs.blocking_send(Input::Block(Arc::clone(notice)));
         }
     }
 
@@ -150,7 +194,7 @@ impl Workers {
     /// # Errors
     /// [`Busy`]; the input is lost.
     pub fn offer(&self, peer: &PublicKey, input: Input) -> Result<(), Busy> {
-        self.of(peer).try_send(input).map_err(|_| Busy)
+        self.of(peer).inputs.try_send(input).map_err(|_| Busy)
     }
 
     /// Asks the worker of `peer`, and waits for the answer.
@@ -175,14 +219,14 @@ impl Workers {
         let place = usize::try_from(id % self.count_u64()).unwrap_or(0);
         let worker = self.0.get(place).ok_or(Busy)?;
         let (sender, receiver) = oneshot::channel();
-        worker.try_send(Input::Call(Box::new(make(sender)))).map_err(|_| Busy)?;
+        worker.inputs.try_send(Input::Call(Box::new(make(sender)))).map_err(|_| Busy)?;
         receiver.await.map_err(|_| Busy)
     }
 
     /// Asks all workers to end.
     pub async fn stop(&self) {
         for worker in self.0.iter() {
-            let _ = worker.send(Input::Stop).await;
+            let _ = worker.inputs.send(Input::Stop).await;
         }
     }
 }

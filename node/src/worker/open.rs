@@ -20,6 +20,7 @@ use super::held::{Held, NodeRow};
 use super::run::Worker;
 use super::turn::Turn;
 use super::why::{CLOSE_ROW, CloseRecord};
+use crate::idempotency::{Claim, Outcome};
 use crate::ledger::{FundsCall, Input as LedgerInput, Reserved};
 use crate::limits;
 
@@ -105,7 +106,13 @@ pub enum WalletAnswer {
 /// An opening that has no channel yet.
 pub(super) enum Awaited {
     /// Ours: the peer has not accepted.
-    Offer { peer: PublicKey, offer: Box<Offer>, first_input: Option<OutPoint>, reply: Reply<Opened> },
+    Offer {
+        peer: PublicKey,
+        offer: Box<Offer>,
+        first_input: Option<OutPoint>,
+        claim: Option<Claim>,
+        reply: Reply<Opened>,
+    },
     /// The wallet looks for coins.
     Coins { peer: PublicKey, amount: Amount },
     /// The peer's: it has not signed the first version.
@@ -154,7 +161,7 @@ impl Worker {
             Self::release_coins(first_input, turn);
             drop(reply.send(Err(error)));
         };
-        if !self.sessions.contains(&request.peer) {
+        if !self.sessions.contains_key(&request.peer) {
             return refuse(CallError::NoSession, reply, turn);
         }
         let offers = self.awaited.values().filter(|awaited| matches!(awaited, Awaited::Offer { .. }));
@@ -204,7 +211,8 @@ impl Worker {
             Ok(offer) => {
                 turn.send(request.peer, &offer.message());
                 let offer = Box::new(offer);
-                self.awaited.insert(id, Awaited::Offer { peer: request.peer, offer, first_input, reply });
+                let OpenRequest { peer, claim, .. } = request;
+                self.awaited.insert(id, Awaited::Offer { peer, offer, first_input, claim, reply });
             }
             Err(reject) => refuse(reject.into(), reply, turn),
         }
@@ -218,12 +226,18 @@ impl Worker {
         }
         match offer.on_accept(&accept, turn.now, &mut Immediate) {
             Ok(channel) => {
-                let Some(Awaited::Offer { first_input, reply, .. }) = self.awaited.remove(&accept.open)
+                let Some(Awaited::Offer { first_input, claim, reply, .. }) =
+                    self.awaited.remove(&accept.open)
                 else {
                     return;
                 };
                 let id = channel.id();
                 self.begin(channel, first_input, turn);
+                if let Some(claim) = claim {
+                    let outcome = Outcome::Opening { channel: id };
+                    let kept = claim.keep(&mut turn.entry.batch, outcome, turn.now.local_ms);
+                    turn.release.answers.push(Box::new(move || kept.show()));
+                }
                 let opened = Opened { channel: id };
                 turn.release.answers.push(Box::new(move || drop(reply.send(Ok(opened)))));
             }

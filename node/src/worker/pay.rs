@@ -1,105 +1,19 @@
-//! Payments: from a caller's wish to its answer, and the memory that makes a repeated call the same payment.
+//! Payments: from a caller's wish to its answer.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bincode::{Decode, Encode};
 use towpath_api::{Direction, EventBody, Units};
-use towpath_crypto::codec;
 use towpath_ledger::{Amount, ChannelId};
 use towpath_protocol::{Command, Event, Failure, Reject, Token};
-use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
 use super::call::{CallError, Paid, PayRequest, Reply, Wait, failure};
 use super::held::{Payer, Settling, Who};
 use super::history::{PaymentRow, keep_received, keep_sent, payment_id, sent as sent_row};
 use super::run::Worker;
 use super::turn::Turn;
+use crate::idempotency::{Key, Made, Outcome, PaymentState};
 use crate::limits;
-
-/// Rows of `Meta`: this prefix ‖ slot, where the slots form a ring.
-const PREFIX: &[u8] = b"payment-key/";
-
-/// Bytes of such a row, at most.
-const ROW_BYTES_MAX: usize = 256;
-
-/// A payment that was made under a caller's word.
-#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
-pub struct KeyRow {
-    serial: u64,
-    key: [u8; 32],
-    channel: ChannelId,
-    number: u64,
-    amount: Amount,
-    time_ms: u64,
-}
-
-/// The words that callers gave their payments, as digests; the oldest are forgotten first.
-#[derive(Default)]
-pub struct Idempotency {
-    known: BTreeMap<[u8; 32], KeyRow>,
-    by_serial: BTreeMap<u64, [u8; 32]>,
-    next: u64,
-    /// So that several workers never write the same row.
-    worker: u8,
-}
-
-impl Idempotency {
-    /// What worker number `worker` remembers.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn open(store: &dyn Store, worker: u8) -> Result<Self, StoreError> {
-        let mut memory = Self { worker, ..Self::default() };
-        let mut prefix = PREFIX.to_vec();
-        prefix.push(worker);
-        let mut scan = Scan::prefix(&prefix);
-        loop {
-            let rows = store.scan(Column::Meta, &scan)?;
-            let Some((last, _)) = rows.last() else { return Ok(memory) };
-            scan = scan.after(last);
-            for (_, value) in &rows {
-                if let Ok(row) = codec::decode::<KeyRow>(value, ROW_BYTES_MAX) {
-                    memory.next = memory.next.max(row.serial + 1);
-                    memory.insert(row);
-                }
-            }
-        }
-    }
-
-    fn insert(&mut self, row: KeyRow) {
-        self.known.insert(row.key, row);
-        self.by_serial.insert(row.serial, row.key);
-        while self.by_serial.len() > usize::try_from(limits::IDEMPOTENCY_KEYS).unwrap_or(usize::MAX) {
-            if let Some((_, key)) = self.by_serial.pop_first() {
-                self.known.remove(&key);
-            }
-        }
-    }
-
-    fn get(&self, key: &[u8; 32]) -> Option<&KeyRow> {
-        self.known.get(key)
-    }
-
-    /// Remembers a payment, in the batch that makes it durable.
-    fn remember(
-        &mut self,
-        batch: &mut Batch,
-        payment: (ChannelId, u64, Amount),
-        key: [u8; 32],
-        time_ms: u64,
-    ) {
-        let (channel, number, amount) = payment;
-        let row = KeyRow { serial: self.next, key, channel, number, amount, time_ms };
-        self.next += 1;
-        let mut row_key = PREFIX.to_vec();
-        row_key.push(self.worker);
-        row_key.extend((row.serial % limits::IDEMPOTENCY_KEYS).to_be_bytes());
-        batch.put(Column::Meta, row_key, codec::encode(&row));
-        self.insert(row);
-    }
-}
 
 impl Worker {
     pub(super) fn token(&mut self) -> Token {
@@ -109,16 +23,8 @@ impl Worker {
 
     /// A caller wants to pay.
     pub(super) fn pay(&mut self, request: PayRequest, reply: Reply<Paid>, turn: &mut Turn) {
-        if let Some(row) = request.key.and_then(|key| self.idempotency.get(&key).copied()) {
-            return self.paid_before(&row, &request, reply, turn);
-        }
-        let under_way = |payer: &Payer| request.key.is_some() && payer.key == request.key;
-        if self.channels.get(&request.channel).is_some_and(|held| held.asked.values().any(under_way)) {
-            // The first call with this word is in this very turn: the caller asks again and finds it.
-            return drop(reply.send(Err(CallError::Busy)));
-        }
-        let PayRequest { channel, amount, memo, key, wait } = request;
-        let payer = Payer { amount, memo, key, wait, asked: turn.instant, who: Who::Caller(reply) };
+        let PayRequest { channel, amount, memo, claim, wait } = request;
+        let payer = Payer { amount, memo, claim, wait, asked: turn.instant, who: Who::Caller(reply) };
         if let Err((error, payer)) = self.ask(channel, payer, turn)
             && let Who::Caller(reply) = payer.who
         {
@@ -150,34 +56,48 @@ impl Worker {
         }
     }
 
-    fn paid_before(&mut self, row: &KeyRow, request: &PayRequest, reply: Reply<Paid>, turn: &mut Turn) {
-        if row.channel != request.channel || row.amount != request.amount {
-            return drop(reply.send(Err(CallError::KeyReused)));
-        }
-        let Some(held) = self.channels.get_mut(&row.channel) else {
-            return drop(reply.send(Err(CallError::NoChannel)));
+    /// A call is repeated whose payment was made: what became of it, said after this turn, for what is known of it may be
+    /// of this very turn.
+    pub(super) fn paid_before(
+        &mut self,
+        (channel, key): (ChannelId, Key),
+        wait: Wait,
+        reply: Reply<Paid>,
+        turn: &mut Turn,
+    ) {
+        let Some(made) = self.parts.idempotency.payment(&key).filter(|made| made.channel == channel) else {
+            // It was forgotten in this moment, a day after it was done.
+            return drop(reply.send(Err(CallError::Busy)));
         };
-        let view = held.channel.view();
-        let is_settled = row.number <= view.sent;
-        if !is_settled && request.wait == Wait::Settled {
-            let settling = Settling {
-                number: row.number,
-                amount: row.amount,
-                asked: turn.instant,
-                time_ms: row.time_ms,
-                reply,
-            };
-            return held.wait_for(settling);
-        }
-        let paid = Paid {
-            number: row.number,
-            payer: view.me,
-            amount: row.amount,
-            is_settled,
-            time_ms: row.time_ms,
-            latency_us: micros_since(turn.instant),
+        let Made { number, payer, amount, time_ms, .. } = made;
+        let is_settled = match made.state {
+            PaymentState::Settled => true,
+            PaymentState::Pending if wait == Wait::Settled => {
+                return self
+                    .wait_again(Settling { number, amount, asked: turn.instant, time_ms, reply }, channel);
+            }
+            PaymentState::Pending => false,
+            PaymentState::Refused(reason) => return turn.refuse(reply, Failure::Refused(reason)),
+            PaymentState::Skipped => return turn.refuse(reply, Failure::Skipped),
+            PaymentState::Closed => return turn.refuse(reply, Failure::Closed),
         };
+        let latency_us = micros_since(turn.instant);
+        let paid = Paid { number, payer, amount, is_settled, time_ms, latency_us };
         turn.release.answers.push(Box::new(move || drop(reply.send(Ok(paid)))));
+    }
+
+    /// One more waits for a payment that was made: so many at most, but those who went away need not be counted.
+    fn wait_again(&mut self, settling: Settling, channel: ChannelId) {
+        let Some(held) = self.channels.get_mut(&channel) else {
+            return drop(settling.reply.send(Err(CallError::NoChannel)));
+        };
+        if held.settling.len() >= limits::SETTLING {
+            held.settling.retain(|waiting| !waiting.reply.is_closed());
+        }
+        if held.settling.len() >= limits::SETTLING {
+            return drop(settling.reply.send(Err(CallError::Busy)));
+        }
+        held.wait_for(settling);
     }
 
     /// The machine gave a payment its number: durable with this turn, and on its way after it.
@@ -190,8 +110,11 @@ impl Worker {
         let row = PaymentRow::new(number, payer.amount, time_ms, payer.memo);
         keep_sent(&mut turn.entry.batch, &id, &row, self.parts.retention);
         held.unsettled.push_back(row);
-        if let Some(key) = payer.key {
-            self.idempotency.remember(&mut turn.entry.batch, (id, number, payer.amount), key, time_ms);
+        if let Some(claim) = payer.claim {
+            let (amount, state) = (payer.amount, PaymentState::Pending);
+            let made = Made { channel: id, number, payer: me, amount, time_ms, state };
+            let kept = claim.keep(&mut turn.entry.batch, Outcome::Payment(made), time_ms);
+            turn.release.answers.push(Box::new(move || kept.show()));
         }
         match payer.who {
             Who::Stream(stream) => {
@@ -218,6 +141,7 @@ impl Worker {
         let Some(held) = self.channels.get_mut(&id) else { return };
         let me = held.channel.me();
         let newly = held.take_settled(upto);
+        self.parts.idempotency.settled(&mut turn.entry.batch, id, upto, turn.now.local_ms);
         let stats = Arc::clone(&self.parts.stats);
         let counters = stats.of(self.place);
         counters.sent(newly.payments);
@@ -282,9 +206,9 @@ impl Worker {
     pub(super) fn failed(&mut self, id: ChannelId, number: u64, reason: Failure, turn: &mut Turn) {
         let Some(held) = self.channels.get_mut(&id) else { return };
         let me = held.channel.me();
+        self.parts.idempotency.failed(&mut turn.entry.batch, (id, number), reason, turn.now.local_ms);
         self.parts.stats.of(self.place).failed(1);
-        let waiting = held.settling.iter().position(|waiting| waiting.number == number);
-        let waiting = waiting.and_then(|place| held.settling.remove(place));
+        let waiting = held.take_waiting(number);
         let failed = held.take_unsettled(number);
         let amount = failed.as_ref().map_or(Amount::ZERO, |row| row.amount);
         if let Some(row) = failed {
@@ -303,10 +227,8 @@ impl Worker {
             amount: amount.into(),
             reason: failure(reason),
         });
-        if let Some(waiting) = waiting {
-            turn.release
-                .answers
-                .push(Box::new(move || drop(waiting.reply.send(Err(CallError::Failed(reason))))));
+        for waiting in waiting {
+            turn.refuse(waiting.reply, reason);
         }
         for stream in streams {
             if let Some(running) = self.streams.get_mut(&stream) {
@@ -347,5 +269,12 @@ impl super::held::Held {
     fn wait_for(&mut self, settling: Settling) {
         let place = self.settling.partition_point(|other| other.number <= settling.number);
         self.settling.insert(place, settling);
+    }
+
+    /// Takes out all callers that wait for the payment with this number: a repeated call waits for the same.
+    fn take_waiting(&mut self, number: u64) -> Vec<Settling> {
+        let from = self.settling.partition_point(|waiting| waiting.number < number);
+        let to = self.settling.partition_point(|waiting| waiting.number <= number);
+        self.settling.drain(from..to).collect()
     }
 }

@@ -9,7 +9,7 @@ use towpath_ledger::ChannelId;
 use super::board::Board;
 use super::view::ChannelView;
 use crate::ledger::{Input as LedgerInput, LedgerHandle};
-use crate::net::NetHandle;
+use crate::net::{NetHandle, SessionId};
 
 /// A closure that answers a caller.
 type Answer = Box<dyn FnOnce() + Send>;
@@ -19,6 +19,8 @@ type Answer = Box<dyn FnOnce() + Send>;
 pub(super) struct Release {
     /// Messages for peers, in order; all of one peer's share frames.
     pub messages: BTreeMap<PublicKey, Vec<Vec<u8>>>,
+    /// In which session each of them is meant.
+    pub sessions: BTreeMap<PublicKey, SessionId>,
     /// Answers to callers.
     pub answers: Vec<Answer>,
     /// For the ledger driver.
@@ -34,7 +36,10 @@ impl Release {
     /// and is told again after the next reconnect.
     pub(super) fn run(self, net: &NetHandle, ledger: &LedgerHandle, board: &Board) {
         for (peer, messages) in self.messages {
-            if let Err(error) = net.send(peer, messages) {
+            // While this was being written, the session may have ended, and another may have begun, in which both sides
+            // start from what they hold.
+            let Some(session) = self.sessions.get(&peer).copied() else { continue };
+            if let Err(error) = net.send_in(peer, session, messages) {
                 tracing::debug!(?peer, %error, "messages were not sent; the channels resume after a reconnect");
             }
         }
@@ -53,6 +58,12 @@ impl Release {
                 tracing::warn!("the ledger is busy; what a channel wants of it is asked for again later");
             }
         }
+    }
+
+    /// Binds what is said to the sessions that are up now.
+    pub(super) fn address(&mut self, sessions: &BTreeMap<PublicKey, SessionId>) {
+        let session = |peer: &PublicKey| sessions.get(peer).map(|session| (*peer, *session));
+        self.sessions = self.messages.keys().filter_map(session).collect();
     }
 
     /// Whether there is nothing to say.

@@ -21,12 +21,13 @@ use super::streams::Running;
 use super::tally::Tally;
 use super::together::Gathering;
 use super::turn::Turn;
-use super::{Input, Workers};
+use super::{Input, Load, Workers};
 use crate::clock;
+use crate::idempotency::IdempotencyKeys;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
-use crate::net::{Credit, NetHandle};
+use crate::net::{Credit, NetHandle, SessionId};
 
 /// How long a worker sleeps when nothing is due: time-outs of openings are looked at this often.
 const IDLE: Duration = Duration::from_millis(500);
@@ -56,6 +57,8 @@ pub struct Parts {
     pub policy: Policy,
     /// What all workers have under way.
     pub tally: Arc<Tally>,
+    /// The callers' words, and what became of their calls.
+    pub idempotency: IdempotencyKeys,
     /// How much history is kept.
     pub retention: Retention,
     /// For waiting on the wallet's answers.
@@ -78,8 +81,6 @@ pub(super) struct Start {
     pub channels: Vec<Held>,
     /// Acceptances that wait for their openers.
     pub acceptances: Vec<towpath_protocol::Acceptance>,
-    /// The callers' words that it remembers.
-    pub idempotency: super::pay::Idempotency,
     /// Its own place among the workers, from zero.
     pub place: u8,
     /// The last block that it saw.
@@ -95,14 +96,12 @@ pub struct Worker {
     /// Openings that have no channel yet.
     pub(super) awaited: BTreeMap<OpenId, Awaited>,
     /// Peers with a session.
-    pub(super) sessions: BTreeSet<PublicKey>,
+    pub(super) sessions: BTreeMap<PublicKey, SessionId>,
     pub(super) streams: BTreeMap<u64, Running>,
-    /// Which stream runs on which channel, and the idempotency keys of streams.
+    /// Which stream runs on which channel.
     pub(super) stream_channels: BTreeMap<u64, ChannelId>,
-    pub(super) stream_keys: BTreeMap<[u8; 32], u64>,
     /// Streams of which payments were settled in this turn.
     pub(super) roomy: BTreeSet<u64>,
-    pub(super) idempotency: super::pay::Idempotency,
     /// Callers that wait for commands other than payments.
     pub(super) commands: BTreeMap<Token, super::call::Reply<()>>,
     pub(super) ledger_time: Time,
@@ -134,6 +133,29 @@ pub struct Worker {
     give_back: SyncSender<()>,
 }
 
+/// Whether the worker goes on after a turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum More {
+    Run,
+    Stop,
+}
+
+/// Takes what waits for a turn, until it is long enough.
+fn gather(inputs: &mut Vec<Input>, inbox: &mut mpsc::Receiver<Input>) -> More {
+    let mut cost: usize = inputs.iter().map(Input::cost).sum();
+    while inputs.len() < limits::TURN_INPUTS && cost < limits::TURN_COST {
+        match inbox.try_recv() {
+            Ok(Input::Stop) => return More::Stop,
+            Ok(input) => {
+                cost = cost.saturating_add(input.cost());
+                inputs.push(input);
+            }
+            Err(_) => break,
+        }
+    }
+    More::Run
+}
+
 impl Worker {
     /// A worker with the channels that it owns.
     #[must_use]
@@ -149,12 +171,10 @@ impl Worker {
             channels: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             awaited: BTreeMap::new(),
-            sessions: BTreeSet::new(),
+            sessions: BTreeMap::new(),
             streams: BTreeMap::new(),
             stream_channels: BTreeMap::new(),
-            stream_keys: BTreeMap::new(),
             roomy: BTreeSet::new(),
-            idempotency: start.idempotency,
             commands: BTreeMap::new(),
             ledger_time,
             next_token: 1,
@@ -210,20 +230,11 @@ impl Worker {
                 Ok(Some(input)) => inputs.push(input),
                 Err(_elapsed) => {}
             }
-            let mut stop = false;
-            while inputs.len() < limits::TURN_INPUTS {
-                match inbox.try_recv() {
-                    Ok(Input::Stop) => {
-                        stop = true;
-                        break;
-                    }
-                    Ok(input) => inputs.push(input),
-                    Err(_) => break,
-                }
-            }
+            let more = gather(&mut inputs, &mut inbox);
             self.turn(inputs);
-            if stop {
-                return self.drain_turns();
+            match more {
+                More::Run => {}
+                More::Stop => return self.drain_turns(),
             }
         }
     }
@@ -262,7 +273,7 @@ impl Worker {
     }
 
     /// What a turn does, short of writing and saying it.
-    pub(super) fn run_turn(&mut self, inputs: Vec<Input>, turn: &mut Turn) -> Vec<Credit> {
+    pub(super) fn run_turn(&mut self, inputs: Vec<Input>, turn: &mut Turn) -> Vec<(Credit, Load)> {
         let mut credits = Vec::new();
         for input in inputs {
             self.take(input, turn, &mut credits);
@@ -283,7 +294,8 @@ impl Worker {
     }
 
     /// Gives what the turn wrote to the journal; its messages follow once it is durable.
-    pub(super) fn hand_over(&self, entry: Entry, release: super::release::Release) {
+    pub(super) fn hand_over(&self, entry: Entry, mut release: super::release::Release) {
+        release.address(&self.sessions);
         if entry.batch.is_empty() && entry.events.is_empty() {
             // Nothing was written, so nothing depends on a sync; but what an earlier turn wrote comes first.
             if release.is_empty() {
@@ -311,5 +323,64 @@ impl Worker {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn frame(messages: usize, bytes: usize) -> Input {
+        let permits = Arc::new(Semaphore::new(1));
+        let credit = Credit { _permit: permits.try_acquire_owned().expect("one permit") };
+        let peer = PublicKey([1; 32]);
+        Input::Messages { peer, messages: Vec::new(), credit, load: Load::of(messages, bytes) }
+    }
+
+    /// Hands over, if that needs no waiting.
+    fn push(workers: &Workers, input: Input) -> Option<()> {
+        // Without the runtime's own idea of when a task has done enough at a time.
+        tokio::task::unconstrained(workers.push(&PublicKey([1; 32]), input)).now_or_never()
+    }
+
+    #[tokio::test]
+    async fn b4_what_waits_for_a_worker_is_bounded_in_messages_and_in_bytes() {
+        for (messages, bytes) in [(1, 512 << 10), (4_096, 5 * 4_096)] {
+            let (workers, mut inboxes) = Workers::inboxes(1);
+            let (mut waiting, cost) = (0, frame(messages, bytes).cost());
+            while push(&workers, frame(messages, bytes)).is_some() {
+                waiting += 1;
+            }
+            assert_eq!(waiting, limits::INBOX_COST / cost, "and not thousands of frames");
+            // A turn takes some, and holds their room until it is over.
+            let mut turn = Vec::new();
+            assert_eq!(gather(&mut turn, &mut inboxes[0]), More::Run);
+            assert_eq!(turn.len(), limits::TURN_COST.div_ceil(cost));
+            assert_eq!(push(&workers, frame(messages, bytes)), None);
+            drop(turn);
+            assert_eq!(push(&workers, frame(messages, bytes)), Some(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_not_a_peer_needs_no_room() {
+        let (workers, mut inboxes) = Workers::inboxes(1);
+        let peer = PublicKey([1; 32]);
+        while push(&workers, frame(1, 512 << 10)).is_some() {}
+        workers.offer(&peer, Input::SessionDown(peer)).expect("there are places");
+        workers.stop().await;
+        let (mut all, mut turns) = (0, 0);
+        loop {
+            let mut turn = Vec::new();
+            let more = gather(&mut turn, &mut inboxes[0]);
+            (all, turns) = (all + turn.len(), turns + 1);
+            if more == More::Stop {
+                break;
+            }
+        }
+        assert!(turns > 1 && all > turns, "{all} inputs in {turns} turns");
     }
 }

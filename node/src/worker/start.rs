@@ -6,14 +6,14 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 use towpath_ledger::ChannelId;
 use towpath_protocol::Now;
-use towpath_store::{Column, Store, StoreError};
+use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
 use super::carry::HEIGHT_PREFIX;
 use super::open::find;
-use super::pay::Idempotency;
 use super::run::{Parts, Start, Worker};
 use super::{Input, Workers};
 use crate::clock;
+use crate::journal::{Entry, Journal};
 
 /// Why the workers cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -45,16 +45,11 @@ pub fn start(parts: &Parts, inboxes: Vec<mpsc::Receiver<Input>>) -> Result<Start
     let now = Now { local_ms: clock::now_ms(), ledger: parts.chain.tip().header().time };
     let found = find(store, &parts.keys, now)?;
     let count = inboxes.len();
+    let seen_height = seen_height(&parts.journal, count)?;
     let mut starts = Vec::with_capacity(count);
     for place in 0..count {
         let place = u8::try_from(place).unwrap_or(u8::MAX);
-        starts.push(Start {
-            channels: Vec::new(),
-            acceptances: Vec::new(),
-            idempotency: Idempotency::open(store, place)?,
-            place,
-            seen_height: seen_height(store)?,
-        });
+        starts.push(Start { channels: Vec::new(), acceptances: Vec::new(), place, seen_height });
     }
     let mut peers = std::collections::BTreeSet::new();
     for held in found.channels {
@@ -81,9 +76,64 @@ pub fn start(parts: &Parts, inboxes: Vec<mpsc::Receiver<Input>>) -> Result<Start
     Ok(Started { threads, damaged: found.damaged, peers: peers.into_iter().collect() })
 }
 
-/// The last block that every worker saw; their number may have changed since.
-fn seen_height(store: &dyn Store) -> Result<u64, StoreError> {
-    let rows = store.scan(Column::Meta, &towpath_store::Scan::prefix(HEIGHT_PREFIX))?;
-    let heights = rows.into_iter().filter_map(|(_, row)| row.try_into().ok().map(u64::from_be_bytes));
-    Ok(heights.min().unwrap_or(0))
+/// The last block that every worker saw. Their number may have changed since, and with it who owns which channel: rows of
+/// workers that are no more give their height to all others, in one write, or they would hold it down at every start.
+fn seen_height(journal: &Arc<Journal>, count: usize) -> Result<u64, StoreError> {
+    let rows = journal.store().scan(Column::Meta, &Scan::prefix(HEIGHT_PREFIX))?;
+    let heights = rows.iter().filter_map(|(_, row)| row.as_slice().try_into().ok().map(u64::from_be_bytes));
+    let height = heights.min().unwrap_or(0);
+    let is_ours = |key: &[u8]| {
+        let place = key.strip_prefix(HEIGHT_PREFIX).and_then(|place| place.first().copied());
+        place.is_some_and(|place| usize::from(place) < count)
+    };
+    if rows.iter().all(|(key, _)| is_ours(key)) {
+        return Ok(height);
+    }
+    let mut batch = Batch::new();
+    for (key, _) in rows {
+        if is_ours(&key) {
+            batch.put(Column::Meta, key, height.to_be_bytes());
+        } else {
+            batch.delete(Column::Meta, key);
+        }
+    }
+    journal.commit(Entry { batch, events: Vec::new() }, clock::now_ms())?;
+    Ok(height)
+}
+
+#[cfg(test)]
+mod tests {
+    use towpath_store::{GroupWriter, MemoryStore};
+
+    use super::*;
+
+    #[test]
+    fn c3_workers_that_are_no_more_hold_nobody_back() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let row = |place: u8| [HEIGHT_PREFIX, &[place]].concat();
+        let put = |heights: &[(u8, u64)]| {
+            let mut batch = Batch::new();
+            for (place, height) in heights {
+                batch.put(Column::Meta, row(*place), height.to_be_bytes());
+            }
+            store.commit(batch).expect("no write fails here");
+        };
+        let writer = GroupWriter::start(Arc::clone(&store), |error| panic!("no write fails here: {error}"));
+        let journal = Journal::open(Arc::clone(&store), writer.expect("threads"), 10).expect("an empty log");
+        let journal = Arc::new(journal);
+        put(&[(0, 10), (1, 12), (2, 3), (3, 12)]);
+        let read = || store.scan(Column::Meta, &Scan::prefix(HEIGHT_PREFIX)).expect("it reads");
+        let at = |place: u8, height: u64| (row(place), height.to_be_bytes().to_vec());
+
+        assert_eq!(
+            seen_height(&journal, 2).expect("it reads"),
+            3,
+            "the third's channels are the others' now"
+        );
+        assert_eq!(read(), [at(0, 3), at(1, 3)], "and no crash can make them miss what it had not seen");
+        put(&[(0, 20), (1, 21)]);
+        assert_eq!(seen_height(&journal, 2).expect("it reads"), 20, "the next start looks at nothing again");
+        assert_eq!(seen_height(&journal, 3).expect("it reads"), 20);
+        assert_eq!(read(), [at(0, 20), at(1, 21)]);
+    }
 }

@@ -10,6 +10,7 @@ use super::held::{Payer, Who};
 use super::run::Worker;
 use super::streams::{Plan, Running, stream_id};
 use super::turn::Turn;
+use crate::idempotency::{Claim, Outcome};
 use crate::limits;
 
 impl Worker {
@@ -17,12 +18,12 @@ impl Worker {
         &mut self,
         channel: ChannelId,
         plan: Plan,
-        key: Option<[u8; 32]>,
+        claim: Option<Claim>,
         reply: Reply<Stream>,
         turn: &mut Turn,
     ) {
-        if let Some(known) = key.and_then(|key| self.stream_keys.get(&key).copied()) {
-            return self.look_at_stream(known, reply);
+        if !self.room_for_stream() {
+            return drop(reply.send(Err(CallError::TooManyStreams)));
         }
         let Some(held) = self.channels.get_mut(&channel) else {
             return drop(reply.send(Err(CallError::NoChannel)));
@@ -35,11 +36,13 @@ impl Worker {
         let view = running.view(Instant::now());
         self.streams.insert(id, running);
         self.stream_channels.insert(id, channel);
-        if let Some(key) = key {
-            self.stream_keys.insert(key, id);
+        if let Some(claim) = claim {
+            // In the batch of the stream's first payments: after a restart a repeated call begins no second one.
+            let outcome = Outcome::Stream { run: self.parts.idempotency.run(), number: id };
+            let kept = claim.keep(&mut turn.entry.batch, outcome, turn.now.local_ms);
+            turn.release.answers.push(Box::new(move || kept.show()));
         }
-        self.forget_old_streams();
-        drop(reply.send(Ok(view)));
+        turn.release.answers.push(Box::new(move || drop(reply.send(Ok(view)))));
         // Touches the channel, so that the first payments go out with this turn.
         self.top_up(id, turn);
     }
@@ -86,7 +89,7 @@ impl Worker {
             let amount = stream.plan().amount;
             let asked = Instant::now();
             let payer =
-                Payer { amount, memo: None, key: None, wait: Wait::Settled, asked, who: Who::Stream(id) };
+                Payer { amount, memo: None, claim: None, wait: Wait::Settled, asked, who: Who::Stream(id) };
             match self.ask(channel, payer, turn) {
                 Ok(()) => {
                     if let Some(stream) = self.streams.get_mut(&id) {
@@ -129,13 +132,18 @@ impl Worker {
         }
     }
 
-    fn forget_old_streams(&mut self) {
-        while self.streams.len() > limits::STREAMS {
+    /// Whether one more stream can be remembered, if need be in the place of one that has ended.
+    fn room_for_stream(&mut self) -> bool {
+        while self.streams.len() >= limits::STREAMS {
             let ended = self.streams.iter().find(|(_, stream)| !stream.is_running()).map(|(id, _)| *id);
-            let Some(id) = ended else { return };
+            let Some(id) = ended else { return false };
             self.streams.remove(&id);
-            self.stream_channels.remove(&id);
-            self.stream_keys.retain(|_, stream| *stream != id);
+            if let Some(channel) = self.stream_channels.remove(&id)
+                && let Some(held) = self.channels.get_mut(&channel)
+            {
+                held.streams.remove(&id);
+            }
         }
+        true
     }
 }

@@ -7,14 +7,16 @@ use towpath_api::EventBody;
 use towpath_crypto::ed25519::{PublicKey, verify_batch};
 use towpath_ledger::ChannelId;
 use towpath_protocol::{
-    Channel, ChannelMessage, Deferred, Event, Immediate, Life, Message, Now, Reject, Severity, Verifier,
+    Channel, ChannelMessage, Deferred, Event, Failure, Immediate, Life, Message, Now, Reject, Severity,
+    Verifier,
 };
 use towpath_store::Column;
 
-use super::Input;
+use super::call::{CallError, Paid, Reply};
 use super::held::row_key;
 use super::release::Release;
 use super::run::Worker;
+use super::{Input, Load};
 use crate::journal::Entry;
 use crate::net::{Credit, Offence};
 
@@ -46,6 +48,11 @@ impl Turn {
         self.release.messages.entry(peer).or_default().push(message.encode());
     }
 
+    /// Tells a caller that its payment was not made.
+    pub(super) fn refuse(&mut self, reply: Reply<Paid>, why: Failure) {
+        self.release.answers.push(Box::new(move || drop(reply.send(Err(CallError::Failed(why))))));
+    }
+
     /// Tells the listeners.
     pub(super) fn tell(&mut self, event: EventBody) {
         self.entry.events.push(event);
@@ -54,16 +61,18 @@ impl Turn {
 
 impl Worker {
     /// Takes one input into the turn.
-    pub(super) fn take(&mut self, input: Input, turn: &mut Turn, credits: &mut Vec<Credit>) {
+    pub(super) fn take(&mut self, input: Input, turn: &mut Turn, credits: &mut Vec<(Credit, Load)>) {
         match input {
-            Input::Messages { peer, messages, credit } => {
+            Input::Messages { peer, messages, credit, load } => {
                 for message in messages {
                     self.hear(peer, message, turn);
                 }
-                credits.push(credit);
+                credits.push((credit, load));
             }
-            Input::SessionUp(peer) => {
-                self.sessions.insert(peer);
+            Input::SessionUp(peer, session) => {
+                self.sessions.insert(peer, session);
+                // What was to be said before has no place in this session.
+                turn.release.messages.remove(&peer);
                 for channel in self.channels_of(&peer) {
                     self.step(channel, Event::Connected, turn).ok();
                 }

@@ -183,13 +183,13 @@ fn assert_paid(harbour: &Harbour) {
         return harbour.world.assert_agreed();
     };
     assert_ne!(outcome, Settlement::Penalized, "I6: no honest party is penalized");
-    for side in 0..2 {
+    for (side, fee) in fees.iter_mut().enumerate() {
         let me = &harbour.world.sides[side];
         assert!(matches!(me.channel.life(), Life::Settled(_)));
         assert_eq!(me.alarms(), [], "I3: nobody loses");
-        fees[side] = me.told().wrapping_sub(harbour.paid(side));
+        *fee = me.told().wrapping_sub(harbour.paid(side));
         assert!(
-            fees[side] <= 5,
+            *fee <= 5,
             "{side} was told {} and paid {}, by version {version}, {outcome:?}",
             me.told(),
             harbour.paid(side)

@@ -236,7 +236,7 @@ pub struct OpenChannel {
     /// For how long it waits; 30 s if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// A request with the same key and content is done once.
+    /// A request with the same key and content is done once: it gives the same channel. Remembered for 24 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }

@@ -35,7 +35,8 @@ pub struct Pay {
     /// For the payee, at most 256 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memo: Option<String>,
-    /// A request with the same key and content is done once; the answer says what became of the first.
+    /// A request with the same key and content is done once; the answer says what became of the first. Remembered for 24
+    /// hours after the payment has settled or failed, and at most 65,536 keys of a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// Until when the answer waits.
@@ -110,7 +111,8 @@ pub struct StartStream {
     pub count: u64,
     /// How many may be unacknowledged at once, 1 to 1024.
     pub in_flight: u32,
-    /// A request with the same key and content is done once.
+    /// A request with the same key and content is done once. Remembered for 24 hours; after a restart of the node the stream
+    /// is over, and its key fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }

@@ -36,7 +36,7 @@ pub struct WalletSend {
     pub to: String,
     /// How much.
     pub amount: Units,
-    /// A request with the same key and content is done once.
+    /// A request with the same key and content is done once. Remembered for 24 hours after the transaction is final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
@@ -80,7 +80,7 @@ pub struct HistoryEntry {
     /// The ledger fee, if this wallet paid it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee: Option<Units>,
-    /// The block, once it is final.
+    /// The block, once it is final. Payments that are on their way come first, without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u64>,
     /// That block's time.
@@ -96,7 +96,7 @@ pub struct HistoryEntry {
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct HistoryQuery {
-    /// At most so many, up to 500.
+    /// At most so many, up to 500; payments that are on their way are not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// Older than where the last page ended (its `next`).

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::net::event::SessionId;
 use crate::net::limits::{OUTBOX_BATCHES_MAX, OUTBOX_BYTES_MAX};
 
 /// Messages that were sent together.
@@ -23,6 +24,7 @@ pub(crate) enum OutboxError {
 /// The sending end; every session has one.
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
+    session: SessionId,
     queue: mpsc::Sender<Batch>,
     waiting: Arc<AtomicUsize>,
     overflow: CancellationToken,
@@ -41,12 +43,12 @@ fn bytes_of(batch: &Batch) -> usize {
 }
 
 /// Both ends of a new queue.
-pub(crate) fn outbox() -> (Outbox, OutboxReader) {
+pub(crate) fn outbox(session: SessionId) -> (Outbox, OutboxReader) {
     let (sender, receiver) = mpsc::channel(OUTBOX_BATCHES_MAX);
     let waiting = Arc::new(AtomicUsize::new(0));
     let overflow = CancellationToken::new();
     (
-        Outbox { queue: sender, waiting: Arc::clone(&waiting), overflow: overflow.clone() },
+        Outbox { session, queue: sender, waiting: Arc::clone(&waiting), overflow: overflow.clone() },
         OutboxReader { queue: receiver, waiting, overflow },
     )
 }
@@ -76,6 +78,11 @@ impl Outbox {
     /// Bytes that wait to be written.
     pub(crate) fn waiting_bytes(&self) -> u64 {
         u64::try_from(self.waiting.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
+    }
+
+    /// Which session it belongs to.
+    pub(crate) const fn session(&self) -> SessionId {
+        self.session
     }
 
     /// Ends the session.
@@ -115,7 +122,7 @@ mod tests {
 
     #[test]
     fn n2_bytes_are_bounded_and_an_overflow_ends_the_session() {
-        let (outbox, reader) = outbox();
+        let (outbox, reader) = outbox(SessionId(1));
         let megabyte = vec![vec![0; 1 << 20]];
         for _ in 0..OUTBOX_BYTES_MAX >> 20 {
             outbox.push(megabyte.clone()).unwrap();
@@ -127,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_taken_makes_room() {
-        let (outbox, mut reader) = outbox();
+        let (outbox, mut reader) = outbox(SessionId(1));
         for round in 0..10 {
             for _ in 0..OUTBOX_BYTES_MAX >> 21 {
                 outbox.push(vec![vec![0; 1 << 20]]).unwrap_or_else(|_| panic!("room in round {round}"));
@@ -142,7 +149,7 @@ mod tests {
 
     #[test]
     fn n2_batches_are_bounded() {
-        let (outbox, _reader) = outbox();
+        let (outbox, _reader) = outbox(SessionId(1));
         for _ in 0..OUTBOX_BATCHES_MAX {
             outbox.push(vec![vec![0]]).unwrap();
         }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::frame::{Packer, unpack};
 use super::outbox::OutboxReader;
 use super::secure::{Opener, Sealer};
-use crate::net::event::{Credit, DownReason, NetEvent};
+use crate::net::event::{Credit, DownReason, NetEvent, SessionId};
 use crate::net::identity::NodeId;
 use crate::net::limits::{BUFFER_IDLE_BYTES, FRAME_TIMEOUT, FRAMES_UNFINISHED_MAX, WRITE_TIMEOUT};
 use crate::net::metrics::Counters;
@@ -27,6 +27,7 @@ const TAKE_MAX: usize = 64;
 
 /// All that a session's task owns.
 pub(crate) struct Session<S> {
+    pub(crate) id: SessionId,
     pub(crate) node: NodeId,
     pub(crate) stream: S,
     pub(crate) sealer: Sealer,
@@ -58,8 +59,8 @@ impl Default for Patience {
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Session<S> {
     /// Runs the session: up, messages, down.
     pub(crate) async fn run(self) -> DownReason {
-        let Self { node, stream, sealer, opener, outbox, events, mut stop, shutdown, counters, patience } =
-            self;
+        let Self { id, node, stream, sealer, opener, .. } = self;
+        let Self { outbox, events, mut stop, shutdown, counters, patience, .. } = self;
         let stopped = async {
             tokio::select! {
                 // The driver drops its end only when it is gone itself.
@@ -69,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Session<S> {
         };
         let overflow = outbox.overflow();
         let work = async {
-            if events.send(NetEvent::SessionUp { node }).await.is_err() {
+            if events.send(NetEvent::SessionUp { node, session: id }).await.is_err() {
                 return DownReason::Closed;
             }
             let (read, write) = stream.split();

@@ -11,7 +11,7 @@ use crate::net::channel::secure::{HandshakeError, Opener, Sealer, handshake};
 use crate::net::channel::session::{Patience, Session};
 use crate::net::channel::slots::{Attempt, Side, Start};
 use crate::net::channel::streams::StreamEvent;
-use crate::net::event::DownReason;
+use crate::net::event::{DownReason, SessionId};
 use crate::net::identity::{NodeId, node_of, peer_of};
 use crate::net::limits::HANDSHAKE_TIMEOUT;
 
@@ -124,7 +124,7 @@ impl Driver {
 
     fn start_session(&mut self, node: NodeId, start: Start<Secured>) {
         let Start { id, stop, payload: Secured { stream, sealer, opener } } = start;
-        let (outbox, queue) = outbox();
+        let (outbox, queue) = outbox(SessionId(id));
         {
             let mut outboxes = self.shared.outboxes.write().unwrap_or_else(PoisonError::into_inner);
             outboxes.insert(node, outbox.clone());
@@ -132,6 +132,7 @@ impl Driver {
         }
         self.counters.sessions_opened.add(1);
         let session = Session {
+            id: SessionId(id),
             node,
             stream,
             sealer,

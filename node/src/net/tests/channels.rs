@@ -151,3 +151,19 @@ async fn sending_without_a_session_is_refused() {
     let (a, b) = (Node::new(1, Via::Tcp).await, Node::new(2, Via::Tcp).await);
     assert!(matches!(a.handle.send(b.id(), vec![vec![1]]), Err(NetError::NoSession(_))));
 }
+
+#[tokio::test]
+async fn c8_what_was_meant_for_one_session_is_never_sent_in_the_next() {
+    let (mut a, mut b) = (Node::new(1, Via::Tcp).await, Node::new(2, Via::Tcp).await);
+    // Only one of them opens sessions, so none gives way to another.
+    a.handle.want(b.id(), vec![b.address.clone()]).await.unwrap();
+    let first = a.session_up(b.id()).await;
+    a.handle.end_session(b.id(), crate::net::Offence::Protocol);
+    a.session_down(b.id()).await;
+    let second = a.session_up(b.id()).await;
+    assert_ne!(first, second);
+    let late = a.handle.send_in(b.id(), first, vec![b"late".to_vec()]);
+    assert!(matches!(late, Err(NetError::NoSession(_))), "{late:?}");
+    a.handle.send_in(b.id(), second, vec![b"now".to_vec()]).unwrap();
+    assert_eq!(b.messages(a.id()).await, [b"now".to_vec()]);
+}

@@ -127,12 +127,12 @@ impl Node {
         .await;
     }
 
-    pub(super) async fn session_up(&mut self, peer: NodeId) {
+    pub(super) async fn session_up(&mut self, peer: NodeId) -> crate::net::SessionId {
         self.wait("session up", |event| match event {
-            NetEvent::SessionUp { node } if node == peer => Ok(()),
+            NetEvent::SessionUp { node, session } if node == peer => Ok(session),
             other => Err(other),
         })
-        .await;
+        .await
     }
 
     pub(super) async fn session_down(&mut self, peer: NodeId) -> crate::net::DownReason {

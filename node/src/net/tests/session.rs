@@ -114,10 +114,11 @@ async fn frames_of_every_size_come_out_as_they_went_in() {
 #[tokio::test]
 async fn n2_a_peer_that_does_not_read_is_given_up() {
     let ((sealer, opener), _) = ends();
-    let (sender, queue) = outbox();
+    let (sender, queue) = outbox(SessionId(1));
     let (events, mut received) = mpsc::channel(4);
     let (_stop, stopped) = oneshot::channel();
     let session = Session {
+        id: SessionId(1),
         node: keys(2).node.public(),
         stream: Stuck(Cursor::new(Vec::new())),
         sealer,

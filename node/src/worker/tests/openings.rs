@@ -8,7 +8,7 @@ use towpath_protocol::{
     Message, Now, Offer, Open, OpenId, Unacceptable,
 };
 
-use super::town::{BLOCK_MS, POLICY, Town, WINDOW_MS};
+use super::town::{BLOCK_MS, POLICY, Town, WINDOW_MS, heard};
 use crate::limits;
 use crate::worker::accept::{FUNDING_MS_MAX, Policy};
 use crate::worker::{CallError, Input};
@@ -325,7 +325,7 @@ async fn sessions_that_come_and_go_write_nothing_about_channels_that_are_over() 
     town.nodes[1].written = towpath_store::Batch::new();
     for _ in 0..3 {
         town.nodes[1].turn(vec![Input::SessionDown(peer)]);
-        town.nodes[1].turn(vec![Input::SessionUp(peer)]);
+        town.nodes[1].turn(vec![Input::SessionUp(peer, crate::net::SessionId(2))]);
     }
     let ping = ChannelMessage::Resend(1);
     town.nodes[1].hear(peer, vec![Message::Channel(channel, ping)]);
@@ -379,4 +379,20 @@ async fn c18_a_funding_that_is_final_before_the_acceptor_has_the_channel_is_seen
         assert_eq!(node.life(&channel), Some(Life::Active));
     }
     town.pay(0, &channel, 5).await.expect("it is paid");
+}
+
+#[tokio::test]
+async fn c8_an_answer_to_what_was_said_in_a_session_that_ended_is_not_said_in_the_next() {
+    let mut town = Town::new(2, 2, POLICY);
+    let peer = town.nodes[1].id;
+    for is_new_session in [false, true] {
+        let number = u16::from(is_new_session);
+        let mut inputs = vec![heard(peer, vec![Message::Open(Box::new(offer(&town, number)))])];
+        if is_new_session {
+            inputs.extend([Input::SessionDown(peer), Input::SessionUp(peer, crate::net::SessionId(2))]);
+        }
+        town.nodes[0].turn(inputs);
+        let answered = said(&mut town, 0).is_some();
+        assert_eq!(answered, !is_new_session);
+    }
 }

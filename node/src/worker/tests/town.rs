@@ -16,17 +16,17 @@ use towpath_store::{Batch, Column, GroupWriter, MemoryStore, Scan, Store};
 use super::super::accept::Policy;
 use super::super::history::Retention;
 use super::super::open::{ChannelKeys, find};
-use super::super::pay::Idempotency;
 use super::super::run::{Parts, Start, Worker};
 use super::super::tally::Tally;
 use super::super::turn::Turn;
 use super::super::{
-    Board, Call, CallError, Input, OpenRequest, Opened, Paid, PayRequest, Wait, WorkerStats, Workers,
+    Board, Call, CallError, Input, Load, OpenRequest, Opened, Paid, PayRequest, Wait, WorkerStats, Workers,
 };
+use crate::idempotency::{Claim, IdempotencyKeys};
 use crate::journal::Journal;
 use crate::ledger::testing::{TestLedger, genesis};
 use crate::ledger::{FundsCall, Input as LedgerInput, Purpose};
-use crate::net::{Credit, NetHandle};
+use crate::net::{Credit, NetHandle, SessionId};
 
 /// How far apart blocks are unless a test says otherwise.
 pub(super) const BLOCK_MS: u64 = 1_000;
@@ -61,7 +61,7 @@ pub(super) struct Node {
     /// Rows that the last turns wrote.
     pub written: Batch,
     pub clock_ms: u64,
-    parts: Parts,
+    pub parts: Parts,
     inbox: mpsc::Receiver<Input>,
 }
 
@@ -89,6 +89,7 @@ impl Node {
             keys: Arc::new(keys),
             policy,
             tally: Arc::new(Tally::new(1)),
+            idempotency: IdempotencyKeys::open(&*store, 1).expect("no keys yet"),
             retention: Retention { payments: 16, log: 16 },
             runtime: tokio::runtime::Handle::current(),
         };
@@ -148,6 +149,8 @@ impl Node {
 
     /// Loses its memory, and starts again from its disk.
     pub(super) fn restart(&mut self) {
+        let run = self.parts.idempotency.run() + 1;
+        self.parts.idempotency = IdempotencyKeys::open(&*self.store, run).expect("it reads");
         let found = find(&*self.store, &self.parts.keys, self.now()).expect("it reads");
         assert!(found.damaged.is_empty(), "{:?}", found.damaged);
         let start = start(&self.parts, found.channels, found.acceptances);
@@ -172,7 +175,8 @@ impl Node {
 pub(super) fn heard(peer: PublicKey, messages: Vec<Message>) -> Input {
     let permits = Arc::new(Semaphore::new(1));
     let credit = Credit { _permit: permits.try_acquire_owned().expect("one permit") };
-    Input::Messages { peer, messages, credit }
+    let load = Load::of(messages.len(), 0);
+    Input::Messages { peer, messages, credit, load }
 }
 
 /// Where a caller hears what became of its wish.
@@ -183,8 +187,7 @@ fn start(
     channels: Vec<super::super::held::Held>,
     acceptances: Vec<towpath_protocol::Acceptance>,
 ) -> Start {
-    let idempotency = Idempotency::open(&**parts.journal.store(), 0).expect("it reads");
-    Start { channels, acceptances, idempotency, place: 0, seen_height: parts.chain.tip().height() }
+    Start { channels, acceptances, place: 0, seen_height: parts.chain.tip().height() }
 }
 
 /// Some nodes, and the ledger that they share.
@@ -202,7 +205,7 @@ impl Town {
         let ids: Vec<PublicKey> = town.nodes.iter().map(|node| node.id).collect();
         for node in &mut town.nodes {
             let others = ids.iter().filter(|id| **id != node.id);
-            let sessions = others.map(|id| Input::SessionUp(*id)).collect();
+            let sessions = others.map(|id| Input::SessionUp(*id, SessionId(1))).collect();
             node.turn(sessions);
         }
         town
@@ -285,11 +288,19 @@ impl Town {
     }
 
     /// The same, up to the first message, which waits to be delivered.
-    pub(super) fn begin_to_open(
+    pub(super) fn begin_to_open(&mut self, sides: (usize, usize), amounts: (u64, u64)) -> Answer<Opened> {
+        let (answer, call) = self.open_input(sides, amounts, None);
+        self.nodes[sides.0].turn(vec![call]);
+        answer
+    }
+
+    /// A caller that wants a channel; its coins are set aside.
+    pub(super) fn open_input(
         &mut self,
         (from, to): (usize, usize),
         (amount, peer_amount): (u64, u64),
-    ) -> Answer<Opened> {
+        claim: Option<Claim>,
+    ) -> (Answer<Opened>, Input) {
         let (peer, deadline) = (self.nodes[to].id, self.nodes[from].ledger.time().plus_ms(300_000));
         let purpose = Purpose { amount: Amount(amount), inputs_max: 32, until: deadline };
         let (reply, mut coins) = oneshot::channel();
@@ -306,10 +317,10 @@ impl Town {
             coins,
             deadline,
             expiry: None,
+            claim,
         };
         let (reply, answer) = oneshot::channel();
-        node.turn(vec![Input::Call(Box::new(Call::Open { request, reply }))]);
-        answer
+        (answer, Input::Call(Box::new(Call::Open { request, reply })))
     }
 
     /// Delivers what one node said to another so far, and lets it do what it can alone.
@@ -354,7 +365,7 @@ impl Town {
     pub(super) fn pay_input(&self, channel: &ChannelId, amount: u64) -> (Answer<Paid>, Input) {
         let (reply, answer) = oneshot::channel();
         let (channel, amount) = (*channel, Amount(amount));
-        let request = PayRequest { channel, amount, memo: None, key: None, wait: Wait::Settled };
+        let request = PayRequest { channel, amount, memo: None, claim: None, wait: Wait::Settled };
         (answer, Input::Call(Box::new(Call::Pay { request, reply })))
     }
 

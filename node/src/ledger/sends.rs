@@ -1,0 +1,212 @@
+//! Payments from the wallet that are not final: a row each, durable before the transaction is handed out, and handed in
+//! again until the ledger shows it, or shows that its coins went elsewhere. A pool can drop a transaction, gossip can lose
+//! it, and this node can forget with a restart what it made; its coins are spent all the same, for whoever has seen it.
+//!
+//! Rows of `Meta`: this module's prefix ‖ transaction id.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bincode::{Decode, Encode};
+use towpath_crypto::codec;
+use towpath_ledger::{Amount, OutPoint, Transaction, TxId, limits as ledger_limits};
+use towpath_store::{Batch, Column, Scan, Store, StoreError};
+
+use super::host::Chain;
+use crate::idempotency::SendState;
+use crate::limits;
+
+/// Where the rows are.
+const PREFIX: &[u8] = b"wallet-send/";
+
+/// Bytes of a row beside its transaction, at most.
+const ROW_BYTES_MORE: u32 = 64;
+
+/// A row.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+struct Row {
+    /// The version of this layout.
+    version: u8,
+    time_ms: u64,
+    fee: Amount,
+    transaction: Transaction,
+}
+
+/// A payment that is on its way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PendingSend {
+    /// Its transaction.
+    pub tx: TxId,
+    /// What the wallet has less by it, the fee included, in base units.
+    pub amount: u64,
+    /// The fee.
+    pub fee: Amount,
+    /// When it was made, by the node's clock.
+    pub time_ms: u64,
+}
+
+/// One of them, and how it went so far.
+struct Waiting {
+    row: Row,
+    /// When it was handed in last, by the node's clock, and the blocks since.
+    last_ms: u64,
+    blocks: u32,
+    /// Why it was refused last: said once, not at every try.
+    refused: Option<String>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Sends {
+    waiting: BTreeMap<TxId, Waiting>,
+    /// Which of them spends a coin.
+    spends: BTreeMap<OutPoint, TxId>,
+}
+
+impl Sends {
+    /// Those that the database holds.
+    pub(super) fn open(store: &dyn Store) -> Result<Self, StoreError> {
+        let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX + ROW_BYTES_MORE);
+        let limit = limit.unwrap_or(usize::MAX);
+        let mut sends = Self::default();
+        let mut scan = Scan::prefix(PREFIX);
+        loop {
+            let rows = store.scan(Column::Meta, &scan)?;
+            let Some((last, _)) = rows.last() else { return Ok(sends) };
+            scan = scan.after(last);
+            for (_, value) in &rows {
+                // A row that cannot be read hides a promise: better no wallet than one that spends its coins again.
+                let row = codec::decode::<Row>(value, limit).map_err(|error| StoreError::Corrupt {
+                    what: format!("a payment on its way: {error}"),
+                })?;
+                sends.insert(row);
+            }
+        }
+    }
+
+    fn insert(&mut self, row: Row) -> TxId {
+        let id = row.transaction.id();
+        self.spends.extend(row.transaction.body.inputs.iter().map(|input| (*input, id)));
+        self.waiting.insert(id, Waiting { row, last_ms: 0, blocks: 0, refused: None });
+        id
+    }
+
+    /// Whether no more are taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= limits::SENDS
+    }
+
+    /// Remembers one, in the batch that makes it durable; it is due at once.
+    pub(super) fn add(
+        &mut self,
+        batch: &mut Batch,
+        (transaction, fee): (Transaction, Amount),
+        time_ms: u64,
+    ) -> TxId {
+        let row = Row { version: 1, time_ms, fee, transaction };
+        let value = codec::encode(&row);
+        let id = self.insert(row);
+        batch.put(Column::Meta, row_key(&id), value);
+        id
+    }
+
+    /// The coins that they spend.
+    pub(super) fn spent(&self) -> impl Iterator<Item = OutPoint> + '_ {
+        self.spends.keys().copied()
+    }
+
+    pub(super) fn contains(&self, id: &TxId) -> bool {
+        self.waiting.contains_key(id)
+    }
+
+    /// The transactions, with their fees and times, newest first.
+    pub(super) fn newest_first(&self) -> Vec<(TxId, &Transaction, Amount, u64)> {
+        let mut all: Vec<_> = self
+            .waiting
+            .iter()
+            .map(|(id, send)| (*id, &send.row.transaction, send.row.fee, send.row.time_ms))
+            .collect();
+        all.sort_by_key(|(id, _, _, time_ms)| std::cmp::Reverse((*time_ms, *id)));
+        all
+    }
+
+    /// A transaction is final: those that it ends, and how.
+    pub(super) fn is_final(&mut self, id: &TxId, inputs: &[OutPoint]) -> Vec<(TxId, SendState)> {
+        let touched: BTreeSet<TxId> =
+            inputs.iter().filter_map(|input| self.spends.get(input).copied()).collect();
+        for send in &touched {
+            self.remove(send);
+        }
+        let end = |send: TxId| (send, if send == *id { SendState::Final } else { SendState::Void });
+        touched.into_iter().map(end).collect()
+    }
+
+    /// At the start: those that ended while nobody looked, and how. A crash can come between a block and what it means.
+    pub(super) fn catch_up(&mut self, chain: &Chain) -> Result<Vec<(TxId, SendState)>, StoreError> {
+        let mut ended = Vec::new();
+        for (id, send) in &self.waiting {
+            if chain.transaction_place(id)?.is_some() {
+                ended.push((*id, SendState::Final));
+                continue;
+            }
+            for input in &send.row.transaction.body.inputs {
+                if chain.output(input)?.is_none() {
+                    ended.push((*id, SendState::Void));
+                    break;
+                }
+            }
+        }
+        for (id, _) in &ended {
+            self.remove(id);
+        }
+        Ok(ended)
+    }
+
+    fn remove(&mut self, id: &TxId) {
+        let Some(send) = self.waiting.remove(id) else { return };
+        for input in &send.row.transaction.body.inputs {
+            self.spends.remove(input);
+        }
+    }
+
+    /// A block is applied.
+    pub(super) fn on_block(&mut self) {
+        for send in self.waiting.values_mut() {
+            send.blocks = send.blocks.saturating_add(1);
+        }
+    }
+
+    /// Those that are to be handed in now.
+    pub(super) fn due(&mut self, now_ms: u64) -> Vec<Transaction> {
+        let mut due = Vec::new();
+        for send in self.waiting.values_mut() {
+            if is_due(now_ms.saturating_sub(send.last_ms), send.blocks) {
+                (send.last_ms, send.blocks) = (now_ms, 0);
+                due.push(send.row.transaction.clone());
+            }
+        }
+        due
+    }
+
+    /// One is not taken now; whether that was not said yet.
+    pub(super) fn refused(&mut self, id: &TxId, reason: &str) -> bool {
+        let Some(send) = self.waiting.get_mut(id) else { return false };
+        let is_news = send.refused.as_deref() != Some(reason);
+        send.refused = Some(reason.to_owned());
+        is_news
+    }
+}
+
+/// The same rhythm as for what channels owe the ledger.
+const fn is_due(waited_ms: u64, blocks: u32) -> bool {
+    waited_ms >= limits::CLOSE_AGAIN_MS
+        || (blocks >= limits::CLOSE_AGAIN_BLOCKS && waited_ms >= limits::CLOSE_AGAIN_MS_MIN)
+}
+
+fn row_key(id: &TxId) -> Vec<u8> {
+    [PREFIX, id.0.0.as_slice()].concat()
+}
+
+/// Forgets one, in the batch that tells what became of it.
+pub(super) fn forget(batch: &mut Batch, id: &TxId) {
+    batch.delete(Column::Meta, row_key(id));
+}
