@@ -105,10 +105,14 @@ fn c7_c15_crashes_and_messages_that_arrive_twice() {
 }
 
 #[test]
-fn c3_c7_a_crash_at_each_write_before_an_adversary() {
+fn c3_c7_a_crash_at_each_write_of_an_honest_opener() {
     let budget = Budget { pays: [1, 0], forces: 1, sessions: 2, crashes: 1, ..NONE };
     clean(Config { versions_max: 3, ..Config::duel("A, crashes", budget) });
-    let budget = Budget { pays: [0, 1], ..budget };
+}
+
+#[test]
+fn c3_c7_a_crash_at_each_write_of_an_honest_acceptor() {
+    let budget = Budget { pays: [0, 1], forces: 1, sessions: 2, crashes: 1, ..NONE };
     clean(Config { versions_max: 3, ..Config::duel("B, crashes", budget).against_a() });
 }
 
