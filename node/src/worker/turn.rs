@@ -104,6 +104,8 @@ impl Worker {
             Message::Open(open) => self.on_open(peer, *open, turn),
             Message::Accept(accept) => self.on_accept(peer, *accept, turn),
             Message::Decline(decline) => self.on_decline(peer, &decline, turn),
+            // Not a channel's business; a tower may drop any of these (SPEC T-21).
+            Message::Tower(_) => {}
         }
     }
 
