@@ -15,7 +15,7 @@ use super::books::{Audit, Books, Fault, Flight, Health, Lag, Standings};
 use super::message::{Entry, Outcome, Receipt, TowerMessage};
 use super::record::{Locator, Record, Sequence, Slot};
 use crate::limits::{
-    TOWER_AUDIT_MS, TOWER_AUDIT_PAUSE_MS, TOWER_ENTRIES_MAX, TOWER_IN_FLIGHT_MAX, TOWERS_MAX,
+    TOWER_ANSWER_MS, TOWER_AUDIT_MS, TOWER_AUDIT_PAUSE_MS, TOWER_ENTRIES_MAX, TOWER_IN_FLIGHT_MAX, TOWERS_MAX,
 };
 
 /// What a client learns.
@@ -36,6 +36,15 @@ pub enum News {
         /// What the tower shows.
         record: Box<Record>,
     },
+    /// A tower answered what was asked for by [`Client::fetch`].
+    Fetched {
+        /// Where it was to look.
+        locator: Locator,
+        /// The tower.
+        tower: PublicKey,
+        /// What it has there, if that opens; its signatures are not checked.
+        record: Option<Box<Record>>,
+    },
     /// A tower was found out.
     Faulty {
         /// The tower.
@@ -54,6 +63,14 @@ struct Newest {
     confirmed: Option<Sequence>,
 }
 
+/// What lies in one slot, asked of every tower.
+#[derive(Clone, Debug)]
+struct Fetch {
+    slot: Slot,
+    /// Who was asked, and when; `None`: it has answered.
+    asked: BTreeMap<PublicKey, Option<u64>>,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -62,6 +79,8 @@ pub struct Client {
     towers: BTreeMap<PublicKey, Books>,
     channels: BTreeMap<ChannelId, Newest>,
     by_locator: BTreeMap<Locator, ChannelId>,
+    /// By the locator behind which a tower is asked.
+    fetches: BTreeMap<Option<Locator>, Fetch>,
     lag: Lag,
     news: Vec<News>,
 }
@@ -75,6 +94,7 @@ impl Client {
             towers: BTreeMap::new(),
             channels: BTreeMap::new(),
             by_locator: BTreeMap::new(),
+            fetches: BTreeMap::new(),
             lag: Lag::default(),
             news: Vec::new(),
         }
@@ -127,6 +147,16 @@ impl Client {
         }
     }
 
+    /// Asks every tower, now or when its session begins, for what it keeps in `slot` (SPEC T-46).
+    pub fn fetch(&mut self, slot: Slot) {
+        self.fetches.insert(slot.locator.before(), Fetch { slot, asked: BTreeMap::new() });
+    }
+
+    /// Asks no more.
+    pub fn end_fetch(&mut self, locator: &Locator) {
+        self.fetches.remove(&locator.before());
+    }
+
     /// A session with a node began; nothing happens if it is none of the towers.
     pub fn up(&mut self, node: &PublicKey) {
         if let Some(books) = self.towers.get_mut(node) {
@@ -151,6 +181,7 @@ impl Client {
                 receipts.iter().for_each(|receipt| self.on_receipt(tower, receipt, now_ms));
             }
             TowerMessage::Page { after, entries, is_last } => {
+                self.on_fetched(tower, after, &entries);
                 self.on_page(tower, (after, &entries, is_last), now_ms);
             }
             TowerMessage::Quota(quota) => {
@@ -217,6 +248,29 @@ impl Client {
                 self.lag.begin(channel, now_ms);
             }
             self.news.push(News::Confirmed { channel, sequence });
+        }
+    }
+
+    fn on_fetched(&mut self, tower: &PublicKey, after: Option<Locator>, entries: &[Entry]) {
+        let Some(fetch) = self.fetches.get_mut(&after) else { return };
+        let Some(asked) = fetch.asked.get_mut(tower).filter(|asked| asked.is_some()) else { return };
+        *asked = None;
+        let locator = fetch.slot.locator;
+        let entry = entries.iter().find(|entry| entry.locator == locator);
+        let record = entry.and_then(|entry| fetch.slot.open(&entry.sealed).ok()).map(Box::new);
+        self.news.push(News::Fetched { locator, tower: *tower, record });
+    }
+
+    /// What was not asked of this tower yet, or not answered in time.
+    fn ask_for_fetches(&mut self, tower: PublicKey, now_ms: u64, out: &mut Vec<(PublicKey, TowerMessage)>) {
+        for (after, fetch) in &mut self.fetches {
+            let overdue = |asked: &Option<u64>| {
+                asked.is_some_and(|asked_ms| asked_ms.saturating_add(TOWER_ANSWER_MS) <= now_ms)
+            };
+            if fetch.asked.get(&tower).is_none_or(overdue) {
+                fetch.asked.insert(tower, Some(now_ms));
+                out.push((tower, TowerMessage::List { after: *after }));
+            }
         }
     }
 
@@ -293,6 +347,10 @@ impl Client {
     /// What goes out now: to each tower as much as may be on its way, the newest states first.
     pub fn poll(&mut self, now_ms: u64) -> Vec<(PublicKey, TowerMessage)> {
         let mut out = Vec::new();
+        let sessions = self.towers.iter().filter(|(_, books)| books.session).map(|(tower, _)| *tower);
+        for tower in sessions.collect::<Vec<_>>() {
+            self.ask_for_fetches(tower, now_ms, &mut out);
+        }
         for (tower, books) in &mut self.towers {
             if !books.session {
                 continue;

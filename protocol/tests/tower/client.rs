@@ -4,7 +4,8 @@ use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChannelId, Party};
 use towpath_protocol::limits::{TOWER_ANSWER_MS, TOWER_AUDIT_MS, TOWER_IN_FLIGHT_MAX, TOWERS_MAX};
 use towpath_protocol::tower::{
-    Client, Entry, Fault, Health, News, Outcome, Quota, Receipt, Refusal, Sequence, Sponsor, TowerMessage,
+    Client, Entry, Fault, Health, News, Outcome, Quota, Receipt, Refusal, Sequence, Slot, Sponsor,
+    TowerMessage,
 };
 
 use super::answers::entry;
@@ -277,6 +278,37 @@ fn s10_a_client_with_an_old_copy_of_its_data_learns_so() {
     converse(&mut restored, &mut host, 1);
     let record = Box::new(pairs[0].record(Party::A, 9));
     assert!(restored.take_news().contains(&News::Ahead { channel: pairs[0].id(), record }));
+}
+
+/// T-46: a party without data asks by the channel's tag alone; each tower answers for itself.
+#[test]
+fn t46_a_slot_is_asked_of_every_tower_when_its_session_begins() {
+    let (ledger, pairs) = pairs(130);
+    let mut host = Behaviour::Honest(Box::new(Host::new(&ledger, Sponsor::No)));
+    let mut giving = connected();
+    for pair in &pairs {
+        giving.offer(pair.id(), pair.record(Party::A, 9), 0);
+    }
+    converse(&mut giving, &mut host, 0);
+    let wanted = &pairs[77];
+    let locator = wanted.record(Party::A, 9).slot().locator;
+    let mut client = Client::new(1);
+    client.add(TOWER);
+    client.fetch(Slot::new(&wanted.tag(), Party::A));
+    assert_eq!(client.poll(0), [], "there is no session yet");
+    client.up(&TOWER);
+    converse(&mut client, &mut host, 1);
+    let record = Some(Box::new(wanted.record(Party::A, 9)));
+    assert_eq!(client.take_news(), [News::Fetched { locator, tower: TOWER, record }]);
+    converse(&mut client, &mut host, TOWER_ANSWER_MS);
+    assert_eq!(client.take_news(), [], "once");
+    client.fetch(Slot::new(&wanted.tag(), Party::B));
+    let other = wanted.record(Party::B, 9).slot().locator;
+    converse(&mut client, &mut Behaviour::Dead, 2);
+    converse(&mut client, &mut Behaviour::Dead, 3);
+    assert_eq!(client.take_news(), [], "it does not answer");
+    converse(&mut client, &mut host, 2 * TOWER_ANSWER_MS);
+    assert_eq!(client.take_news(), [News::Fetched { locator: other, tower: TOWER, record: None }]);
 }
 
 #[test]

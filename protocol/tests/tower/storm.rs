@@ -194,7 +194,7 @@ fn check(seed: u64) {
 }
 
 #[test]
-fn c4_one_honest_tower_of_three_is_enough_under_loss() {
+fn c4_w2_one_honest_tower_of_three_is_enough_under_loss() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("TOWER_SEED") {
         return check(seed);
