@@ -58,6 +58,7 @@ fn run(common: &Common, command: Command) -> Result<(), CliError> {
         Command::Wallet(command) => wait(commands::wallet(common, command)),
         Command::Peer(command) => wait(commands::peer(common, command)),
         Command::Channel(command) => wait(commands::channel(common, *command)),
+        Command::Tower(command) => wait(commands::tower(common, command)),
         Command::Ledger(command) => wait(commands::ledger(common, command)),
         Command::Events(args) => wait(commands::events(common, args)),
         Command::Testnet(command) => wait(commands::testnet(common, command)),

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod tower;
 pub mod wallet;
 pub mod worker;
 

@@ -106,3 +106,25 @@ pub const FORCE_AFTER_EXPIRY_MS: u64 = 30_000;
 
 /// How long a node waits for its parts to end when it is asked to.
 pub const SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// Things that wait for the tower's thread. Messages of peers may fill three quarters of it, so that blocks and sessions
+/// always have room; what a peer loses it says again.
+pub const TOWER_INBOX: usize = 1_024;
+
+/// Things that the tower takes in one turn: they share one sync.
+pub const TOWER_TURN_INPUTS: usize = 256;
+
+/// Records of one node that the tower does not know otherwise: more channels than a person has.
+pub const TOWER_RECORDS_PER_STRANGER: u64 = 128;
+
+/// The most records that a tower can be told to keep: 12 GB of database.
+pub const TOWER_RECORDS_MAX: u64 = 16 << 20;
+
+/// How long the newest state of a channel may lack towers before that is an alarm: a reconnect takes less.
+pub const TOWER_LAG_MS: u64 = 60_000;
+
+/// Payments of one channel that wait for watchtowers: beyond it the channel takes none until a tower answers.
+pub const CONFIRMING_MAX: usize = 4_096;
+
+/// Slots that the node asks its towers for at once: whoever recovers more channels asks for the next ones then.
+pub const TOWER_FETCHES: usize = 256;

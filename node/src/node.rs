@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use towpath_consensus::Config as EngineConfig;
+use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::keyfile::{self, KeyFileError};
 use towpath_crypto::seed::Seed;
 use towpath_ledger::Amount;
 use towpath_ledger::genesis::{Genesis, GenesisError};
-use towpath_protocol::Accepts;
+use towpath_protocol::tower::{LedgerRules, Sponsor};
+use towpath_protocol::{Accepts, Message};
 use towpath_store::{Behind, Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
 
 use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_create};
@@ -25,8 +27,9 @@ use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Ingress, Input as LedgerInput, LedgerHandle};
 use crate::logging::LoggingError;
 use crate::net::{
-    self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle, Offence,
+    self, ConnectionLimits, Credit, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle, Offence,
 };
+use crate::tower::{self, Input as TowerInput, TowerHandle};
 use crate::worker::{self, Board, ChannelKeys, Input, Load, Parts, Policy, Tally, WorkerStats, Workers};
 
 /// The key file in the data folder.
@@ -91,6 +94,9 @@ pub enum NodeError {
     /// The ledger's driver.
     #[error("the ledger cannot start: {0}")]
     Ledger(String),
+    /// The watchtower.
+    #[error("the watchtower cannot start: {0}")]
+    Tower(#[from] tower::StartError),
     /// The workers.
     #[error(transparent)]
     Workers(#[from] worker::StartError),
@@ -198,6 +204,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     )?);
     let (net, events) = start_net(&config, &loaded, &chain)?;
 
+    let (tower, tower_inbox) = TowerHandle::inbox();
     let idempotency = IdempotencyKeys::open(&*loaded.store, rand::random())?;
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
@@ -209,6 +216,8 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         ledger: ledger.clone(),
         workers: workers.clone(),
         board: Arc::new(Board::default()),
+        tower: tower.clone(),
+        confirmations: config.tower.confirmations,
         stats: Arc::new(WorkerStats::new(workers.count())),
         keys: Arc::new(ChannelKeys::open(
             loaded.seed.clone(),
@@ -230,12 +239,15 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         clock::travel_to(chain.tip().header().time);
     }
     let driver = driver_config(&loaded, identity, idempotency.clone());
-    let (fatal, blocks) = (stop.clone(), workers.clone());
+    let (fatal, blocks, watched) = (stop.clone(), workers.clone(), tower.clone());
     let (driver_thread, status) = ledger::spawn(
         driver,
         (Arc::clone(&chain), Arc::clone(&journal), net.clone()),
         (ledger.clone(), ledger_inbox),
-        Box::new(move |notice| blocks.push_block(&notice)),
+        Box::new(move |notice| {
+            blocks.push_block(&notice);
+            watched.push_block(&notice);
+        }),
         move |reason| fatal.fatal(reason),
     )
     .map_err(NodeError::Ledger)?;
@@ -251,7 +263,16 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     let params = loaded.genesis.params.clone();
     let (ingress, ingress_threads) = Ingress::start(&chain, params, ledger.clone(), net.clone())
         .map_err(|error| NodeError::Ledger(error.to_string()))?;
-    let router = tokio::spawn(route(events, net.clone(), workers.clone(), ingress));
+    // A node that has lost data answers for nobody: it may have forgotten records that it promised to keep.
+    let watching = match &started {
+        Some(_) => Some(start_tower(&config, &loaded, &parts, (&tower, tower_inbox))?),
+        None => {
+            // Nobody reads it: whoever would wait for room is told so.
+            drop(tower_inbox);
+            None
+        }
+    };
+    let router = tokio::spawn(route(events, net.clone(), (workers.clone(), tower.clone()), ingress));
 
     let node = Arc::new(Node {
         name: config.name.clone(),
@@ -265,6 +286,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         status,
         workers: workers.clone(),
         board: Arc::clone(&parts.board),
+        tower: tower.clone(),
         idempotency,
         worker_stats: Arc::clone(&parts.stats),
         started: std::time::Instant::now(),
@@ -283,6 +305,9 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         net.shutdown().await;
         let _ended = router.await;
         workers.stop().await;
+        if watching.is_some() {
+            tower.push(TowerInput::Stop).await;
+        }
     };
     if tokio::time::timeout(crate::limits::SHUTDOWN, flow).await.is_err() {
         tracing::warn!("some parts of the node did not end in time; they are cut off");
@@ -292,6 +317,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         ledger.push(LedgerInput::Stop);
         threads
             .into_iter()
+            .chain(watching)
             .chain([driver_thread])
             .chain(ingress_threads)
             .for_each(|thread| drop(thread.join()));
@@ -318,6 +344,39 @@ fn policy(channels: &Channels) -> Policy {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn start_tower(
+    config: &Config,
+    loaded: &Loaded,
+    parts: &Parts,
+    (handle, inbox): (&TowerHandle, tokio::sync::mpsc::Receiver<TowerInput>),
+) -> Result<std::thread::JoinHandle<()>, NodeError> {
+    let params = &loaded.genesis.params;
+    let own = &config.tower;
+    let settings = tower::Settings {
+        serve: own.serve,
+        records_max: own.records_max,
+        clients: own.clients.iter().copied().collect(),
+        sponsor: if own.sponsor { Sponsor::Yes } else { Sponsor::No },
+        towers: own.towers.clone(),
+        confirmations: own.confirmations,
+        rules: LedgerRules {
+            chain: parts.chain_id,
+            params: params.rules.clone(),
+            block_step_ms_max: params.blocks.block_step_ms_max,
+        },
+    };
+    let parts = tower::Parts {
+        chain: Arc::clone(&parts.chain),
+        journal: Arc::clone(&parts.journal),
+        net: parts.net.clone(),
+        ledger: parts.ledger.clone(),
+        workers: parts.workers.clone(),
+        board: Arc::clone(&parts.board),
+        runtime: parts.runtime.clone(),
+    };
+    Ok(tower::start(parts, settings, handle, inbox)?)
 }
 
 fn driver_config(
@@ -391,7 +450,12 @@ async fn wait_for_stop(stop: &Stop) {
 }
 
 /// Hands what comes from the network to who it is for.
-async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ingress: Ingress) {
+async fn route(
+    mut events: NetEvents,
+    net: NetHandle,
+    (workers, tower): (Workers, TowerHandle),
+    ingress: Ingress,
+) {
     while let Some(event) = events.recv().await {
         match event {
             NetEvent::Listening { address } => tracing::info!(%address, "listens for peers"),
@@ -409,10 +473,12 @@ async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ingress:
             NetEvent::Gossip { topic, from, id, bytes } => ingress.gossip(topic, from, id, bytes),
             NetEvent::SyncRequest { from: _, bytes, reply } => ingress.sync(bytes, reply),
             NetEvent::SessionUp { node, session } => {
-                workers.push(&node, Input::SessionUp(node, session)).await
+                tower.push(TowerInput::SessionUp(node)).await;
+                workers.push(&node, Input::SessionUp(node, session)).await;
             }
             NetEvent::SessionDown { node, reason } => {
                 tracing::debug!(peer = %worker::node_text(&node), %reason, "a channel session ended");
+                tower.push(TowerInput::SessionDown(node)).await;
                 workers.push(&node, Input::SessionDown(node)).await;
             }
             NetEvent::Messages { node, messages, credit } => {
@@ -420,9 +486,7 @@ async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ingress:
                 let decoded: Result<Vec<_>, _> =
                     messages.iter().map(|bytes| towpath_protocol::Message::decode(bytes)).collect();
                 match decoded {
-                    Ok(messages) => {
-                        workers.push(&node, Input::Messages { peer: node, messages, credit, load }).await
-                    }
+                    Ok(messages) => share_out(node, messages, (credit, load), (&workers, &tower)).await,
                     Err(error) => {
                         tracing::warn!(peer = %worker::node_text(&node), %error, "a malformed message; its session ends");
                         net.end_session(node, Offence::Malformed);
@@ -430,6 +494,31 @@ async fn route(mut events: NetEvents, net: NetHandle, workers: Workers, ingress:
                 }
             }
         }
+    }
+}
+
+/// Hands a peer's messages to the worker of its channels, in their order, and to the tower.
+async fn share_out(
+    peer: PublicKey,
+    messages: Vec<Message>,
+    (credit, load): (Credit, Load),
+    (workers, tower): (&Workers, &TowerHandle),
+) {
+    let mut for_channels = Vec::with_capacity(messages.len());
+    for message in messages {
+        match message {
+            Message::Tower(message) => {
+                if !tower.hear(peer, message, credit.clone()) {
+                    tracing::debug!(peer = %worker::node_text(&peer), "the tower is busy; a message to it was dropped");
+                }
+            }
+            Message::Open(_) | Message::Accept(_) | Message::Decline(_) | Message::Channel(..) => {
+                for_channels.push(message);
+            }
+        }
+    }
+    if !for_channels.is_empty() {
+        workers.push(&peer, Input::Messages { peer, messages: for_channels, credit, load }).await;
     }
 }
 

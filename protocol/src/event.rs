@@ -1,7 +1,7 @@
 //! What goes into a channel's machine: time, the peer, callers, the wallet and the ledger, all as values.
 
 use towpath_crypto::Amount;
-use towpath_ledger::{Closing, Entry, OutPoint, Time};
+use towpath_ledger::{Closing, CoSigned, Entry, OutPoint, Time};
 
 use crate::life::Settlement;
 use crate::message::{ChannelMessage, WalletWitness};
@@ -39,6 +39,10 @@ pub enum Event {
     FundingSigned(Vec<WalletWitness>),
     /// This node's own replica saw something of the channel.
     Ledger(LedgerEvent),
+    /// A watchtower, or somebody else, shows a state that both parties are said to have signed.
+    Shown(Box<CoSigned>),
+    /// The newest version is to carry both signatures, so that it can be given to a watchtower (SPEC T-51).
+    Complete,
     /// The turn's events are all in, and their signatures verified: sign, write and send.
     TurnEnd,
 }

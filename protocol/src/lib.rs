@@ -33,6 +33,7 @@
 //! The rules are numbered in `docs/spec/channel.md`; the rows and messages are in `docs/format/channel.md`.
 
 pub mod limits;
+pub mod tower;
 
 mod accepts;
 #[cfg(feature = "canaries")]

@@ -48,3 +48,37 @@ pub const VERSION_MAX: u64 = u64::MAX - 2 * IN_FLIGHT_MAX;
 
 /// Bytes of one stored row; an open proposal with its updates is the largest.
 pub const ROW_BYTES_MAX: usize = MESSAGE_BYTES_MAX + (4 << 10);
+
+/// Records in one message between a tower and its client: 64 of them are 35 KiB, so that they fit
+/// [`MESSAGE_BYTES_MAX`], and share one sync at the tower.
+pub const TOWER_ENTRIES_MAX: usize = 64;
+
+/// Closings that a tower contests in one transaction, at its first try, its second, and from then on. Sharing a
+/// transaction saves little but what is kept beside it in pools; 64 are some 62 KiB, a fifth of a default block's reserved part.
+/// One of them that changes meanwhile voids it for all, so what did not work is tried in ever smaller company, in
+/// other bytes, which gossip has not seen.
+pub const TOWER_BATCHES: [usize; 3] = [64, 8, 1];
+
+/// Blocks after which a tower tries again: time for a transaction to reach a proposer and be decided.
+pub const TOWER_RETRY_BLOCKS: u64 = 3;
+
+/// A tower that begins to answer with fewer longest steps of ledger time left than this raises an alarm (FAULTS W4).
+pub const TOWER_LATE_STEPS: u64 = 3;
+
+/// Records that a client has on their way to one tower, unacknowledged: a window of a few messages keeps a tower's sync
+/// busy, and bounds what is sealed again when a session breaks.
+pub const TOWER_IN_FLIGHT_MAX: usize = 4 * TOWER_ENTRIES_MAX;
+
+/// How long a client waits for a tower's receipt before it calls the tower silent and sends again: far above a sync and a
+/// round trip, far below any dispute window.
+pub const TOWER_ANSWER_MS: u64 = 10_000;
+
+/// How long a client takes to walk once over all that a tower keeps for it, page by page: within this a tower is found
+/// out that has lost, or never kept, what it acknowledged.
+pub const TOWER_AUDIT_MS: u64 = 600_000;
+
+/// The least pause between two pages of such a walk: 36 KiB a second at most.
+pub const TOWER_AUDIT_PAUSE_MS: u64 = 1_000;
+
+/// Towers that a node uses: each costs a message a payment burst, and three already make losing all of them unlikely.
+pub const TOWERS_MAX: usize = 16;

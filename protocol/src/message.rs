@@ -8,6 +8,7 @@ use towpath_crypto::{Amount, ChainId};
 use towpath_ledger::{AssetId, ChannelId, CoSigned, OutPoint, Output, Party, Payout, StateSignature, Time};
 
 use crate::limits::{FUNDING_INPUTS_MAX, MESSAGE_BYTES_MAX, REQUESTS_MAX, UPDATES_MAX, WALLET_KEYS_MAX};
+use crate::tower::TowerMessage;
 use crate::update::{Transfer, Update, UpdateError};
 
 /// The version of the encoding: the first byte of every message.
@@ -28,6 +29,8 @@ pub enum Message {
     Decline(Decline),
     /// About a channel that both know.
     Channel(ChannelId, ChannelMessage),
+    /// Between a watchtower and its client.
+    Tower(TowerMessage),
 }
 
 /// Where a message belongs: what a node needs to know to find its machine.
@@ -37,6 +40,8 @@ pub enum Route {
     Opening(OpenId),
     /// To a channel.
     Channel(ChannelId),
+    /// To the node's tower, or to its books about other towers.
+    Tower,
 }
 
 /// One spendable output that a party brings to the funding.
@@ -284,6 +289,7 @@ impl Message {
             Self::Accept(accept) => Route::Opening(accept.open),
             Self::Decline(decline) => Route::Opening(decline.open),
             Self::Channel(channel, _) => Route::Channel(*channel),
+            Self::Tower(_) => Route::Tower,
         }
     }
 
@@ -323,6 +329,7 @@ impl Message {
             }
             Self::Decline(_) => Ok(()),
             Self::Channel(_, message) => message.check_bounds(),
+            Self::Tower(message) => message.check_bounds(),
         }
     }
 }

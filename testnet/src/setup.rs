@@ -69,6 +69,12 @@ struct NodeConfig<'a> {
     network: NetworkConfig,
     channels: ChannelsConfig,
     api: ApiConfig,
+    tower: TowerConfig,
+}
+
+#[derive(Serialize)]
+struct TowerConfig {
+    serve: bool,
 }
 
 #[derive(Serialize)]
@@ -134,6 +140,7 @@ pub fn set_up(dir: &Path, plan: &Plan) -> Result<NetworkState, TestnetError> {
                 dispute_window_max: "30d",
             },
             api: ApiConfig { listen: format!("127.0.0.1:{api_port}") },
+            tower: TowerConfig { serve: true },
         };
         nodes.push(set_up_node(&dir, seed, &config, addresses[index].clone())?);
     }

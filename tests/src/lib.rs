@@ -2,6 +2,7 @@
 //! without manners (`http`), disks that fail (`disk`), peers without manners (`stranger`), and a peer that speaks the channel protocol and lies in
 //! it (`impostor`).
 
+pub mod cheat;
 pub mod disk;
 pub mod http;
 pub mod impostor;

@@ -6,6 +6,7 @@ mod golden;
 mod settings;
 mod span;
 mod testnet;
+mod tower;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use channel::{Channel, ChannelState, Close, List, Open, Pay};
 pub use settings::Settings;
 pub use span::{Patience, Span};
 pub use testnet::{Crash, Testnet, TestnetTime, Up};
+pub use tower::Tower;
 
 /// A payment-channel node and everything to use it.
 #[derive(Parser, Debug)]
@@ -111,6 +113,9 @@ pub enum Command {
     /// Open, pay through, and close channels.
     #[command(subcommand)]
     Channel(Box<Channel>),
+    /// Serve as a watchtower, and use others.
+    #[command(subcommand)]
+    Tower(Tower),
     /// Look at the ledger.
     #[command(subcommand)]
     Ledger(Ledger),

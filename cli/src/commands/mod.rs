@@ -11,6 +11,7 @@ mod ledger;
 mod node;
 mod peer;
 mod testnet;
+mod tower;
 mod verify;
 mod wallet;
 
@@ -24,4 +25,5 @@ pub use ledger::ledger;
 pub use node::node;
 pub use peer::peer;
 pub use testnet::testnet;
+pub use tower::tower;
 pub use wallet::wallet;

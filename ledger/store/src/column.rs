@@ -32,6 +32,8 @@ pub enum Column {
     Events,
     /// Block bodies that were proposed and not decided yet.
     Proposals,
+    /// What a watchtower keeps for others.
+    Tower,
 }
 
 /// How a column is read, and so how it is laid out.
@@ -47,7 +49,7 @@ pub(crate) enum Layout {
 
 impl Column {
     /// Every column.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Outputs,
         Self::Blocks,
         Self::TxIndex,
@@ -61,6 +63,7 @@ impl Column {
         Self::ConsensusLog,
         Self::Events,
         Self::Proposals,
+        Self::Tower,
     ];
 
     /// The name on disk; part of the format.
@@ -80,6 +83,7 @@ impl Column {
             Self::ConsensusLog => "consensus-log",
             Self::Events => "events",
             Self::Proposals => "proposals",
+            Self::Tower => "tower",
         }
     }
 
@@ -90,9 +94,13 @@ impl Column {
 
     pub(crate) const fn layout(self) -> Layout {
         match self {
-            Self::Outputs | Self::TxIndex | Self::Secrets | Self::StateTree | Self::Channels | Self::Meta => {
-                Layout::Points
-            }
+            Self::Outputs
+            | Self::TxIndex
+            | Self::Secrets
+            | Self::StateTree
+            | Self::Channels
+            | Self::Meta
+            | Self::Tower => Layout::Points,
             Self::Blocks | Self::WalletIndex | Self::ChannelEvents | Self::Audit | Self::Events => {
                 Layout::Bulk
             }

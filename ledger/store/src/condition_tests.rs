@@ -99,7 +99,7 @@ fn rows_are_promises() {
         "0a00000000000000",
         "01010101010101010101010101010101",
         "0b00000000000000",
-        &"00".repeat(8 * 12),
+        &"00".repeat(8 * 13),
     ];
     assert_eq!(hex(&bytes), expected.concat());
     assert_eq!(Tip::decode(&bytes), Ok(tip));

@@ -75,6 +75,8 @@ codes! {
         "streams are kept in memory: they end with the node, and old ones are forgotten";
     /// No such peer.
     PeerNotFound = "peer_not_found", 404, "There is no such peer", "list the peers for their ids";
+    /// Not one of this node's watchtowers.
+    TowerNotFound = "tower_not_found", 404, "The node does not use that watchtower", "list the towers for their ids";
     /// No such transaction, neither waiting nor final.
     TransactionNotFound = "transaction_not_found", 404, "There is no such transaction", "";
     /// No such block.
@@ -101,6 +103,9 @@ codes! {
     PeerOffline = "peer_offline", 409, "The peer is not connected", "connect to it, or try again later";
     /// The peer said no.
     PeerRefused = "peer_refused", 409, "The peer refused", "";
+    /// Payments are final only with this watchtower.
+    TowerNeeded = "tower_needed", 409, "Payments wait for this watchtower",
+        "add another tower first, or lower tower.confirmations";
     /// The payment failed, and nothing was paid.
     PaymentFailed = "payment_failed", 409, "The payment failed; nothing was paid", "";
     /// The history that was asked for is pruned.

@@ -2,10 +2,11 @@
 
 use futures::future::BoxFuture;
 use towpath_api::{
-    ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
-    EventItem, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress,
-    OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready,
-    StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    AddTower, ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
+    ConnectPeer, EventItem, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip,
+    NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
+    Ready, ServeTower, StartStream, Stats, Stream, Submitted, TowerChannels, TowerInfo, TowerQuery,
+    Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 /// Who uses the API now.
@@ -74,6 +75,17 @@ pub trait Backend: Send + Sync + 'static {
     fn stream(&self, id: String) -> Reply<'_, Stream>;
     /// Ends a stream.
     fn stop_stream(&self, id: String) -> Reply<'_, Stream>;
+
+    /// This node as a watchtower, and those that it uses.
+    fn tower(&self) -> Reply<'_, TowerInfo>;
+    /// Takes records of others, or no more.
+    fn serve_tower(&self, request: ServeTower) -> Reply<'_, TowerInfo>;
+    /// Uses a watchtower.
+    fn add_tower(&self, request: AddTower) -> Reply<'_, TowerInfo>;
+    /// What a watchtower has of each channel.
+    fn tower_channels(&self, tower: String, query: TowerQuery) -> Reply<'_, TowerChannels>;
+    /// Uses a watchtower no more.
+    fn remove_tower(&self, tower: String) -> Reply<'_, ()>;
 
     /// The ledger's tip and parameters.
     fn ledger(&self) -> Reply<'_, LedgerInfo>;

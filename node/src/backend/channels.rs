@@ -26,7 +26,7 @@ use crate::ledger::{FundsCall, Input, Purpose};
 use crate::limits;
 use crate::net::{Dialled, PeerInfo, node_of, peer_of};
 use crate::worker::{
-    Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Wait, channel_log,
+    Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Progress, Wait, channel_log,
     node_text, payment_id, payment_view, payments, stored_bytes,
 };
 
@@ -71,7 +71,7 @@ pub(super) fn timed_out(what: &str) -> ApiError {
     ApiError::new(Code::WaitTimeout, format!("{what} is not done yet; it goes on"))
 }
 
-fn limit_of(limit: Option<u32>) -> usize {
+pub(super) fn limit_of(limit: Option<u32>) -> usize {
     usize::try_from(limit.unwrap_or(100).clamp(1, PAGE_MAX)).unwrap_or(usize::MAX)
 }
 
@@ -282,12 +282,11 @@ impl Node {
         let view = self.find(channel)?;
         let store = &**self.journal.store();
         let text = view.id.to_string();
+        let progress = Progress { settled: view.settled_number, confirming_from: view.confirming_from };
         let mut all = Vec::new();
         for direction in [Direction::Out, Direction::In] {
             let rows = payments(store, &view.id, direction).map_err(|error| store_error(&error))?;
-            all.extend(
-                rows.iter().map(|row| payment_view(&text, (view.role, direction), row, view.settled_number)),
-            );
+            all.extend(rows.iter().map(|row| payment_view(&text, (view.role, direction), row, progress)));
         }
         all.sort_by(|left, right| (right.time_ms, &right.id).cmp(&(left.time_ms, &left.id)));
         if let Some(before) = &query.before {

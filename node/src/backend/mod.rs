@@ -8,6 +8,7 @@ mod history;
 mod ledger;
 mod once;
 mod proof;
+mod tower;
 mod wallet;
 
 pub use ledger::lock_of;
@@ -21,10 +22,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use towpath_api::{
-    ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, Code,
-    ConnectPeer, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, Mode,
+    AddTower, ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
+    Code, ConnectPeer, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, Mode,
     NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
-    Ready, StartStream, Stats, Stream, Submitted, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    Ready, ServeTower, StartStream, Stats, Stream, Submitted, TowerChannels, TowerInfo, TowerQuery,
+    Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;
@@ -37,6 +39,7 @@ use crate::journal::Journal;
 use crate::ledger::{Chain, Input, LedgerBusy, LedgerHandle, Status, read_fees};
 use crate::metrics::{Reading, Waiting, usage};
 use crate::net::NetHandle;
+use crate::tower::TowerHandle;
 use crate::worker::{Board, Busy, WorkerStats, Workers, node_text};
 
 /// Everything that the API reads or hands calls to.
@@ -63,6 +66,8 @@ pub struct Node {
     pub workers: Workers,
     /// The channels as readers see them.
     pub board: Arc<Board>,
+    /// This node as a watchtower, and its books about others.
+    pub tower: TowerHandle,
     /// The callers' words, and what became of their calls.
     pub idempotency: IdempotencyKeys,
     /// The workers' counters.
@@ -166,6 +171,7 @@ impl Node {
             net: self.net.metrics(),
             writes: self.journal.writer().stats(),
             ledger: *self.status.borrow(),
+            tower: self.tower.stats().totals(),
             height: tip.height(),
             tip_age: Duration::from_millis(clock::now().ms_since(tip.header().time)),
             api,
@@ -311,6 +317,26 @@ impl Backend for NodeBackend {
 
     fn stop_stream(&self, id: String) -> Reply<'_, Stream> {
         self.run(|node| async move { node.stop_stream(&id).await })
+    }
+
+    fn tower(&self) -> Reply<'_, TowerInfo> {
+        self.run(|node| async move { node.tower_info().await })
+    }
+
+    fn serve_tower(&self, request: ServeTower) -> Reply<'_, TowerInfo> {
+        self.run(move |node| async move { node.serve_tower(request).await })
+    }
+
+    fn add_tower(&self, request: AddTower) -> Reply<'_, TowerInfo> {
+        self.run(move |node| async move { node.add_tower(&request).await })
+    }
+
+    fn tower_channels(&self, tower: String, query: TowerQuery) -> Reply<'_, TowerChannels> {
+        self.run(move |node| async move { node.tower_channels(&tower, &query).await })
+    }
+
+    fn remove_tower(&self, tower: String) -> Reply<'_, ()> {
+        self.run(move |node| async move { node.remove_tower(&tower).await })
     }
 
     fn ledger(&self) -> Reply<'_, LedgerInfo> {

@@ -133,6 +133,18 @@ keys! {
     ChannelsDisputeWindowMax = "channels.dispute_window_max", "TOWPATH_CHANNELS_DISPUTE_WINDOW_MAX",
         "--channels-dispute-window-max", Text, Some("\"7d\""),
         "The longest dispute window of a channel: how long its funds are tied when the peer closes alone.";
+    TowerServe = "tower.serve", "TOWPATH_TOWER_SERVE", "--tower-serve", Boolean, Some("false"),
+        "Serve as a watchtower: keep other nodes' newest channel states, sealed, and answer stale closes with them. `towpath tower serve` decides it at run time.";
+    TowerRecordsMax = "tower.records_max", "TOWPATH_TOWER_RECORDS_MAX", "--tower-records-max", Integer, Some("1048576"),
+        "Records that the watchtower keeps in all, about 700 bytes each: a quarter of it for one node that has a channel with this one or is in `tower.clients`, a sixteenth for all others together.";
+    TowerClients = "tower.clients", "TOWPATH_TOWER_CLIENTS", "--tower-clients", List, Some("[]"),
+        "Nodes, `node1…`, that the watchtower knows beside those with channels.";
+    TowerSponsor = "tower.sponsor", "TOWPATH_TOWER_SPONSOR", "--tower-sponsor", Boolean, Some("true"),
+        "Let the watchtower's wallet add what a channel lacks for the fee of an answer; without it a cheater can price the tower out.";
+    TowerTowers = "tower.towers", "TOWPATH_TOWER_TOWERS", "--tower-towers", List, Some("[]"),
+        "Watchtowers to use: `node1…`, or `node1…@/ip4/…/tcp/…`. `towpath tower add` and `remove` change the list at run time.";
+    TowerConfirmations = "tower.confirmations", "TOWPATH_TOWER_CONFIRMATIONS", "--tower-confirmations", Integer, Some("0"),
+        "How many watchtowers must have a version of a channel before a payment to this node in it is final; 0: it is final without.";
     RetentionEvents = "retention.events", "TOWPATH_RETENTION_EVENTS", "--retention-events", Text, Some("\"30d\""),
         "How much of the event logs is kept: `all`, `none`, an age such as `30d` or `12h`, or a size such as `500MB`.";
     RetentionPayments = "retention.payments", "TOWPATH_RETENTION_PAYMENTS", "--retention-payments", Text, Some("\"30d\""),

@@ -110,8 +110,14 @@ pub(super) fn environment(
     Ok(layer)
 }
 
-const SECTIONS: [&str; 5] =
-    ["TOWPATH_NETWORK_", "TOWPATH_API_", "TOWPATH_CHANNELS_", "TOWPATH_RETENTION_", "TOWPATH_LOG_"];
+const SECTIONS: [&str; 6] = [
+    "TOWPATH_NETWORK_",
+    "TOWPATH_API_",
+    "TOWPATH_CHANNELS_",
+    "TOWPATH_TOWER_",
+    "TOWPATH_RETENTION_",
+    "TOWPATH_LOG_",
+];
 
 fn read(key: Key, text: &str, origin: &Origin) -> Result<Raw, ConfigError> {
     let wrong = || ConfigError::Kind {

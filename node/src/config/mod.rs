@@ -17,5 +17,5 @@ mod tests;
 pub use error::ConfigError;
 pub use key::{Key, Shape};
 pub use layers::{Origin, Overrides};
-pub use resolve::{Api, Channels, Config, Log, LogFormat, Network, Retentions};
+pub use resolve::{Api, Channels, Config, Log, LogFormat, Network, Retentions, Tower};
 pub use retention::Retention;

@@ -8,6 +8,9 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use towpath_api::TOKEN_FILE;
+use towpath_crypto::ed25519::PublicKey;
+use towpath_crypto::id::{self, Kind};
+use towpath_protocol::limits::TOWERS_MAX;
 
 use super::error::ConfigError;
 use super::file;
@@ -16,7 +19,8 @@ use super::layers::{Layer, Origin, Overrides, Raw, environment};
 use super::retention::Retention;
 use super::values;
 use crate::api::Public;
-use crate::logging;
+use crate::tower::Listed;
+use crate::{limits, logging};
 
 /// The longest name of a node: it is shown in tables.
 const NAME_CHARS_MAX: usize = 64;
@@ -44,6 +48,8 @@ pub struct Config {
     pub api: Api,
     /// Which channels it agrees to.
     pub channels: Channels,
+    /// Watchtowers.
+    pub tower: Tower,
     /// History.
     pub retention: Retentions,
     /// The log.
@@ -96,6 +102,23 @@ pub struct Channels {
     pub dispute_window_min: Duration,
     /// The longest.
     pub dispute_window_max: Duration,
+}
+
+/// The node as a watchtower, and as a client of others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tower {
+    /// Whether it keeps records of others, unless that was decided at run time.
+    pub serve: bool,
+    /// How many.
+    pub records_max: u64,
+    /// Nodes that it knows beside those with channels.
+    pub clients: Vec<PublicKey>,
+    /// Whether its wallet adds what a channel lacks.
+    pub sponsor: bool,
+    /// Towers that it uses, with what was added and removed at run time.
+    pub towers: Vec<Listed>,
+    /// How many of them must have a version before its payments are final.
+    pub confirmations: u64,
 }
 
 /// How much history is kept.
@@ -198,6 +221,7 @@ impl Values {
             testnet: self.boolean(Key::Testnet),
             network: self.network()?,
             channels: self.channels()?,
+            tower: self.tower()?,
             retention: Retentions {
                 events: self.retention(Key::RetentionEvents)?,
                 payments: self.retention(Key::RetentionPayments)?,
@@ -243,6 +267,39 @@ impl Values {
         }
         let max_peers = self.number(Key::NetworkMaxPeers, 4096)?;
         Ok(Network { listen, bootstrap, mdns: self.boolean(Key::NetworkMdns), max_peers })
+    }
+
+    fn tower(&self) -> Result<Tower, ConfigError> {
+        let node = |text: &String| {
+            let id = id::decode_array(Kind::Node, text).map(PublicKey);
+            id.map_err(|error| {
+                self.wrong(Key::TowerClients, format!("has '{text}', which is no node: {error}"))
+            })
+        };
+        let clients = self.list(Key::TowerClients).iter().map(node).collect::<Result<_, _>>()?;
+        let tower = |text: &String| {
+            let tower: Result<Listed, _> = text.parse();
+            tower.map_err(|reason| self.wrong(Key::TowerTowers, format!("has '{text}': {reason}")))
+        };
+        let towers: Vec<Listed> = self.list(Key::TowerTowers).iter().map(tower).collect::<Result<_, _>>()?;
+        if towers.len() > TOWERS_MAX {
+            return Err(self.wrong(Key::TowerTowers, format!("has more than {TOWERS_MAX} towers")));
+        }
+        let most = usize::try_from(limits::TOWER_RECORDS_MAX).unwrap_or(usize::MAX);
+        let records_max = self.number(Key::TowerRecordsMax, most)? as u64;
+        let confirmations = self.integer(Key::TowerConfirmations).unwrap_or(0);
+        if confirmations > TOWERS_MAX as u64 {
+            let reason = format!("is {confirmations}, not 0 to {TOWERS_MAX}");
+            return Err(self.wrong(Key::TowerConfirmations, reason));
+        }
+        Ok(Tower {
+            serve: self.boolean(Key::TowerServe),
+            records_max,
+            clients,
+            sponsor: self.boolean(Key::TowerSponsor),
+            towers,
+            confirmations,
+        })
     }
 
     fn channels(&self) -> Result<Channels, ConfigError> {

@@ -91,16 +91,21 @@ fn three(key: Key) -> [(&'static str, &'static str); 3] {
         Key::DataDir | Key::Genesis | Key::PassphraseFile | Key::ApiTokenFile => {
             [("'/a'", "/a"), ("'/b'", "/b"), ("'/c'", "/c")]
         }
-        Key::Validator | Key::Testnet | Key::NetworkMdns | Key::ApiAllowRemote => {
-            [("true", "true"), ("false", "false"), ("true", "true")]
-        }
+        Key::Validator
+        | Key::Testnet
+        | Key::NetworkMdns
+        | Key::ApiAllowRemote
+        | Key::TowerServe
+        | Key::TowerSponsor => [("true", "true"), ("false", "false"), ("true", "true")],
         Key::Workers
         | Key::NetworkMaxPeers
         | Key::ChannelsContributeMax
         | Key::ChannelsContributePeerMax
         | Key::ChannelsContributeOpeningMax
         | Key::ChannelsCapacityMin
-        | Key::ChannelsPenaltyMin => [("1", "1"), ("2", "2"), ("3", "3")],
+        | Key::ChannelsPenaltyMin
+        | Key::TowerRecordsMax
+        | Key::TowerConfirmations => [("1", "1"), ("2", "2"), ("3", "3")],
         Key::ChannelsDisputeWindowMin => [("'1m'", "1m"), ("'2h'", "2h"), ("'3d'", "3d")],
         Key::ChannelsDisputeWindowMax => [("'2h'", "2h"), ("'8d'", "8d"), ("'9d'", "9d")],
         Key::NetworkListen => [
@@ -118,6 +123,11 @@ fn three(key: Key) -> [(&'static str, &'static str); 3] {
             ("'127.0.0.1:2'", "127.0.0.1:2"),
             ("'127.0.0.1:3'", "127.0.0.1:3"),
         ],
+        Key::TowerClients | Key::TowerTowers => {
+            let one = "node1a4yj333g68pvd6hfqvufqkv4vy54jfe6t33ljd3kc9rpfty8xlgs258j7h";
+            let two = "node1e2f6c9c9rpc8r4nms0rl7rh7syyw3mz9xpt46aexs7fn8k76he7qs4z8l3";
+            [("[]", ""), ("[]", one), ("[]", two)]
+        }
         Key::ApiHosts => [("['a']", "a"), ("['b']", "b"), ("['c']", "c")],
         Key::ApiPublic => [("[]", ""), ("['metrics']", "metrics"), ("['openapi']", "openapi")],
         Key::RetentionEvents | Key::RetentionPayments => [("'1d'", "1d"), ("'2d'", "2d"), ("'all'", "all")],

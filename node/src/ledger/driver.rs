@@ -11,7 +11,7 @@ use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_ledger::chain::{ChainParams, ValidatorSet};
 use towpath_ledger::mempool::{Queue, Refusal, Source};
 use towpath_ledger::rules::Signatures;
-use towpath_ledger::{Amount, Payout, Transaction, TxId};
+use towpath_ledger::{Amount, Payout, Time, Transaction, TxId};
 use towpath_store::Batch;
 
 use super::funds::{Funds, FundsError};
@@ -340,6 +340,7 @@ impl Driver {
             FundsCall::SignFunding { body, spent, from, to, reply } => {
                 drop(reply.send(self.funds.sign_funding(&body, &spent, from..to)));
             }
+            FundsCall::Sponsor { transaction, short } => self.sponsor(*transaction, short, now),
             FundsCall::Release { first_input } => self.funds.release(&first_input),
         }
     }
@@ -418,6 +419,15 @@ impl Driver {
         match self.submit(transaction) {
             Ok(_) | Err(SubmitError::Final) => Ok(id),
             Err(error) => Err(FundsError::Refused(error.to_string())),
+        }
+    }
+
+    fn sponsor(&mut self, transaction: Transaction, short: Amount, now: Time) {
+        let sponsored = self.funds.sponsor(&self.chain, now, transaction, short);
+        match sponsored.map(|transaction| self.submit(transaction)) {
+            Ok(Ok(_) | Err(SubmitError::Final)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "an answer that this wallet paid for is refused"),
+            Err(error) => tracing::error!(%error, "the wallet cannot pay for a tower's answer"),
         }
     }
 

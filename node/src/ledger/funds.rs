@@ -25,6 +25,9 @@ const INPUT_BYTES: u64 = 36 + 4 + 8 + 32 + 64;
 /// Bytes of a transaction with two wallet outputs and no input, a little more than exactly: the fee is a minimum.
 const BASE_BYTES: u64 = 320;
 
+/// Bytes of an output that pays a wallet key.
+const CHANGE_BYTES: u64 = 32 + 8 + 4 + 4 + 32;
+
 /// Bytes of an output with a channel's terms, and its keys.
 const CHANNEL_OUTPUT_BYTES: u64 = 420;
 
@@ -393,6 +396,44 @@ impl Funds {
             };
         self.reserved.insert(first_input, Reservation { selection, until });
         Ok(())
+    }
+
+    /// The transaction with one coin more, and its change: what it lacks for its fee, and what these two cost. One input and
+    /// one output, so that it stays in the reserved lane (ledger SPEC L-23).
+    pub(super) fn sponsor(
+        &mut self,
+        chain: &Chain,
+        now: Time,
+        mut transaction: Transaction,
+        short: Amount,
+    ) -> Result<Transaction, FundsError> {
+        let more = self.params.fee_min(INPUT_BYTES.saturating_add(CHANGE_BYTES));
+        let overflow = FundsError::Wallet(WalletError::Overflow);
+        let needed = short.checked_add(more).ok_or(overflow.clone())?;
+        let enough = needed.checked_add(self.params.output_min).ok_or(overflow.clone())?;
+        let mut coins = self.free_coins(chain, now)?;
+        coins.retain(|coin| coin.amount >= enough);
+        // The smallest that suffices: large coins are for channels.
+        let coin = coins.into_iter().min_by_key(|coin| coin.amount);
+        let Some(coin) = coin else {
+            let available = Amount(self.view(chain, now)?.available);
+            return Err(FundsError::Wallet(WalletError::Insufficient { needed: enough, available }));
+        };
+        let mut spent = Vec::with_capacity(transaction.body.inputs.len() + 1);
+        for input in &transaction.body.inputs {
+            let entry = chain.output(input)?;
+            spent.push(entry.ok_or(FundsError::Refused("it is answered already".into()))?.output);
+        }
+        let lock = Lock::Wallet(coin.payout.clone());
+        spent.push(Output { asset: AssetId::NATIVE, amount: coin.amount, lock });
+        let change = coin.amount.checked_sub(needed).ok_or(overflow)?;
+        transaction.body.inputs.push(coin.outpoint);
+        let lock = Lock::Wallet(self.primary());
+        transaction.body.outputs.push(Output { asset: AssetId::NATIVE, amount: change, lock });
+        let place = spent.len() - 1..spent.len();
+        let witness = self.sign_funding(&transaction.body, &spent, place)?;
+        transaction.witnesses.extend(witness);
+        Ok(transaction)
     }
 
     /// This party's witnesses for a funding by both. What they spend is set aside as long as the funding is valid: after

@@ -141,6 +141,13 @@ pub enum FundsCall {
         /// One witness an input.
         reply: oneshot::Sender<Result<Vec<Witness>, FundsError>>,
     },
+    /// Pay what a transaction lacks for its fee, and broadcast it. None of its witnesses signs it.
+    Sponsor {
+        /// The transaction.
+        transaction: Box<Transaction>,
+        /// What it lacks.
+        short: Amount,
+    },
     /// Set coins free.
     Release {
         /// The first of them.

@@ -10,6 +10,7 @@ use super::process::Usage;
 use crate::api::ApiUsage;
 use crate::ledger::Status;
 use crate::net::NetMetrics;
+use crate::tower::TowerTotals;
 use crate::worker::WorkerTotals;
 
 /// See the module. Counters count from the node's start.
@@ -29,6 +30,8 @@ pub struct Reading {
     pub writes: GroupStats,
     /// What the ledger's driver says.
     pub ledger: Status,
+    /// The node as a watchtower, and as a client of others.
+    pub tower: TowerTotals,
     /// The height of the newest block.
     pub height: u64,
     /// The age of the newest block.

@@ -45,8 +45,15 @@ impl Reading {
     }
 
     fn metrics(&self) -> impl Iterator<Item = Metric> + use<> {
-        let parts =
-            [self.payments(), self.storage(), self.network(), self.traffic(), self.chain(), self.process()];
+        let parts = [
+            self.payments(),
+            self.towers(),
+            self.storage(),
+            self.network(),
+            self.traffic(),
+            self.chain(),
+            self.process(),
+        ];
         parts.into_iter().flatten()
     }
 
@@ -111,6 +118,38 @@ impl Reading {
                 "Inputs that wait for the channel workers",
                 Gauge(self.waiting.workers),
             ),
+        ]
+    }
+
+    fn towers(&self) -> Vec<Metric> {
+        use Value::*;
+        let tower = &self.tower;
+        vec![
+            Metric("towers", None, "Watchtowers that the node uses", Gauge(tower.towers)),
+            Metric(
+                "towers_good",
+                None,
+                "Watchtowers that the node uses and that do well",
+                Gauge(tower.towers_good),
+            ),
+            Metric(
+                "towers_behind_channels",
+                None,
+                "Channels whose newest state is at too few watchtowers",
+                Gauge(tower.behind),
+            ),
+            Metric(
+                "tower_records",
+                None,
+                "Records that the node keeps as a watchtower",
+                Gauge(tower.records),
+            ),
+            Metric("tower_clients", None, "Nodes that have records here", Gauge(tower.clients)),
+            Metric("tower_cases", None, "Closings for which there are records here", Gauge(tower.cases)),
+            Metric("tower_records_kept", None, "Records taken, replaced ones included", Counter(tower.kept)),
+            Metric("tower_records_refused", None, "Records that were not taken", Counter(tower.refused)),
+            Metric("tower_contested", None, "Closings contested as a watchtower", Counter(tower.contested)),
+            Metric("tower_penalized", None, "Of those, with the proof of a cheat", Counter(tower.penalized)),
         ]
     }
 

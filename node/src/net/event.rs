@@ -3,6 +3,8 @@
 //! Two lanes, so that a flood of payments never displaces a consensus message: gossip, sync requests and notices in one,
 //! channel sessions and their messages in the other. Within a session the order is: up, messages, down.
 
+use std::sync::Arc;
+
 use libp2p::{Multiaddr, PeerId, gossipsub};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -60,11 +62,11 @@ pub enum DownReason {
     Closed,
 }
 
-/// Taken with a frame of messages and dropped when the node is done with them. While a peer's are all taken, nothing
+/// Taken with a frame of messages and dropped, with its clones, when the node is done with them. While a peer's are all taken, nothing
 /// more is read from that peer, and from no other less.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Credit {
-    pub(crate) _permit: OwnedSemaphorePermit,
+    pub(crate) _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// What happens on the network.

@@ -87,6 +87,7 @@ impl Worker {
         self.reindex(id, life);
         let Life::Settled(_) = life else { return };
         self.duties.remove(&id);
+        self.confirm_settled(id, turn);
         let Some(held) = self.channels.get_mut(&id) else { return };
         // Callers that still wait for payments are answered by `Failed`; whatever is left has nothing to wait for.
         for waiting in held.settling.drain(..) {

@@ -32,6 +32,9 @@ impl Worker {
         if let Some(held) = self.channels.get_mut(&id) {
             held.write_rows(&mut turn.entry.batch);
             turn.release.views.push(Arc::new(held.view()));
+            if self.parts.tower.is_wanted() {
+                turn.release.guarded.extend(held.offer_to_towers());
+            }
         }
     }
 
@@ -193,7 +196,13 @@ impl Worker {
             }
             Change::Gone { was, by } => {
                 self.note_gone(change, (was, by), block, turn);
-                gone(was, by)
+                let settled = gone(was, by);
+                if let (Some(held), LedgerEvent::Settled { version, .. }) =
+                    (self.channels.get_mut(&change.channel), &settled)
+                {
+                    held.settled_version = Some(*version);
+                }
+                settled
             }
         };
         if let Err(reject) = self.step(change.channel, Event::Ledger(event), turn) {
@@ -236,6 +245,10 @@ impl Worker {
         for id in self.channels.keys().copied().collect::<Vec<_>>() {
             if !settled.contains(&id) {
                 self.touch(id, turn);
+                // Payments that waited for watchtowers wait no more if the operator wants it so.
+                if self.parts.confirmations == 0 {
+                    self.confirm_upto(id, u64::MAX, turn);
+                }
             } else if self.is_void(&id) {
                 self.forget(id, turn);
             }

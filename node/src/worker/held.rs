@@ -7,10 +7,12 @@ use bincode::{Decode, Encode};
 use towpath_crypto::hash::sha256;
 use towpath_crypto::{Digest, codec};
 use towpath_ledger::{Amount, ChannelId, Closing, OutPoint};
+use towpath_protocol::tower::Sequence;
 use towpath_protocol::{Channel, Online, Token};
 use towpath_store::{Batch, Column};
 
 use super::call::{Paid, Reply, Wait};
+use super::confirm::{Confirming, count_of};
 use super::history::PaymentRow;
 use super::view::{ChannelView, Count};
 use super::why::{CLOSE_ROW, CloseRecord};
@@ -115,10 +117,16 @@ pub(super) struct Held {
     /// Payments by this node that have a number and are neither settled nor failed, ascending by it. Their number is
     /// bounded by what a channel has in flight and in requests.
     pub unsettled: VecDeque<PaymentRow>,
+    /// Payments to this node that watchtowers have not confirmed, ascending.
+    pub confirming: VecDeque<Confirming>,
+    /// The newest state that was handed to the watchtowers' books.
+    pub offered: Option<Sequence>,
+    /// The version by which the ledger settled the channel.
+    pub settled_version: Option<u64>,
 }
 
 impl Held {
-    pub(super) fn new(channel: Channel, row: NodeRow) -> Self {
+    pub(super) fn new(channel: Channel, row: NodeRow, confirming: VecDeque<Confirming>) -> Self {
         let text = channel.id().to_string();
         // Of a restored channel's payments the rest is in their rows.
         let unsettled = channel.unsettled();
@@ -131,6 +139,9 @@ impl Held {
             close_changed: false,
             stored: None,
             unsettled: unsettled.collect(),
+            confirming,
+            offered: None,
+            settled_version: None,
             channel,
             row,
             text,
@@ -194,6 +205,8 @@ impl Held {
             settled_number: view.sent,
             is_lost: view.data_lost,
             close: self.close.as_deref().cloned(),
+            confirming_from: self.confirming.front().map(|waiting| waiting.number),
+            confirming: count_of(&self.confirming),
         }
     }
 }

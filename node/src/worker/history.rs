@@ -185,17 +185,34 @@ pub fn payment_id(channel: &str, payer: Party, number: u64) -> String {
     format!("{channel}/{payer}/{number}")
 }
 
-/// A payment for readers, seen by party `me`; `settled` is the highest number of its own that is acknowledged.
+/// How far a channel's payments are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// The highest number of an own payment that is acknowledged.
+    pub settled: u64,
+    /// The first payment of the peer's that waits for watchtowers.
+    pub confirming_from: Option<u64>,
+}
+
+/// A payment for readers, seen by party `me`.
 #[must_use]
-pub fn view(channel: &str, (me, direction): (Party, Direction), row: &PaymentRow, settled: u64) -> Payment {
+pub fn view(
+    channel: &str,
+    (me, direction): (Party, Direction),
+    row: &PaymentRow,
+    progress: Progress,
+) -> Payment {
     let payer = match direction {
         Direction::Out => me,
         Direction::In => me.other(),
     };
     let state = match (row.failed, direction) {
         (true, _) => PaymentState::Failed,
+        (false, Direction::In) if progress.confirming_from.is_some_and(|from| row.number >= from) => {
+            PaymentState::Confirming
+        }
         (false, Direction::In) => PaymentState::Settled,
-        (false, Direction::Out) if row.number <= settled => PaymentState::Settled,
+        (false, Direction::Out) if row.number <= progress.settled => PaymentState::Settled,
         (false, Direction::Out) => PaymentState::Sent,
     };
     Payment {

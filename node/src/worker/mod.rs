@@ -11,6 +11,7 @@ mod call;
 mod calls;
 mod carry;
 mod closing;
+mod confirm;
 mod duties;
 mod forget;
 mod held;
@@ -35,14 +36,17 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use towpath_crypto::ed25519::PublicKey;
+use towpath_ledger::ChannelId;
 use towpath_protocol::Message;
+use towpath_protocol::tower::{Record, Sequence};
 
 pub use accept::{FUNDING_MS_MAX, Policy};
 pub use board::Board;
 pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Wait};
 pub use duties::Refused;
 pub use history::{
-    PaymentRow, Retention, log as channel_log, payment_id, payments, stored_bytes, view as payment_view,
+    PaymentRow, Progress, Retention, log as channel_log, payment_id, payments, stored_bytes,
+    view as payment_view,
 };
 pub use open::{ChannelKeys, WalletAnswer};
 pub use run::Parts;
@@ -82,6 +86,22 @@ pub enum Input {
     Wallet(Box<WalletAnswer>),
     /// The ledger driver does not take what was handed in.
     Refused(Box<Refused>),
+    /// From now on there are watchtowers to be given the newest state of every channel.
+    Guard,
+    /// As many watchtowers as are needed have a channel's state, up to here.
+    Confirmed {
+        /// The channel.
+        channel: ChannelId,
+        /// Up to here.
+        sequence: Sequence,
+    },
+    /// A watchtower shows a state of a channel that this node does not know.
+    Shown {
+        /// The channel.
+        channel: ChannelId,
+        /// What it shows; nothing of it is verified yet.
+        record: Box<Record>,
+    },
     /// End, after this turn.
     Stop,
 }
@@ -186,6 +206,13 @@ impl Workers {
     pub fn push_block(&self, notice: &Arc<Notice>) {
         for worker in self.0.iter() {
             let _ = worker.inputs.blocking_send(Input::Block(Arc::clone(notice)));
+        }
+    }
+
+    /// Asks every worker for its channels' newest states, from a thread that may wait.
+    pub fn push_guard(&self) {
+        for worker in self.0.iter() {
+            let _ = worker.blocking_send(Input::Guard);
         }
     }
 

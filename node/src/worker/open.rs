@@ -1,6 +1,6 @@
 //! Openings: this node's offers, what becomes of them and of its acceptances (`accept`), and the wallet's part in both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -297,7 +297,7 @@ impl Worker {
         let id = channel.id();
         let mut row = NodeRow::new(turn.now.local_ms);
         row.first_input = first_input;
-        self.adopt(Held::new(channel, row));
+        self.adopt(Held::new(channel, row, VecDeque::new()));
         self.touch(id, turn);
         // The opener may have been fast: a block that came before the channel was here told this worker nothing of it.
         self.report_output(id, turn);
@@ -424,6 +424,8 @@ fn restore(
     now: towpath_protocol::Now,
     found: &mut Found,
 ) -> Result<(), String> {
+    let (waiting, rows): (Rows, Rows) =
+        rows.into_iter().partition(|(suffix, _)| suffix.starts_with(super::confirm::CONFIRMING_ROWS));
     let (own, machine): (Rows, Rows) =
         rows.into_iter().partition(|(suffix, _)| suffix.first() == Some(&OWN_ROWS));
     let parts = || machine.iter().map(|(suffix, value)| (suffix.as_slice(), value.as_slice()));
@@ -439,7 +441,7 @@ fn restore(
     let channel = Channel::restore(parts(), keys.signer(index)).map_err(|error| error.to_string())?;
     let own = |name: &[u8]| own.iter().find(|(suffix, _)| suffix == name).map(|(_, value)| value.as_slice());
     let row = own(super::held::NODE_ROW).map_or_else(NodeRow::default, NodeRow::decode);
-    let mut held = Held::new(channel, row);
+    let mut held = Held::new(channel, row, super::confirm::read(waiting)?);
     held.stored = own(super::held::NODE_ROW).map(sha256);
     held.close = own(CLOSE_ROW).and_then(CloseRecord::decode).map(Box::new);
     found.channels.push(held);

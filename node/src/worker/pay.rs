@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use towpath_api::{Direction, EventBody, Units};
+use towpath_api::{EventBody, Units};
 use towpath_ledger::{Amount, ChannelId};
 use towpath_protocol::{Command, Event, Failure, Reject, Token};
 
 use super::call::{CallError, Paid, PayRequest, Reply, Wait, failure};
 use super::held::{Payer, Settling, Who};
-use super::history::{PaymentRow, keep_received, keep_sent, payment_id, sent as sent_row};
+use super::history::{PaymentRow, keep_sent, payment_id, sent as sent_row};
 use super::run::Worker;
 use super::turn::Turn;
 use crate::idempotency::{Key, Made, Outcome, PaymentState};
@@ -176,30 +176,6 @@ impl Worker {
                 self.note_end(stream, turn);
             }
         }
-    }
-
-    /// A payment to this node is final.
-    pub(super) fn received(
-        &mut self,
-        id: ChannelId,
-        (number, amount, memo): (u64, Amount, Option<[u8; 32]>),
-        turn: &mut Turn,
-    ) {
-        let Some(held) = self.channels.get_mut(&id) else { return };
-        held.row.received.add(amount);
-        self.parts.stats.of(self.place).received(1);
-        let row = PaymentRow::new(number, amount, turn.now.local_ms, memo);
-        keep_received(&mut turn.entry.batch, &id, &row, self.parts.retention);
-        let view = held.channel.view();
-        let event = EventBody::Payment {
-            payment: payment_id(&held.text, view.me.other(), number),
-            channel: held.text.clone(),
-            direction: Direction::In,
-            amount: Units(amount.units()),
-            version: view.version,
-            memo: memo.map(hex::encode),
-        };
-        turn.tell(event);
     }
 
     /// A payment by this node was not made, and never will be.

@@ -10,6 +10,7 @@ use super::board::Board;
 use super::view::ChannelView;
 use crate::ledger::{Input as LedgerInput, LedgerHandle};
 use crate::net::{NetHandle, SessionId};
+use crate::tower::{Offered, TowerHandle};
 
 /// A closure that answers a caller.
 type Answer = Box<dyn FnOnce() + Send>;
@@ -27,6 +28,8 @@ pub(super) struct Release {
     pub ledger: Vec<LedgerInput>,
     /// Newer views.
     pub views: Vec<Arc<ChannelView>>,
+    /// For the watchtowers: the newest states of channels.
+    pub guarded: Vec<Offered>,
     /// Channels that are no longer listed.
     pub forgotten: Vec<ChannelId>,
 }
@@ -34,7 +37,7 @@ pub(super) struct Release {
 impl Release {
     /// Says it all. Runs on the writer's thread, so nothing here waits: a peer that does not read loses its session,
     /// and is told again after the next reconnect.
-    pub(super) fn run(self, net: &NetHandle, ledger: &LedgerHandle, board: &Board) {
+    pub(super) fn run(self, net: &NetHandle, ledger: &LedgerHandle, (board, tower): (&Board, &TowerHandle)) {
         for (peer, messages) in self.messages {
             // While this was being written, the session may have ended, and another may have begun, in which both sides
             // start from what they hold.
@@ -49,6 +52,7 @@ impl Release {
         if !self.forgotten.is_empty() {
             board.forget(self.forgotten);
         }
+        tower.guard(self.guarded);
         for answer in self.answers {
             answer();
         }
@@ -72,6 +76,7 @@ impl Release {
             && self.answers.is_empty()
             && self.ledger.is_empty()
             && self.views.is_empty()
+            && self.guarded.is_empty()
             && self.forgotten.is_empty()
     }
 }

@@ -28,6 +28,7 @@ use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
 use crate::net::{Credit, NetHandle, SessionId};
+use crate::tower::TowerHandle;
 
 /// How long a worker sleeps when nothing is due: time-outs of openings are looked at this often.
 const IDLE: Duration = Duration::from_millis(500);
@@ -49,6 +50,10 @@ pub struct Parts {
     pub workers: Workers,
     /// The views.
     pub board: Arc<Board>,
+    /// The watchtowers' books.
+    pub tower: TowerHandle,
+    /// How many watchtowers must have a version before its payments are final; zero: none.
+    pub confirmations: u64,
     /// The counters.
     pub stats: Arc<WorkerStats>,
     /// Where channel keys and payouts come from.
@@ -308,10 +313,10 @@ impl Worker {
         }
         let in_flight = TurnInFlight(self.give_back.clone());
         let (began, place) = (Instant::now(), self.place);
-        let Parts { net, ledger, board, stats, .. } = self.parts.clone();
+        let Parts { net, ledger, board, tower, stats, .. } = self.parts.clone();
         self.parts.journal.submit(entry, clock::now_ms(), move || {
             stats.of(place).durable_us.record_time(began.elapsed());
-            release.run(&net, &ledger, &board);
+            release.run(&net, &ledger, (&board, &tower));
             drop(in_flight);
         });
     }

@@ -89,6 +89,18 @@ impl Worker {
             Input::Call(call) => self.on_call(*call, turn),
             Input::Wallet(answer) => self.on_wallet(*answer, turn),
             Input::Refused(refused) => self.on_refused(*refused),
+            Input::Guard => {
+                for id in self.channels.keys().copied().collect::<Vec<_>>() {
+                    self.touch(id, turn);
+                }
+            }
+            Input::Confirmed { channel, sequence } => self.on_confirmed(channel, sequence, turn),
+            Input::Shown { channel, record } => {
+                let shown = Event::Shown(Box::new(record.newest));
+                if let Err(reject) = self.step(channel, shown, turn) {
+                    tracing::warn!(%channel, %reject, "what a watchtower shows is not what it seems");
+                }
+            }
             Input::Stop => {}
         }
     }
@@ -104,6 +116,8 @@ impl Worker {
             Message::Open(open) => self.on_open(peer, *open, turn),
             Message::Accept(accept) => self.on_accept(peer, *accept, turn),
             Message::Decline(decline) => self.on_decline(peer, &decline, turn),
+            // The node hands these to its tower.
+            Message::Tower(_) => {}
         }
     }
 
@@ -231,6 +245,7 @@ impl Worker {
     /// Ends the turn of every channel that was stepped: now they sign, write and speak.
     pub(super) fn end(&mut self, turn: &mut Turn) {
         for id in std::mem::take(&mut turn.touched).into_keys() {
+            self.complete_for_towers(id, turn.now);
             let Some(held) = self.channels.get_mut(&id) else { continue };
             let outcome = match held.channel.step(Event::TurnEnd, turn.now, &mut Immediate) {
                 Ok(outcome) => outcome,

@@ -57,6 +57,10 @@ pub struct ChannelView {
     pub is_lost: bool,
     /// Why it is closed, once it is.
     pub(super) close: Option<CloseRecord>,
+    /// The first payment to this node that watchtowers have not confirmed; all after it are confirming, too.
+    pub confirming_from: Option<u64>,
+    /// Payments to this node that are confirming.
+    pub confirming: Count,
 }
 
 /// How many payments, and how much.
@@ -156,6 +160,8 @@ impl ChannelView {
             payments_received: self.received.payments,
             sent_total: Units(self.sent.total),
             received_total: Units(self.received.total),
+            payments_confirming: self.confirming.payments,
+            confirming_total: Units(self.confirming.total),
             stored: None,
         }
     }

@@ -52,6 +52,14 @@ impl Channel {
         }
     }
 
+    /// Signs the newest version for a watchtower, without telling the peer: the signature says what an acknowledgement would,
+    /// and will (SPEC T-51).
+    pub(super) fn complete_for_towers(&mut self) {
+        if self.memory.turn.complete && self.may_sign() {
+            self.complete();
+        }
+    }
+
     /// Whether states may be signed at all: not once a close was posted, nor after data was lost.
     pub(super) fn may_sign(&self) -> bool {
         let lives = match self.life {

@@ -108,6 +108,11 @@ impl Channel {
             Event::Command { token, command } => self.on_command(token, command),
             Event::FundingSigned(witnesses) => self.on_funding_signed(witnesses),
             Event::Ledger(event) => self.on_ledger(event),
+            Event::Shown(newest) => self.on_shown(*newest, verifier),
+            Event::Complete => {
+                self.memory.turn.complete = true;
+                Ok(())
+            }
             Event::TurnEnd => return Ok(self.end_turn()),
         };
         if stepped.is_err() {

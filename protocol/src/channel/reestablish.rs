@@ -1,6 +1,8 @@
 //! A session with the peer begins: both say what they hold, and go on from the newest state that either can prove
 //! (SPEC P-18).
 
+use std::sync::Arc;
+
 use towpath_ledger::CoSigned;
 
 use super::machine::Channel;
@@ -94,6 +96,34 @@ impl Channel {
         }
         self.memory.floor = self.memory.floor.max(theirs.seen);
         self.memory.link.received = true;
+        Ok(())
+    }
+
+    /// A state from somebody who need not be trusted: it counts by its signatures alone, and only if it proves that this party
+    /// has lost data (SPEC T-45).
+    pub(super) fn on_shown(&mut self, newest: CoSigned, verifier: &mut dyn Verifier) -> Result<(), Reject> {
+        let state = &newest.state;
+        let terms = &self.fixed.terms;
+        let of_this = state.channel == terms.id && state.generation == terms.generation;
+        if !of_this || state.total() != Some(self.fixed.capacity) {
+            return Err(Reject::WrongChannel);
+        }
+        if matches!(self.life, Life::Settled(_)) {
+            return Ok(());
+        }
+        self.check_newest(&newest, verifier)?;
+        let known = self.lost.as_ref().map(|lost| lost.newest.as_ref().map_or(0, |it| it.state.version));
+        match known {
+            None if self.proves_loss(&newest) => {
+                self.lose(Lost { proven: newest.state.version, newest: Some(newest) });
+            }
+            Some(known) if newest.state.version > known => {
+                let proven = newest.state.version.max(self.lost.as_ref().map_or(0, |lost| lost.proven));
+                self.lost = Some(Arc::new(Lost { proven, newest: Some(newest) }));
+                self.memory.turn.dirty = true;
+            }
+            None | Some(_) => {}
+        }
         Ok(())
     }
 

@@ -203,6 +203,8 @@ pub(crate) struct Turn {
     pub(crate) refusals: Vec<(Refused, RefuseReason)>,
     /// An acknowledgement is due.
     pub(crate) ack_due: bool,
+    /// The newest version is to carry both signatures, acknowledged or not.
+    pub(crate) complete: bool,
     /// Open proposals from this version on are missing at the peer.
     pub(crate) resend_from: Option<u64>,
     /// Proposals of the peer from this version on are missing here.

@@ -19,6 +19,7 @@ impl Channel {
         self.say_held();
         self.come_up();
         self.acknowledge();
+        self.complete_for_towers();
         self.submit();
         self.post();
         self.refuse();

@@ -135,7 +135,7 @@ fn said(answer: Result<Payment, ClientError>) -> Said {
     match answer {
         Ok(payment) => match payment.state {
             PaymentState::Settled => Said::Known(Outcome::Acked(payment.id)),
-            PaymentState::Sent => Said::AskAgain,
+            PaymentState::Sent | PaymentState::Confirming => Said::AskAgain,
             PaymentState::Failed => Said::Known(Outcome::Refused),
         },
         Err(ClientError::Api(error)) => match error.code {

@@ -127,6 +127,9 @@ fn paid(payment: &Payment) -> String {
         PaymentState::Settled => {
             format!("paid {}{latency}; the payee has it\n{}", amount(payment.amount), payment.id)
         }
+        PaymentState::Confirming => {
+            format!("{} held; final once the watchtowers have it\n{}", amount(payment.amount), payment.id)
+        }
         PaymentState::Sent => {
             format!("sent {}; not acknowledged yet\n{}", amount(payment.amount), payment.id)
         }

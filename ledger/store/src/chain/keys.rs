@@ -96,6 +96,16 @@ pub(super) fn channel(id: &ChannelId) -> Vec<u8> {
     tagged(b'c', &id.0)
 }
 
+/// The beginning of the keys of all channels.
+pub(super) const CHANNELS: &[u8] = b"c";
+
+/// The channel in a key of the above.
+pub(super) fn channel_of_key(key: &[u8]) -> Result<ChannelId, StoreError> {
+    let id = key.get(1..).and_then(|id| id.try_into().ok());
+    id.map(|id| ChannelId(Digest(id)))
+        .ok_or_else(|| StoreError::corrupt_row("the channel index", "a key of another length"))
+}
+
 pub(super) fn history_of(key: &WalletKey) -> Vec<u8> {
     tagged(b'h', &Digest(key.0))
 }

@@ -29,6 +29,9 @@ pub struct Place {
     pub index: u32,
 }
 
+/// Outputs of channels, where they are.
+type ChannelOutputs = Vec<(OutPoint, Entry)>;
+
 impl<S: Store> ChainStore<S> {
     /// The header of a height.
     ///
@@ -131,6 +134,30 @@ impl<S: Store> ChainStore<S> {
         let Some(outpoint) = found else { return Ok(None) };
         // It may have been spent between the two reads.
         Ok(self.output(&outpoint)?.map(|entry| (outpoint, entry)))
+    }
+
+    /// The outputs of channels, open or closing, ascending by channel and behind `after`: those among the next `limit`
+    /// channels that are still unspent, and the last of these channels, to go on from; none at the end.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn channel_outputs(
+        &self,
+        after: Option<&ChannelId>,
+        limit: usize,
+    ) -> Result<(ChannelOutputs, Option<ChannelId>), StoreError> {
+        let mut scan = Scan::prefix(keys::CHANNELS).limit(limit);
+        if let Some(after) = after {
+            scan = scan.after(&keys::channel(after));
+        }
+        let rows = self.store.scan(Column::WalletIndex, &scan)?;
+        let mut found = Vec::with_capacity(rows.len());
+        for (_, row) in &rows {
+            let outpoint = row::decode("the channel index", VERSION, row, SMALL_ROW_BYTES_MAX)?;
+            found.extend(self.output(&outpoint)?.map(|entry| (outpoint, entry)));
+        }
+        let last = rows.last().map(|(key, _)| keys::channel_of_key(key)).transpose()?;
+        Ok((found, last))
     }
 
     /// A row of [`Column::Meta`], which belongs to the node.

@@ -9,11 +9,11 @@ use super::events::EventReader;
 use super::http::{Client, Request};
 use crate::limits;
 use crate::types::{
-    Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
+    AddTower, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
     EventQuery, HeaderPage, HeaderQuery, Health, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip,
     NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
-    Ready, StartStream, Stats, Stream, SubmitTransaction, Submitted, Transaction, Travel, Wallet, WalletSend,
-    WalletSent,
+    Ready, ServeTower, StartStream, Stats, Stream, SubmitTransaction, Submitted, TowerChannels, TowerInfo,
+    TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 fn get<'a>(path: &'a [&'a str]) -> Request<'a> {
@@ -144,6 +144,31 @@ impl Client {
     /// `DELETE /v1/streams/{id}`: no new payments; answers with the stream as it is then.
     pub async fn stop_stream(&self, id: &str) -> Result<Stream, ClientError> {
         self.call(delete(&["v1", "streams", id]), &()).await
+    }
+
+    /// `GET /v1/tower`.
+    pub async fn tower(&self) -> Result<TowerInfo, ClientError> {
+        self.call(get(&["v1", "tower"]), &()).await
+    }
+
+    /// `POST /v1/tower/serve`.
+    pub async fn serve_tower(&self, request: &ServeTower) -> Result<TowerInfo, ClientError> {
+        self.call_with(post(&["v1", "tower", "serve"]), request).await
+    }
+
+    /// `POST /v1/tower/towers`.
+    pub async fn add_tower(&self, request: &AddTower) -> Result<TowerInfo, ClientError> {
+        self.call_with(post(&["v1", "tower", "towers"]), request).await
+    }
+
+    /// `GET /v1/tower/towers/{node}`.
+    pub async fn tower_channels(&self, node: &str, query: &TowerQuery) -> Result<TowerChannels, ClientError> {
+        self.call(get(&["v1", "tower", "towers", node]), query).await
+    }
+
+    /// `DELETE /v1/tower/towers/{node}`.
+    pub async fn remove_tower(&self, node: &str) -> Result<(), ClientError> {
+        self.call(delete(&["v1", "tower", "towers", node]), &()).await
     }
 
     /// `GET /v1/ledger`.

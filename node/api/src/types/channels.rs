@@ -116,6 +116,12 @@ pub struct Channel {
     pub sent_total: Units,
     /// Their sum.
     pub received_total: Units,
+    /// Payments to this node that wait for watchtowers; they are not among those received.
+    #[serde(default)]
+    pub payments_confirming: u64,
+    /// Their sum.
+    #[serde(default)]
+    pub confirming_total: Units,
     /// What this node keeps of it on disk; only where one channel is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<StoredBytes>,

@@ -32,11 +32,15 @@ pub enum EventType {
     Cheat,
     /// See [`EventBody::Mode`].
     Mode,
+    /// See [`EventBody::TowerAnswer`].
+    TowerAnswer,
+    /// See [`EventBody::TowerAlarm`].
+    TowerAlarm,
 }
 
 impl EventType {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Channel,
         Self::Payment,
         Self::PaymentSent,
@@ -47,6 +51,8 @@ impl EventType {
         Self::Wallet,
         Self::Cheat,
         Self::Mode,
+        Self::TowerAnswer,
+        Self::TowerAlarm,
     ];
 
     /// The name that travels.
@@ -63,6 +69,8 @@ impl EventType {
             Self::Wallet => "wallet",
             Self::Cheat => "cheat",
             Self::Mode => "mode",
+            Self::TowerAnswer => "tower_answer",
+            Self::TowerAlarm => "tower_alarm",
         }
     }
 }
@@ -178,6 +186,28 @@ pub enum EventBody {
         /// This node's answer.
         tx: String,
     },
+    /// This node, as a watchtower, contests a close for a client.
+    TowerAnswer {
+        /// The channel.
+        channel: String,
+        /// The version that was posted.
+        posted: u64,
+        /// The version that this node shows.
+        shown: u64,
+        /// Whether the author is proven to have known better.
+        penalized: bool,
+    },
+    /// Something about watchtowers that a person should look at.
+    TowerAlarm {
+        /// The tower that it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tower: Option<String>,
+        /// The channel that it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<String>,
+        /// What it is.
+        reason: String,
+    },
     /// The node works again, or stopped signing.
     Mode {
         /// What it does now.
@@ -203,6 +233,8 @@ impl EventBody {
             Self::Wallet { .. } => Some(EventType::Wallet),
             Self::Cheat { .. } => Some(EventType::Cheat),
             Self::Mode { .. } => Some(EventType::Mode),
+            Self::TowerAnswer { .. } => Some(EventType::TowerAnswer),
+            Self::TowerAlarm { .. } => Some(EventType::TowerAlarm),
             Self::Unrecognised => None,
         }
     }
@@ -216,7 +248,9 @@ impl EventBody {
             | Self::PaymentSent { channel, .. }
             | Self::PaymentFailed { channel, .. }
             | Self::Stream { channel, .. }
+            | Self::TowerAnswer { channel, .. }
             | Self::Cheat { channel, .. } => Some(channel),
+            Self::TowerAlarm { channel, .. } => channel.as_deref(),
             Self::Peer { .. }
             | Self::Block { .. }
             | Self::Wallet { .. }

@@ -8,6 +8,7 @@ mod ledger;
 mod payments;
 mod peers;
 mod stats;
+mod towers;
 mod units;
 mod wallet;
 
@@ -31,6 +32,9 @@ pub use payments::{
 };
 pub use peers::{ConnectPeer, Peer, PeerDirection, Peers};
 pub use stats::{BatchStats, Stats};
+pub use towers::{
+    AddTower, ServeTower, Tower, TowerChannel, TowerChannels, TowerHealth, TowerInfo, TowerQuery,
+};
 pub use units::{Units, UnitsError};
 pub use wallet::{
     HistoryEntry, HistoryKind, HistoryPage, HistoryQuery, NewAddress, Wallet, WalletSend, WalletSent,

@@ -53,6 +53,8 @@ pub struct Pay {
 pub enum PaymentState {
     /// Durable and sent, not acknowledged.
     Sent,
+    /// Held by the payee, which counts it as final only once its watchtowers have it.
+    Confirming,
     /// Final for the payee.
     Settled,
     /// Failed; nothing was paid.

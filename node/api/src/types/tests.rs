@@ -25,7 +25,8 @@ const WALLET: &str = r#"{"confirmed":"900","available":"600","reserved":"300","p
 const CHANNEL: &str = r#"{"id":"chan1q","peer":"node1p","online":true,"state":"active","role":"opener",
     "sequencer":"local","version":12,"generation":0,"capacity":"1000","balance":"700","peer_balance":"300",
     "pending":"0","spendable":"690","reserve":"10","dispute_window_ms":600000,"funding":"out1f",
-    "opened_ms":1790000000000,"payments_sent":3,"payments_received":2,"sent_total":"30","received_total":"20"}"#;
+    "opened_ms":1790000000000,"payments_sent":3,"payments_received":2,"sent_total":"30","received_total":"20",
+    "payments_confirming":0,"confirming_total":"0"}"#;
 
 const PAYMENT: &str = r#"{"id":"pay-1","channel":"chan1q","direction":"out","amount":"5","state":"settled",
     "version":13,"time_ms":1790000000001,"latency_us":812,"memo":"tea","idempotency_key":"k1"}"#;

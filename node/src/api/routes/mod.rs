@@ -5,6 +5,7 @@ mod events;
 mod ledger;
 mod node;
 mod streams;
+mod tower;
 mod wallet;
 
 use std::sync::Arc;
@@ -111,6 +112,10 @@ pub fn all() -> OpenApiRouter<App> {
         .routes(routes!(channels::close))
         .routes(routes!(streams::start))
         .routes(routes!(streams::show, streams::stop))
+        .routes(routes!(tower::status))
+        .routes(routes!(tower::serve))
+        .routes(routes!(tower::add))
+        .routes(routes!(tower::channels, tower::remove))
         .routes(routes!(ledger::status))
         .routes(routes!(ledger::block))
         .routes(routes!(ledger::transaction))

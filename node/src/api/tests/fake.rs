@@ -96,6 +96,8 @@ impl Fake {
             payments_received: 0,
             sent_total: Units(0),
             received_total: Units(0),
+            payments_confirming: 0,
+            confirming_total: Units(0),
             stored: None,
             close: None,
         })
@@ -260,6 +262,26 @@ impl Backend for Fake {
 
     fn stop_stream(&self, _id: String) -> Reply<'_, Stream> {
         not_found(Code::StreamNotFound)
+    }
+
+    fn tower(&self) -> Reply<'_, TowerInfo> {
+        not_found(Code::Recovery)
+    }
+
+    fn serve_tower(&self, _request: ServeTower) -> Reply<'_, TowerInfo> {
+        not_found(Code::Recovery)
+    }
+
+    fn add_tower(&self, _request: AddTower) -> Reply<'_, TowerInfo> {
+        not_found(Code::InvalidId)
+    }
+
+    fn tower_channels(&self, _tower: String, _query: TowerQuery) -> Reply<'_, TowerChannels> {
+        not_found(Code::TowerNotFound)
+    }
+
+    fn remove_tower(&self, _tower: String) -> Reply<'_, ()> {
+        not_found(Code::TowerNotFound)
     }
 
     fn ledger(&self) -> Reply<'_, LedgerInfo> {

@@ -122,7 +122,7 @@ impl<R: AsyncRead + Unpin> Reader<'_, R> {
                 Ok(messages) => messages,
                 Err(reason) => return reason,
             };
-            let credit = Credit { _permit: permit };
+            let credit = Credit { _permit: std::sync::Arc::new(permit) };
             if self.events.send(NetEvent::Messages { node: self.node, messages, credit }).await.is_err() {
                 return DownReason::Closed;
             }

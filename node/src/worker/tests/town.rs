@@ -27,6 +27,7 @@ use crate::journal::Journal;
 use crate::ledger::testing::{TestLedger, genesis};
 use crate::ledger::{FundsCall, Input as LedgerInput, Purpose};
 use crate::net::{Credit, NetHandle, SessionId};
+use crate::tower::TowerHandle;
 
 /// How far apart blocks are unless a test says otherwise.
 pub(super) const BLOCK_MS: u64 = 1_000;
@@ -85,6 +86,8 @@ impl Node {
             ledger: ledger.handle.clone(),
             workers,
             board: Arc::clone(&board),
+            tower: TowerHandle::inbox().0,
+            confirmations: 0,
             stats: Arc::new(WorkerStats::new(1)),
             keys: Arc::new(keys),
             policy,
@@ -174,7 +177,7 @@ impl Node {
 /// What a peer says, as an input.
 pub(super) fn heard(peer: PublicKey, messages: Vec<Message>) -> Input {
     let permits = Arc::new(Semaphore::new(1));
-    let credit = Credit { _permit: permits.try_acquire_owned().expect("one permit") };
+    let credit = Credit { _permit: Arc::new(permits.try_acquire_owned().expect("one permit")) };
     let load = Load::of(messages.len(), 0);
     Input::Messages { peer, messages, credit, load }
 }

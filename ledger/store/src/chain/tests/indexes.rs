@@ -118,6 +118,9 @@ fn a_channel_is_found_by_its_id_and_its_payout_keys_until_it_is_settled() {
     crate::Store::commit(ledger.chain.store(), batch).expect("written");
     let chain = &ledger.chain;
     assert_eq!(chain.channel_output(&terms().id), Ok(Some((outpoint, opened.clone()))));
+    let (all, last) = chain.channel_outputs(None, 10).expect("it reads");
+    assert_eq!((all, last), (vec![(outpoint, opened.clone())], Some(terms().id)));
+    assert_eq!(chain.channel_outputs(last.as_ref(), 10), Ok((Vec::new(), None)));
     for name in [1, 2] {
         let found = chain.contracts_of_key(&secret(name).public(), None, 10).expect("it reads");
         assert_eq!(found, [(outpoint, opened.clone())]);

@@ -1,0 +1,104 @@
+//! Callers' wishes, carried out by the thread that owns both machines. What is decided is durable before it is answered.
+
+use towpath_crypto::ed25519::PublicKey;
+use towpath_protocol::limits::TOWERS_MAX;
+use towpath_protocol::tower::Serving;
+use towpath_store::Batch;
+
+use super::call::{Call, CallError, OwnTower, OwnTowers, Version};
+use super::list::{self, Listed};
+use super::run::{Thread, count};
+use crate::clock;
+use crate::journal::Entry;
+
+impl Thread {
+    pub(super) fn on_call(&mut self, call: Call) {
+        // A caller that is gone needs no answer, so none of these sends can matter.
+        match call {
+            Call::Status(reply) => drop(reply.send(Ok(self.status()))),
+            Call::Serve { serving, reply } => drop(reply.send(self.serve(serving))),
+            Call::Add { tower, reply } => drop(reply.send(self.add(tower))),
+            Call::Remove { node, reply } => drop(reply.send(self.remove(&node))),
+            Call::Fetch { slot, reply } => self.fetch(*slot, reply),
+            Call::Versions { node, after, limit, reply } => {
+                let versions = if self.towers.contains_key(&node) {
+                    let versions = self.client.versions(&node, after).take(limit);
+                    let version = |(channel, acknowledged, newest)| Version { channel, acknowledged, newest };
+                    Ok(versions.map(version).collect())
+                } else {
+                    Err(CallError::Unknown)
+                };
+                drop(reply.send(versions));
+            }
+        }
+    }
+
+    fn status(&self) -> OwnTowers {
+        let towers = self.towers.values().filter_map(|tower| {
+            let standings = self.client.standings(&tower.node)?;
+            Some(OwnTower { tower: tower.clone(), standings })
+        });
+        OwnTowers {
+            serving: self.tower.serving(),
+            usage: self.tower.usage(),
+            records_max: self.settings.records_max,
+            cases: count(self.tower.open_cases()),
+            towers: towers.collect(),
+            confirmations: self.settings.confirmations,
+            alarm: self.alarm.clone(),
+        }
+    }
+
+    fn serve(&mut self, serving: Serving) -> Result<(), CallError> {
+        let mut batch = Batch::new();
+        list::serve(&mut batch, serving == Serving::Yes);
+        self.decide(batch)?;
+        self.tower.serve(serving);
+        Ok(())
+    }
+
+    fn add(&mut self, tower: Listed) -> Result<(), CallError> {
+        if tower.node == self.parts.net.local() {
+            return Err(CallError::Own);
+        }
+        if self.towers.len() >= TOWERS_MAX && !self.towers.contains_key(&tower.node) {
+            return Err(CallError::TooMany { limit: TOWERS_MAX });
+        }
+        let mut batch = Batch::new();
+        list::add(&mut batch, &tower);
+        self.decide(batch)?;
+        self.client.add(tower.node);
+        if !self.mailbox.is_wanted() {
+            self.mailbox.want();
+            // The channels were not asked before.
+            self.parts.workers.push_guard();
+        }
+        self.want(&tower);
+        if self.has_session(&tower.node) {
+            self.client.up(&tower.node);
+        }
+        self.towers.insert(tower.node, tower);
+        Ok(())
+    }
+
+    fn remove(&mut self, node: &PublicKey) -> Result<(), CallError> {
+        if !self.towers.contains_key(node) {
+            return Err(CallError::Unknown);
+        }
+        let needed = self.settings.confirmations;
+        if count(self.towers.len()) <= needed {
+            return Err(CallError::Needed { needed });
+        }
+        let mut batch = Batch::new();
+        list::remove(&mut batch, node);
+        self.decide(batch)?;
+        self.client.remove(node);
+        self.towers.remove(node);
+        Ok(())
+    }
+
+    fn decide(&self, batch: Batch) -> Result<(), CallError> {
+        let entry = Entry { batch, ..Entry::default() };
+        self.parts.journal.commit(entry, clock::now_ms()).map_err(|error| CallError::Store(error.to_string()))
+    }
+}

@@ -1,0 +1,14 @@
+//! Watchtowers against the ledger's own rules, blocks and mempool.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod answers;
+mod channel;
+mod client;
+mod ledger;
+mod mass;
+mod quotas;
+mod records;
+mod storm;
+mod towers;
