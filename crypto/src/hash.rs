@@ -91,13 +91,23 @@ pub enum Domain {
     BatchVerify,
     /// Issuance payload → asset id.
     Asset,
+    /// Content that others keep → the nonce with which it is sealed.
+    SealNonce,
+    /// Channel tag → where a watchtower keeps a party's record.
+    TowerLocator,
+    /// Channel tag → the key that seals a party's record.
+    TowerKey,
+    /// The seed's backup key → the key that seals one backup.
+    BackupKey,
+    /// A process of a node says which one it is.
+    SessionEpoch,
     /// Anything that tests sign.
     Test,
 }
 
 impl Domain {
     /// Every domain, for tests over all pairs.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 30] = [
         Self::Genesis,
         Self::Transaction,
         Self::Spend,
@@ -122,6 +132,11 @@ impl Domain {
         Self::SessionIdentity,
         Self::BatchVerify,
         Self::Asset,
+        Self::SealNonce,
+        Self::TowerLocator,
+        Self::TowerKey,
+        Self::BackupKey,
+        Self::SessionEpoch,
         Self::Test,
     ];
 
@@ -153,6 +168,11 @@ impl Domain {
             Self::SessionIdentity => "towpath/session-identity/1",
             Self::BatchVerify => "towpath/batch-verify/1",
             Self::Asset => "towpath/asset/1",
+            Self::SealNonce => "towpath/seal-nonce/1",
+            Self::TowerLocator => "towpath/tower-locator/1",
+            Self::TowerKey => "towpath/tower-key/1",
+            Self::BackupKey => "towpath/backup-key/1",
+            Self::SessionEpoch => "towpath/session-epoch/1",
             Self::Test => "towpath/test/1",
         }
     }

@@ -12,6 +12,7 @@ pub mod id;
 pub mod keyfile;
 pub mod limits;
 pub mod schnorr;
+pub mod sealed;
 pub mod seed;
 pub mod session;
 

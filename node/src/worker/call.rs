@@ -187,6 +187,7 @@ pub fn failure(failure: Failure) -> String {
     match failure {
         Failure::Refused(reason) => format!("the peer refused it ({reason:?})"),
         Failure::Skipped => "the peer went past it".to_owned(),
+        Failure::Lost => "this node lost the data with which it was to be made".to_owned(),
         Failure::Closed => "the channel was closed without it".to_owned(),
     }
 }

@@ -47,6 +47,9 @@ impl Worker {
             Effect::Declined { token, reason } => self.declined(id, token, reason, turn),
             Effect::Settled { upto } => self.settled(id, upto, turn),
             Effect::Failed { number, reason } => self.failed(id, number, reason, turn),
+            Effect::Unknown { number } => {
+                tracing::warn!(channel = %id, number, "whether this payment was made is not known any more");
+            }
             Effect::Received { number, amount, memo } => self.received(id, (number, amount, memo), turn),
             Effect::Fund { first_input, output, expiry, .. } => {
                 let order = Order::Fund { first_input, output: Box::new(output), expiry };
@@ -153,6 +156,10 @@ impl Worker {
             Alarm::DataLost { mine, proven } => tracing::error!(
                 channel = %id, mine, proven,
                 "the peer proves that this node has lost data of the channel: it signs nothing and closes nothing"
+            ),
+            Alarm::ShownLess { shown, proven } => tracing::error!(
+                channel = %id, shown, proven,
+                "the peer shows less than what is proven: the channel is not recovered from it"
             ),
             Alarm::Signer(error) => {
                 tracing::error!(channel = %id, %error, "the signer refused; please report this")

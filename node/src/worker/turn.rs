@@ -95,6 +95,9 @@ impl Worker {
             Message::Open(open) => self.on_open(peer, *open, turn),
             Message::Accept(accept) => self.on_accept(peer, *accept, turn),
             Message::Decline(decline) => self.on_decline(peer, &decline, turn),
+            Message::Hello(_) | Message::Stale(_) => {
+                tracing::debug!(?peer, "a word on processes is not taken");
+            }
         }
     }
 

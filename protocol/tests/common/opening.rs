@@ -196,7 +196,12 @@ impl Opening {
             // Repeated, or for nobody: a node drops it.
             (
                 Stage::Nothing | Stage::Offered(_) | Stage::Accepted(_) | Stage::Channel(_),
-                Message::Open(_) | Message::Accept(_) | Message::Decline(_) | Message::Channel(..),
+                Message::Open(_)
+                | Message::Accept(_)
+                | Message::Decline(_)
+                | Message::Channel(..)
+                | Message::Hello(_)
+                | Message::Stale(_),
             ) => {}
         }
     }
@@ -321,7 +326,11 @@ impl Opening {
     pub fn last_message(&self, side: usize) -> Option<ChannelMessage> {
         self.wires[side].iter().rev().find_map(|message| match message {
             Message::Channel(_, message) => Some(message.clone()),
-            Message::Open(_) | Message::Accept(_) | Message::Decline(_) => None,
+            Message::Open(_)
+            | Message::Accept(_)
+            | Message::Decline(_)
+            | Message::Hello(_)
+            | Message::Stale(_) => None,
         })
     }
 }
