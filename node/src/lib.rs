@@ -2,19 +2,23 @@
 
 pub mod api;
 pub mod backend;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod devnet;
+pub mod epoch;
 pub mod journal;
 pub mod ledger;
 pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod recovery;
 pub mod wallet;
 pub mod worker;
 
 mod node;
 
 pub use api::ADDRESS_FILE as API_ADDRESS_FILE;
+pub(crate) use node::STORE_FOLDER;
 pub use node::{KEY_FILE, NodeError, key_file, run};

@@ -7,32 +7,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use towpath_consensus::Config as EngineConfig;
+use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::keyfile::{self, KeyFileError};
 use towpath_crypto::seed::Seed;
 use towpath_ledger::Amount;
 use towpath_ledger::genesis::{Genesis, GenesisError};
 use towpath_protocol::Accepts;
-use towpath_store::{Behind, Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
+use towpath_store::{Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
 
 use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_create};
-use crate::backend::{Node, NodeBackend, issued};
+use crate::backend::{Node, NodeBackend, Recovering, issued};
 use crate::clock;
 use crate::config::{Channels, Config, Retention};
+use crate::epoch::{self, OwnEpoch};
 use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Input as LedgerInput, LedgerHandle};
 use crate::logging::LoggingError;
 use crate::net::{
     self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle, Offence,
 };
-use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, Tally, WorkerStats, Workers};
+use crate::recovery::{self, Pending, Sources, Task};
+use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, Tally, Trust, WorkerStats, Workers};
 
 /// The key file in the data folder.
 pub const KEY_FILE: &str = "keys";
 
 /// The database's folder in the data folder.
-const STORE_FOLDER: &str = "store";
+pub(crate) const STORE_FOLDER: &str = "store";
 
 /// Events that are kept unless the configuration says more or less: about 30 MB.
 const EVENTS_KEPT: u64 = 100_000;
@@ -93,6 +97,12 @@ pub enum NodeError {
     /// The workers.
     #[error(transparent)]
     Workers(#[from] worker::StartError),
+    /// Another process of this node took over.
+    #[error(
+        "another process with this node's key has taken over; two must never run. If the other one is gone for good, \
+         start this one with `towpath node --take-over`: it then asks its peers for what is newer"
+    )]
+    Superseded,
     /// The runtime.
     #[error("cannot start the runtime: {0}")]
     Runtime(std::io::Error),
@@ -132,7 +142,8 @@ struct Loaded {
     genesis: Genesis,
     seed: Seed,
     store: Arc<dyn Store>,
-    behind: Option<Behind>,
+    /// What is to be done after a loss of data.
+    pending: Option<Pending>,
 }
 
 fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
@@ -150,11 +161,22 @@ fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
     }
     let Opened { store, condition } =
         RocksStore::open(&RocksOptions::new(config.data_dir.join(STORE_FOLDER)))?;
-    let behind = match condition {
-        Condition::Healthy => None,
-        Condition::Behind(behind) => Some(behind),
+    let pending = match condition {
+        Condition::Healthy => Pending::read(&store)?,
+        Condition::Behind(behind) => {
+            tracing::error!(%behind, "the database misses what was acknowledged");
+            // From here on what is to be done is in a row of its own, and every channel is distrusted.
+            let pending = recovery::begin(&store, &behind)?;
+            store.resolve()?;
+            Some(pending)
+        }
     };
-    Ok(Loaded { genesis, seed, store: Arc::new(store), behind })
+    let pending = match (epoch::is_superseded(&store)?, config.take_over) {
+        (false, _) => pending,
+        (true, false) => return Err(NodeError::Superseded),
+        (true, true) => Some(recovery::take_over(&store)?),
+    };
+    Ok(Loaded { genesis, seed, store: Arc::new(store), pending })
 }
 
 /// The first reason to stop: a signal, or something fatal.
@@ -183,8 +205,11 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     let loaded = load(&config, passphrase)?;
     let identity = loaded.seed.node_key();
     tracing::info!(node = %worker::node_text(&identity.public()), chain = %loaded.genesis.chain_id(), "the node starts");
-    if let Some(behind) = &loaded.behind {
-        tracing::error!(%behind, "the database misses what was acknowledged: the node is in recovery, signs nothing and closes nothing");
+    if let Some(pending) = &loaded.pending {
+        tracing::warn!(
+            cause = pending.cause.text(),
+            "the node is in recovery: a channel signs and closes nothing before its newest state is known"
+        );
     }
     let fatal = stop.clone();
     let writer = GroupWriter::start(Arc::clone(&loaded.store), move |error| fatal.fatal(error.to_string()))?;
@@ -199,6 +224,8 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
 
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
+    let pending = loaded.pending;
+    let searching = Arc::new(AtomicBool::new(pending.is_some_and(|pending| pending.search)));
     let parts = Parts {
         chain_id: chain.chain(),
         chain: Arc::clone(&chain),
@@ -219,6 +246,19 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
             payments: payments_kept(config.retention.payments),
             log: HISTORY_KEPT,
         },
+        sources: Sources::default(),
+        unclaimed: Arc::default(),
+        searching: Arc::clone(&searching),
+        epoch: Arc::new(OwnEpoch::begin(
+            &*loaded.store,
+            loaded.seed.node_key(),
+            chain.chain(),
+            (clock::now_ms(), rand::random()),
+        )?),
+        fatal: {
+            let fatal = stop.clone();
+            Arc::new(move |reason| fatal.fatal(reason))
+        },
         runtime: tokio::runtime::Handle::current(),
     };
 
@@ -226,25 +266,41 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
         clock::travel_to(chain.tip().header().time);
     }
-    let driver = driver_config(&loaded, identity);
+    let driver = driver_config(&loaded, voter(&loaded, &chain, identity));
     let (fatal, blocks) = (stop.clone(), workers.clone());
+    let (heights, height) = watch::channel(chain.tip().height());
     let (driver_thread, status) = ledger::spawn(
         driver,
         (Arc::clone(&chain), Arc::clone(&journal), net.clone()),
         (ledger.clone(), ledger_inbox),
-        Box::new(move |notice| blocks.push_block(&notice)),
+        Box::new(move |notice| {
+            blocks.push_block(&notice);
+            heights.send_replace(notice.height);
+        }),
         move |reason| fatal.fatal(reason),
     )
     .map_err(NodeError::Ledger)?;
 
-    // A node that has lost data restores no channel: it cannot sign or close what it does not hold.
-    let started = if loaded.behind.is_some() { None } else { Some(worker::start(&parts, inboxes)?) };
-    for (channel, why) in started.iter().flat_map(|started| &started.damaged) {
-        tracing::error!(%channel, %why, "a channel cannot be restored; nothing is signed or closed for it");
+    let distrusts = pending.is_some_and(|pending| pending.distrust);
+    let trust = if distrusts { Trust::MayBeOld } else { Trust::Newest };
+    let started = worker::start(&parts, inboxes, trust)?;
+    for (channel, why) in &started.damaged {
+        tracing::error!(%channel, %why, "a channel cannot be restored; it is looked for on the ledger");
     }
-    for peer in started.iter().flat_map(|started| &started.peers) {
+    for peer in &started.peers {
         net.want(*peer, Vec::new()).await?;
     }
+    let damaged = !started.damaged.is_empty();
+    let recovery = pending.or_else(|| damaged.then(Pending::damaged)).map(|pending| {
+        recovery::spawn(Task {
+            pending,
+            parts: parts.clone(),
+            seed: loaded.seed.clone(),
+            block_step_ms_max: loaded.genesis.params.blocks.block_step_ms_max,
+            height,
+            stop: stop.token.clone(),
+        })
+    });
     let router = tokio::spawn(route(events, net.clone(), workers.clone(), ledger.clone()));
 
     let node = Arc::new(Node {
@@ -252,6 +308,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         validator: config.validator,
         genesis: loaded.genesis.clone(),
         database: config.data_dir.join(STORE_FOLDER).join("db"),
+        data_dir: config.data_dir.clone(),
         chain,
         journal,
         net: net.clone(),
@@ -261,7 +318,12 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         board: Arc::clone(&parts.board),
         worker_stats: Arc::clone(&parts.stats),
         started: std::time::Instant::now(),
-        recovering: loaded.behind.is_some(),
+        seed: loaded.seed.clone(),
+        recovery: Recovering {
+            cause: pending.map(|pending| pending.cause),
+            searching,
+            unclaimed: Arc::clone(&parts.unclaimed),
+        },
         ready: AtomicBool::new(true),
         runtime: tokio::runtime::Handle::current(),
     });
@@ -275,12 +337,15 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         let _ended = server.await;
         net.shutdown().await;
         let _ended = router.await;
+        if let Some(recovery) = recovery {
+            let _ended = recovery.await;
+        }
         workers.stop().await;
     };
     if tokio::time::timeout(crate::limits::SHUTDOWN, flow).await.is_err() {
         tracing::warn!("some parts of the node did not end in time; they are cut off");
     }
-    let threads = started.map(|started| started.threads).unwrap_or_default();
+    let threads = started.threads;
     let joined = tokio::task::spawn_blocking(move || {
         ledger.push(LedgerInput::Stop);
         threads.into_iter().chain([driver_thread]).for_each(|thread| drop(thread.join()));
@@ -309,7 +374,23 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn driver_config(loaded: &Loaded, identity: towpath_crypto::ed25519::SecretKey) -> DriverConfig {
+/// The key with which this node takes part in deciding blocks: its own, unless its log may miss votes that it gave. Then it
+/// follows, under a key that is no validator's, until the chain is past them and it is started again.
+fn voter(loaded: &Loaded, chain: &Chain, own: SecretKey) -> SecretKey {
+    match loaded.pending {
+        Some(pending) if chain.tip().height() <= pending.votes_after => {
+            if loaded.genesis.validators.power(&own.public()).is_some() {
+                tracing::warn!(
+                    "votes of this validator may be lost: it follows, and votes again after its next start"
+                );
+            }
+            SecretKey::from_bytes(&rand::random())
+        }
+        Some(_) | None => own,
+    }
+}
+
+fn driver_config(loaded: &Loaded, identity: SecretKey) -> DriverConfig {
     let genesis = &loaded.genesis;
     let mut engine = EngineConfig::lan(genesis.chain_id());
     engine.heartbeat = std::time::Duration::from_millis(genesis.params.blocks.block_step_ms_max / 2);

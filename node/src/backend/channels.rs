@@ -23,7 +23,7 @@ use crate::ledger::{FundsCall, Input, Purpose};
 use crate::limits;
 use crate::net::{Dialled, node_of, peer_of};
 use crate::worker::{
-    Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Wait, channel_log,
+    Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Risk, Wait, channel_log,
     node_text, payment_id, payment_view, payments, stored_bytes,
 };
 
@@ -54,6 +54,7 @@ fn call_error(error: &CallError) -> ApiError {
             _ => Code::InvalidRequest,
         },
         CallError::Failed(_) => Code::PaymentFailed,
+        CallError::Unknown => Code::Recovery,
         CallError::KeyReused => Code::IdempotencyConflict,
         CallError::NoSession => Code::PeerOffline,
         CallError::TooManyOpenings | CallError::Busy => Code::TooManyRequests,
@@ -313,7 +314,8 @@ impl Node {
             CloseMode::Cooperative => {
                 Call::Close { channel: view.id, force_after_ms: request.force_after_ms, reply }
             }
-            CloseMode::Force => Call::ForceClose { channel: view.id, reply },
+            CloseMode::Force => Call::ForceClose { channel: view.id, risk: Risk::None, reply },
+            CloseMode::ForceAtRisk => Call::ForceClose { channel: view.id, risk: Risk::Accepted, reply },
         });
         asked.await.map_err(busy)?.map_err(|error| call_error(&error))?;
         let within = Duration::from_millis(request.timeout_ms.unwrap_or(WAIT_MS));

@@ -333,6 +333,7 @@ impl Driver {
             FundsCall::SignFunding { body, spent, from, to, reply } => {
                 drop(reply.send(self.funds.sign_funding(&body, &spent, from..to)));
             }
+            FundsCall::Reach { addresses, reply } => drop(reply.send(self.reach(addresses))),
             FundsCall::Release { first_input } => self.funds.release(&first_input),
         }
     }
@@ -381,6 +382,14 @@ impl Driver {
             Ok(_) | Err(SubmitError::Final) => Ok(id),
             Err(error) => Err(FundsError::Refused(error.to_string())),
         }
+    }
+
+    /// Hands addresses out again, up to so many.
+    fn reach(&mut self, addresses: u32) -> Result<(), FundsError> {
+        while self.funds.handed_out() < addresses {
+            self.new_address()?;
+        }
+        Ok(())
     }
 
     fn new_address(&mut self) -> Result<towpath_ledger::Payout, FundsError> {

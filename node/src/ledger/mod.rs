@@ -133,6 +133,13 @@ pub enum FundsCall {
         /// One witness an input.
         reply: oneshot::Sender<Result<Vec<Witness>, FundsError>>,
     },
+    /// Addresses were handed out before the data was lost: they are this wallet's.
+    Reach {
+        /// How many.
+        addresses: u32,
+        /// When they are.
+        reply: oneshot::Sender<Result<(), FundsError>>,
+    },
     /// Set coins free.
     Release {
         /// The first of them.

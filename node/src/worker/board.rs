@@ -94,6 +94,13 @@ impl Board {
         board.values().map(|view| view.peer).collect()
     }
 
+    /// How many channels are in recovery.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        let board = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        board.values().filter(|view| view.is_lost).count()
+    }
+
     /// How many channels there are with `peer` that are not settled.
     #[must_use]
     pub fn open_with(&self, peer: &PublicKey) -> usize {

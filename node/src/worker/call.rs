@@ -67,9 +67,20 @@ pub enum Call {
     ForceClose {
         /// The channel.
         channel: ChannelId,
+        /// Whether the state may be an old one.
+        risk: Risk,
         /// When it is posted.
         reply: Reply<()>,
     },
+}
+
+/// Whether a caller takes the risk of closing with a state that may be an old one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Risk {
+    /// No: a channel that has lost data is not closed.
+    None,
+    /// Yes.
+    Accepted,
 }
 
 /// What an opener decides.
@@ -156,6 +167,9 @@ pub enum CallError {
     /// The payment could not be made.
     #[error("the payment was not made: {}", failure(*.0))]
     Failed(Failure),
+    /// Whether the payment was made is not known any more.
+    #[error("this node lost the data that would tell whether the payment was made; ask the payee")]
+    Unknown,
     /// The same word was used for another payment.
     #[error("this idempotency key was used for another payment")]
     KeyReused,

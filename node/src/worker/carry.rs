@@ -33,6 +33,7 @@ impl Worker {
             held.write_rows(&mut turn.entry.batch);
             turn.release.views.push(Arc::new(held.view()));
         }
+        self.search_for(id);
     }
 
     fn carry_out_one(&mut self, id: ChannelId, effect: Effect, turn: &mut Turn) {
@@ -47,9 +48,7 @@ impl Worker {
             Effect::Declined { token, reason } => self.declined(id, token, reason, turn),
             Effect::Settled { upto } => self.settled(id, upto, turn),
             Effect::Failed { number, reason } => self.failed(id, number, reason, turn),
-            Effect::Unknown { number } => {
-                tracing::warn!(channel = %id, number, "whether this payment was made is not known any more");
-            }
+            Effect::Unknown { number } => self.unknown(id, number, turn),
             Effect::Received { number, amount, memo } => self.received(id, (number, amount, memo), turn),
             Effect::Fund { first_input, output, expiry, .. } => {
                 let order = Order::Fund { first_input, output: Box::new(output), expiry };
@@ -159,7 +158,7 @@ impl Worker {
             ),
             Alarm::ShownLess { shown, proven } => tracing::error!(
                 channel = %id, shown, proven,
-                "the peer shows less than what is proven: the channel is not recovered from it"
+                "the peer shows less than what is proven: it lies, or has lost data too; the channel stays in recovery"
             ),
             Alarm::Signer(error) => {
                 tracing::error!(channel = %id, %error, "the signer refused; please report this")
@@ -179,6 +178,9 @@ impl Worker {
         self.note_height(notice.height, turn);
         turn.now.ledger = notice.time;
         for change in &notice.channels {
+            if matches!(change.what, Change::Closing { .. }) {
+                self.claim_closing(change.channel, turn);
+            }
             if self.channels.contains_key(&change.channel) {
                 self.on_change(change, (notice.height, notice.time), turn);
             }
@@ -208,7 +210,7 @@ impl Worker {
         }
     }
 
-    fn closing_event(
+    pub(super) fn closing_event(
         &mut self,
         outpoint: OutPoint,
         created: Time,
@@ -230,6 +232,9 @@ impl Worker {
     /// At the start: what the ledger did since this worker last looked, block by block, and what it shows now.
     pub(super) fn reconcile(&mut self) {
         let mut turn = Turn::new(self.now(), std::time::Instant::now());
+        if self.distrusts {
+            self.distrust_all(&mut turn);
+        }
         self.catch_up(&mut turn);
         let Turn { entry, release, .. } = turn;
         self.hand_over(entry, release);

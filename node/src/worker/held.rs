@@ -114,6 +114,8 @@ pub(super) struct Held {
     /// Payments by this node that have a number and are neither settled nor failed, ascending by it. Their number is
     /// bounded by what a channel has in flight and in requests.
     pub unsettled: VecDeque<PaymentRow>,
+    /// Newer states were looked for since the start.
+    pub searching: bool,
 }
 
 impl Held {
@@ -130,6 +132,7 @@ impl Held {
             close_changed: false,
             stored: None,
             unsettled: unsettled.collect(),
+            searching: false,
             channel,
             row,
             text,

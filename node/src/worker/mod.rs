@@ -14,9 +14,11 @@ mod closing;
 mod duties;
 mod forget;
 mod held;
+mod hello;
 mod history;
 mod open;
 mod pay;
+mod recovery;
 mod release;
 mod run;
 mod start;
@@ -35,18 +37,21 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use towpath_crypto::ed25519::PublicKey;
+use towpath_ledger::ChannelId;
 use towpath_protocol::Message;
 
 pub use accept::{FUNDING_MS_MAX, Policy};
 pub use board::Board;
-pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Wait};
+pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Risk, Wait};
 pub use duties::Refused;
 pub use history::{
     PaymentRow, Retention, log as channel_log, payment_id, payments, stored_bytes, view as payment_view,
 };
+pub(crate) use open::OWN_ROWS;
 pub use open::{ChannelKeys, WalletAnswer};
+pub use recovery::Searched;
 pub use run::Parts;
-pub use start::{StartError, Started, start};
+pub use start::{StartError, Started, Trust, start};
 pub use stats::{WorkerStats, WorkerTotals};
 pub use streams::{Plan, stream_id};
 pub use tally::Tally;
@@ -80,6 +85,22 @@ pub enum Input {
     Wallet(Box<WalletAnswer>),
     /// The ledger driver does not take what was handed in.
     Refused(Box<Refused>),
+    /// A record names the peer of a channel that waits for it, or it needs none.
+    Claimed {
+        /// The channel.
+        channel: ChannelId,
+        /// Its peer.
+        peer: PublicKey,
+    },
+    /// The search for newer states of a channel came upon something, or is over.
+    Searched {
+        /// The channel.
+        channel: ChannelId,
+        /// What.
+        what: Searched,
+    },
+    /// A peer proved that this node's folder is an old copy.
+    OldCopy,
     /// End, after this turn.
     Stop,
 }
@@ -136,6 +157,14 @@ impl Workers {
     pub async fn push(&self, peer: &PublicKey, input: Input) {
         // A worker ends only with the node.
         let _ = self.of(peer).send(input).await;
+    }
+
+    /// Hands over to the worker at `place`, waiting while its inbox is full.
+    pub(crate) async fn push_to(&self, place: usize, input: Input) {
+        if let Some(worker) = self.0.get(place) {
+            // A worker ends only with the node.
+            let _ = worker.send(input).await;
+        }
     }
 
     /// Hands a block to every worker, from a thread that may wait.

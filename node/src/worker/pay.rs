@@ -13,7 +13,7 @@ use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
 use super::call::{CallError, Paid, PayRequest, Reply, Wait, failure};
 use super::held::{Payer, Settling, Who};
-use super::history::{PaymentRow, keep_received, keep_sent, payment_id, sent as sent_row};
+use super::history::{Fate, PaymentRow, keep_received, keep_sent, payment_id, sent as sent_row};
 use super::run::Worker;
 use super::turn::Turn;
 use crate::limits;
@@ -293,7 +293,7 @@ impl Worker {
             // After a restart only the row knows when the payment was made, and what for.
             let kept = sent_row(&**self.parts.journal.store(), &id, number, self.parts.retention);
             let row = kept.ok().flatten().unwrap_or(row);
-            keep_sent(&mut turn.entry.batch, &id, &row.failed(), self.parts.retention);
+            keep_sent(&mut turn.entry.batch, &id, &row.ended(Fate::Failed), self.parts.retention);
         }
         let channel = held.text.clone();
         let streams = held.streams.clone();
@@ -311,6 +311,28 @@ impl Worker {
         for stream in streams {
             if let Some(running) = self.streams.get_mut(&stream) {
                 running.failed(Some(number), failure(reason), turn.now.local_ms, turn.instant);
+                self.note_end(stream, turn);
+            }
+        }
+    }
+
+    /// Whether a payment by this node was made is lost with the data that would tell.
+    pub(super) fn unknown(&mut self, id: ChannelId, number: u64, turn: &mut Turn) {
+        let Some(held) = self.channels.get_mut(&id) else { return };
+        let waiting = held.settling.iter().position(|waiting| waiting.number == number);
+        if let Some(waiting) = waiting.and_then(|place| held.settling.remove(place)) {
+            turn.release.answers.push(Box::new(move || drop(waiting.reply.send(Err(CallError::Unknown)))));
+        }
+        if let Some(row) = held.take_unsettled(number) {
+            let kept = sent_row(&**self.parts.journal.store(), &id, number, self.parts.retention);
+            let row = kept.ok().flatten().unwrap_or(row);
+            keep_sent(&mut turn.entry.batch, &id, &row.ended(Fate::Unknown), self.parts.retention);
+        }
+        tracing::warn!(channel = %id, number, "whether this payment was made is not known any more");
+        for stream in held.streams.clone() {
+            if let Some(running) = self.streams.get_mut(&stream) {
+                let reason = CallError::Unknown.to_string();
+                running.failed(Some(number), reason, turn.now.local_ms, turn.instant);
                 self.note_end(stream, turn);
             }
         }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver as Tokens, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
-use towpath_protocol::{Life, Now, OpenId, Token};
+use towpath_protocol::{Hello, Life, Now, OpenId, Token};
 
 use super::accept::{Policy, Refusals};
 use super::board::Board;
@@ -23,10 +24,12 @@ use super::together::Gathering;
 use super::turn::Turn;
 use super::{Input, Workers};
 use crate::clock;
+use crate::epoch::OwnEpoch;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
 use crate::net::{Credit, NetHandle};
+use crate::recovery::{Sources, Unclaimed};
 
 /// How long a worker sleeps when nothing is due: time-outs of openings are looked at this often.
 const IDLE: Duration = Duration::from_millis(500);
@@ -58,6 +61,16 @@ pub struct Parts {
     pub tally: Arc<Tally>,
     /// How much history is kept.
     pub retention: Retention,
+    /// Where states of channels may be kept, besides their peers.
+    pub sources: Sources,
+    /// Channels on the ledger that wait for their peers.
+    pub unclaimed: Arc<Unclaimed>,
+    /// Which process of this node this is.
+    pub epoch: Arc<OwnEpoch>,
+    /// Ends the node, with the reason.
+    pub fatal: Arc<dyn Fn(String) + Send + Sync>,
+    /// The ledger is still to be searched for this node's channels: until then no new one is opened.
+    pub searching: Arc<AtomicBool>,
     /// For waiting on the wallet's answers.
     pub runtime: tokio::runtime::Handle,
 }
@@ -84,6 +97,8 @@ pub(super) struct Start {
     pub place: u8,
     /// The last block that it saw.
     pub seen_height: u64,
+    /// Whether its channels come from data that may be old.
+    pub distrusts: bool,
 }
 
 /// One worker.
@@ -94,8 +109,14 @@ pub struct Worker {
     pub(super) by_peer: BTreeMap<PublicKey, BTreeSet<ChannelId>>,
     /// Openings that have no channel yet.
     pub(super) awaited: BTreeMap<OpenId, Awaited>,
-    /// Peers with a session.
+    /// Peers with a session, to whom this process said which one it is.
+    pub(super) hailed: BTreeSet<PublicKey>,
+    /// Of those, peers who said it too, and are the newest of their node.
     pub(super) sessions: BTreeSet<PublicKey>,
+    /// The newest word of each peer that came in this process's life.
+    pub(super) heard: BTreeMap<PublicKey, Hello>,
+    /// The number of this process under which everything was distrusted.
+    pub(super) said: Option<u64>,
     pub(super) streams: BTreeMap<u64, Running>,
     /// Which stream runs on which channel, and the idempotency keys of streams.
     pub(super) stream_channels: BTreeMap<u64, ChannelId>,
@@ -110,6 +131,7 @@ pub struct Worker {
     pub(super) next_stream: u64,
     pub(super) place: u8,
     pub(super) seen_height: u64,
+    pub(super) distrusts: bool,
     /// Channels that asked for a turn at a local time, in milliseconds.
     pub(super) deadlines: BTreeSet<(u64, ChannelId)>,
     /// What the ledger is owed.
@@ -149,7 +171,10 @@ impl Worker {
             channels: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             awaited: BTreeMap::new(),
+            hailed: BTreeSet::new(),
             sessions: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            said: None,
             streams: BTreeMap::new(),
             stream_channels: BTreeMap::new(),
             stream_keys: BTreeMap::new(),
@@ -161,6 +186,7 @@ impl Worker {
             next_stream: u64::from(start.place),
             place: start.place,
             seen_height: start.seen_height,
+            distrusts: start.distrusts,
             deadlines: BTreeSet::new(),
             duties: BTreeMap::new(),
             gathering: Gathering::default(),

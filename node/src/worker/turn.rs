@@ -62,13 +62,9 @@ impl Worker {
                 }
                 credits.push(credit);
             }
-            Input::SessionUp(peer) => {
-                self.sessions.insert(peer);
-                for channel in self.channels_of(&peer) {
-                    self.step(channel, Event::Connected, turn).ok();
-                }
-            }
+            Input::SessionUp(peer) => self.hail(peer, turn),
             Input::SessionDown(peer) => {
+                self.hailed.remove(&peer);
                 self.sessions.remove(&peer);
                 self.refusals.remove(&peer);
                 self.abandon_openings(&peer, turn);
@@ -80,6 +76,13 @@ impl Worker {
             Input::Call(call) => self.on_call(*call, turn),
             Input::Wallet(answer) => self.on_wallet(*answer, turn),
             Input::Refused(refused) => self.on_refused(*refused),
+            Input::Claimed { channel, peer } => {
+                if let Some(found) = self.parts.unclaimed.take(&channel, |_| true) {
+                    self.rebuild(found, peer, turn);
+                }
+            }
+            Input::Searched { channel, what } => self.on_searched(channel, what, turn),
+            Input::OldCopy => self.on_old_copy(turn),
             Input::Stop => {}
         }
     }
@@ -90,14 +93,19 @@ impl Worker {
 
     /// A message of a peer, whose session proves who it is.
     fn hear(&mut self, peer: PublicKey, message: Message, turn: &mut Turn) {
+        match &message {
+            Message::Hello(hello) => return self.on_hello(peer, *hello, turn),
+            Message::Stale(newest) => return self.on_stale(peer, newest, turn),
+            // Nothing is said of channels with a process that is not known to be the newest.
+            _ if !self.sessions.contains(&peer) => return,
+            _ => self.parts.epoch.accept(),
+        }
         match message {
+            Message::Hello(_) | Message::Stale(_) => {}
             Message::Channel(channel, message) => self.hear_channel(peer, channel, message, turn),
             Message::Open(open) => self.on_open(peer, *open, turn),
             Message::Accept(accept) => self.on_accept(peer, *accept, turn),
             Message::Decline(decline) => self.on_decline(peer, &decline, turn),
-            Message::Hello(_) | Message::Stale(_) => {
-                tracing::debug!(?peer, "a word on processes is not taken");
-            }
         }
     }
 
@@ -109,7 +117,7 @@ impl Worker {
         turn: &mut Turn,
     ) {
         let known = self.channels.get(&channel).is_some_and(|held| *held.channel.peer() == peer);
-        if !known {
+        if !known && !self.claim(peer, channel, &message, turn) {
             return self.hear_opening(peer, channel, message, turn);
         }
         if self.channels.get(&channel).is_some_and(|held| matches!(held.channel.life(), Life::Settled(_))) {

@@ -133,6 +133,37 @@ impl<S: Store> ChainStore<S> {
         Ok(self.output(&outpoint)?.map(|entry| (outpoint, entry)))
     }
 
+    /// The outputs of the channels behind `after`, ascending by the channel's id: a page of at most `limit` of them. None
+    /// are left if the page is empty.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn channel_outputs(
+        &self,
+        after: Option<&ChannelId>,
+        limit: usize,
+    ) -> Result<Vec<(ChannelId, OutPoint, Entry)>, StoreError> {
+        let mut scan = Scan::prefix(&[keys::CHANNELS]).limit(limit);
+        if let Some(after) = after {
+            scan = scan.after(&keys::channel(after));
+        }
+        // A channel that is spent between the two reads ends its page early, so read on until one is found.
+        loop {
+            let rows = self.store.scan(Column::WalletIndex, &scan)?;
+            let Some((last, _)) = rows.last() else { return Ok(Vec::new()) };
+            let mut found = Vec::with_capacity(rows.len());
+            for (key, value) in &rows {
+                let channel = keys::channel_of_key(key)?;
+                let outpoint = row::decode("the channel index", VERSION, value, SMALL_ROW_BYTES_MAX)?;
+                found.extend(self.output(&outpoint)?.map(|entry| (channel, outpoint, entry)));
+            }
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            scan = scan.after(last);
+        }
+    }
+
     /// A row of [`Column::Meta`], which belongs to the node.
     ///
     /// # Errors

@@ -21,12 +21,14 @@ use super::super::run::{Parts, Start, Worker};
 use super::super::tally::Tally;
 use super::super::turn::Turn;
 use super::super::{
-    Board, Call, CallError, Input, OpenRequest, Opened, Paid, PayRequest, Wait, WorkerStats, Workers,
+    Board, Call, CallError, Input, OpenRequest, Opened, Paid, PayRequest, Risk, Wait, WorkerStats, Workers,
 };
+use crate::epoch::OwnEpoch;
 use crate::journal::Journal;
 use crate::ledger::testing::{TestLedger, genesis};
 use crate::ledger::{FundsCall, Input as LedgerInput, Purpose};
 use crate::net::{Credit, NetHandle};
+use crate::recovery::Sources;
 
 /// How far apart blocks are unless a test says otherwise.
 pub(super) const BLOCK_MS: u64 = 1_000;
@@ -77,6 +79,8 @@ impl Node {
         let keys = ChannelKeys::open(seed.clone(), &*store, params).expect("no keys yet");
         let id = seed.node_key().public();
         let board = Arc::new(Board::default());
+        let chain = ledger.chain.chain();
+        let epoch = OwnEpoch::begin(&*store, seed.node_key(), chain, (1_000, [1; 16])).expect("it writes");
         let parts = Parts {
             chain_id: ledger.chain.chain(),
             chain: Arc::clone(&ledger.chain),
@@ -90,6 +94,11 @@ impl Node {
             policy,
             tally: Arc::new(Tally::new(1)),
             retention: Retention { payments: 16, log: 16 },
+            sources: Sources::default(),
+            unclaimed: Arc::default(),
+            epoch: Arc::new(epoch),
+            fatal: Arc::new(|reason| panic!("the node ends: {reason}")),
+            searching: Arc::default(),
             runtime: tokio::runtime::Handle::current(),
         };
         let worker = Worker::new(parts.clone(), start(&parts, Vec::new(), Vec::new()));
@@ -143,6 +152,10 @@ impl Node {
 
     /// Hears something from a peer.
     pub(super) fn hear(&mut self, peer: PublicKey, messages: Vec<Message>) {
+        // A stranger has said which of its processes it is.
+        if !messages.iter().any(|message| matches!(message, Message::Hello(_) | Message::Stale(_))) {
+            self.worker.sessions.insert(peer);
+        }
         self.turn(vec![heard(peer, messages)]);
     }
 
@@ -184,7 +197,8 @@ fn start(
     acceptances: Vec<towpath_protocol::Acceptance>,
 ) -> Start {
     let idempotency = Idempotency::open(&**parts.journal.store(), 0).expect("it reads");
-    Start { channels, acceptances, idempotency, place: 0, seen_height: parts.chain.tip().height() }
+    let seen_height = parts.chain.tip().height();
+    Start { channels, acceptances, idempotency, place: 0, seen_height, distrusts: false }
 }
 
 /// Some nodes, and the ledger that they share.
@@ -205,7 +219,28 @@ impl Town {
             let sessions = others.map(|id| Input::SessionUp(*id)).collect();
             node.turn(sessions);
         }
+        // Each says which of its processes it is.
+        town.deliver();
         town
+    }
+
+    /// Delivers what was said; whether there was anything.
+    fn deliver(&mut self) -> bool {
+        let mut moved = false;
+        for from in 0..self.nodes.len() {
+            let sender = self.nodes[from].id;
+            let mut letters: BTreeMap<PublicKey, Vec<Message>> = BTreeMap::new();
+            for (to, message) in self.nodes[from].said.drain(..) {
+                letters.entry(to).or_default().push(message);
+            }
+            for (to, messages) in letters {
+                if let Some(to) = self.index(&to) {
+                    moved = true;
+                    self.nodes[to].hear(sender, messages);
+                }
+            }
+        }
+        moved
     }
 
     pub(super) fn index(&self, id: &PublicKey) -> Option<usize> {
@@ -223,19 +258,7 @@ impl Town {
             for node in &mut self.nodes {
                 moved |= node.stir();
             }
-            for from in 0..self.nodes.len() {
-                let sender = self.nodes[from].id;
-                let mut letters: BTreeMap<PublicKey, Vec<Message>> = BTreeMap::new();
-                for (to, message) in self.nodes[from].said.drain(..) {
-                    letters.entry(to).or_default().push(message);
-                }
-                for (to, messages) in letters {
-                    if let Some(to) = self.index(&to) {
-                        moved = true;
-                        self.nodes[to].hear(sender, messages);
-                    }
-                }
-            }
+            moved |= self.deliver();
             // Closes that wait for company get a moment of time when there is nothing else to do.
             for node in &mut self.nodes {
                 if let Some(due) = node.worker.gathering.due_ms().filter(|_| !moved) {
@@ -385,7 +408,7 @@ impl Town {
     /// A caller that wants a channel closed alone.
     pub(super) fn force_close_input(channel: &ChannelId) -> (Answer<()>, Input) {
         let (reply, answer) = oneshot::channel();
-        (answer, Input::Call(Box::new(Call::ForceClose { channel: *channel, reply })))
+        (answer, Input::Call(Box::new(Call::ForceClose { channel: *channel, risk: Risk::None, reply })))
     }
 
     pub(super) async fn force_close(&mut self, node: usize, channel: &ChannelId) -> Result<(), CallError> {
