@@ -82,3 +82,7 @@ pub const FORCE_AFTER_EXPIRY_MS: u64 = 30_000;
 
 /// How long a node waits for its parts to end when it is asked to.
 pub const SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// Channels that this node does not know, and of which one peer's word is kept for its session: more than most peers share. The
+/// rest is claimed in the next session.
+pub const UNKNOWN_CHANNELS_PER_PEER: usize = 256;

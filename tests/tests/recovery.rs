@@ -11,7 +11,9 @@ use towpath_api::{
     Channel, ChannelQuery, ChannelState, Client, CloseChannel, CloseMode, CloseWait, Mode, OpenChannel,
     OpenWait, Pay, PayWait, StartStream, Token, Units,
 };
+use towpath_crypto::id::{self, Kind};
 use towpath_node::devnet;
+use towpath_store::{Batch, Column, RocksOptions, RocksStore, Store};
 use towpath_testnet::{Plan, Topology};
 use towpath_tests::kit::{Net, ended, program, quiet, refusal, until};
 
@@ -351,6 +353,35 @@ async fn s5_a_lost_log_of_the_database_is_noticed_and_the_channels_go_on() {
     alive_again(&net, &net.client(LOSER), peers, &before).await;
     let log = fs::read_to_string(&net.network.state().node(LOSER).expect("a node").log).expect("a log");
     assert!(log.contains("misses what was acknowledged"), "the loss is said");
+}
+
+/// Overwrites the row of a channel that says what is held: no program can read it any more.
+fn damage_row(folder: &Path, channel: &str) {
+    let options = RocksOptions::new(folder.join("store"));
+    let towpath_store::Opened { store, .. } = RocksStore::open(&options).expect("it opens");
+    let id = id::decode(Kind::Channel, channel).expect("an id");
+    let live = [id.as_slice(), &[1]].concat();
+    let row = store.get(Column::Channels, &live).expect("it reads").expect("there is one");
+    let mut batch = Batch::new();
+    batch.put(Column::Channels, live, vec![0xee; row.len()]);
+    store.commit(batch).expect("written");
+}
+
+#[tokio::test]
+async fn s4_a_channel_whose_row_is_damaged_comes_back_from_its_peer() {
+    let mut net = network().await;
+    let peers = &PEERS[..2];
+    let channels = open(&net, peers).await;
+    for (peer, channel) in peers.iter().zip(&channels) {
+        pay(&net.client(LOSER), channel, 20).await;
+        pay(&net.client(peer), channel, 3).await;
+    }
+    let before = truth(&net, peers, &channels).await;
+    net.network.stop(LOSER).await.expect("stopped");
+    damage_row(&dir(&net), &channels[0]);
+    net.network.start(LOSER).expect("started");
+    net.network.ready(LOSER).await.expect("it serves");
+    alive_again(&net, &net.client(LOSER), peers, &before).await;
 }
 
 /// A process on a copy of a folder, on ports of its own.

@@ -129,6 +129,9 @@ impl Task {
             let (channel, closes) = (found.channel, matches!(found.entry.output.lock, Lock::Closing(_)));
             let peer = if closes { Some(NOBODY) } else { self.peer_of(&found).await };
             self.parts.unclaimed.insert(found);
+            for place in 0..self.parts.workers.count() {
+                self.parts.workers.push_to(place, Input::Unclaimed(channel)).await;
+            }
             if let Some(peer) = peer {
                 self.parts.workers.push(&peer, Input::Claimed { channel, peer }).await;
                 if peer != NOBODY && self.parts.net.want(peer, Vec::new()).await.is_err() {

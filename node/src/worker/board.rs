@@ -21,8 +21,13 @@ pub struct Board {
 impl Board {
     /// Puts up newer views.
     pub(super) fn publish(&self, views: impl IntoIterator<Item = Arc<ChannelView>>) {
+        let any_damaged = !self.damaged.read().unwrap_or_else(PoisonError::into_inner).is_empty();
         let mut board = self.views.write().unwrap_or_else(PoisonError::into_inner);
         for view in views {
+            if any_damaged {
+                // It was recovered from what others have.
+                self.damaged.write().unwrap_or_else(PoisonError::into_inner).remove(&view.id);
+            }
             board.insert(view.id, view);
         }
     }

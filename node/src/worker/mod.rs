@@ -92,6 +92,8 @@ pub enum Input {
         /// Its peer.
         peer: PublicKey,
     },
+    /// A channel on the ledger waits for its peer, which may have spoken of it already.
+    Unclaimed(ChannelId),
     /// The search for newer states of a channel came upon something, or is over.
     Searched {
         /// The channel.

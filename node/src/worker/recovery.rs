@@ -12,6 +12,7 @@ use super::Input;
 use super::held::{Held, NodeRow};
 use super::run::Worker;
 use super::turn::Turn;
+use crate::limits;
 use crate::recovery::{Found, NOBODY, Record, SEARCH_MAX, terms_of};
 
 /// What a search for the newest states of a channel comes upon.
@@ -70,6 +71,29 @@ impl Worker {
         let proves = |found: &Found| shown(message).is_some_and(|shown| is_of(found, &shown, &chain));
         let Some(found) = self.parts.unclaimed.take(&id, proves) else { return false };
         self.rebuild(found, peer, turn)
+    }
+
+    /// A peer says only once a session what it holds, and this node's search of the ledger may take longer.
+    pub(super) fn keep_unknown(&mut self, peer: PublicKey, id: ChannelId, message: &ChannelMessage) {
+        if shown(message).is_none() || !self.sessions.contains(&peer) {
+            return;
+        }
+        let kept = self.unknown.entry(peer).or_default();
+        if kept.len() < limits::UNKNOWN_CHANNELS_PER_PEER {
+            kept.insert(id, message.clone());
+        }
+    }
+
+    /// The ledger shows a channel that peers may have spoken of before.
+    pub(super) fn claim_unknown(&mut self, id: ChannelId, turn: &mut Turn) {
+        let said: Vec<_> = self
+            .unknown
+            .iter_mut()
+            .filter_map(|(peer, kept)| kept.remove(&id).map(|message| (*peer, message)))
+            .collect();
+        for (peer, message) in said {
+            self.hear_channel(peer, id, message, turn);
+        }
     }
 
     /// Takes a channel into its care of which this node has nothing, or nothing that can be read.

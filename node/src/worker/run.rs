@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
-use towpath_protocol::{Hello, Life, Now, OpenId, Token};
+use towpath_protocol::{ChannelMessage, Hello, Life, Now, OpenId, Token};
 
 use super::accept::{Policy, Refusals};
 use super::board::Board;
@@ -113,6 +113,8 @@ pub struct Worker {
     pub(super) hailed: BTreeSet<PublicKey>,
     /// Of those, peers who said it too, and are the newest of their node.
     pub(super) sessions: BTreeSet<PublicKey>,
+    /// What peers said in this session of channels that are not known here, or not yet: the ledger may still show them.
+    pub(super) unknown: BTreeMap<PublicKey, BTreeMap<ChannelId, ChannelMessage>>,
     /// The newest word of each peer that came in this process's life.
     pub(super) heard: BTreeMap<PublicKey, Hello>,
     /// The number of this process under which everything was distrusted.
@@ -173,6 +175,7 @@ impl Worker {
             awaited: BTreeMap::new(),
             hailed: BTreeSet::new(),
             sessions: BTreeSet::new(),
+            unknown: BTreeMap::new(),
             heard: BTreeMap::new(),
             said: None,
             streams: BTreeMap::new(),

@@ -65,6 +65,7 @@ impl Worker {
             Input::SessionUp(peer) => self.hail(peer, turn),
             Input::SessionDown(peer) => {
                 self.hailed.remove(&peer);
+                self.unknown.remove(&peer);
                 self.sessions.remove(&peer);
                 self.refusals.remove(&peer);
                 self.abandon_openings(&peer, turn);
@@ -81,6 +82,7 @@ impl Worker {
                     self.rebuild(found, peer, turn);
                 }
             }
+            Input::Unclaimed(channel) => self.claim_unknown(channel, turn),
             Input::Searched { channel, what } => self.on_searched(channel, what, turn),
             Input::OldCopy => self.on_old_copy(turn),
             Input::Stop => {}
@@ -109,7 +111,7 @@ impl Worker {
         }
     }
 
-    fn hear_channel(
+    pub(super) fn hear_channel(
         &mut self,
         peer: PublicKey,
         channel: ChannelId,
@@ -118,6 +120,7 @@ impl Worker {
     ) {
         let known = self.channels.get(&channel).is_some_and(|held| *held.channel.peer() == peer);
         if !known && !self.claim(peer, channel, &message, turn) {
+            self.keep_unknown(peer, channel, &message);
             return self.hear_opening(peer, channel, message, turn);
         }
         if self.channels.get(&channel).is_some_and(|held| matches!(held.channel.life(), Life::Settled(_))) {
