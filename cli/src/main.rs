@@ -6,6 +6,7 @@ mod context;
 mod errors;
 mod output;
 mod passphrase;
+mod words;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,7 @@ fn run(common: &Common, command: Command) -> Result<(), CliError> {
         Command::Tower(command) => wait(commands::tower(common, command)),
         Command::Ledger(command) => wait(commands::ledger(common, command)),
         Command::Events(args) => wait(commands::events(common, args)),
+        Command::Backup(command) => wait(commands::backup(common, command)),
         Command::Testnet(command) => wait(commands::testnet(common, command)),
         Command::Bench(args) => wait(commands::bench(common, args)),
         Command::ExitCodes => commands::exit_codes(common),

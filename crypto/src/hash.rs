@@ -97,13 +97,17 @@ pub enum Domain {
     TowerLocator,
     /// Channel tag → the key that seals a party's record.
     TowerKey,
+    /// The seed's backup key → the key that seals one backup.
+    BackupKey,
+    /// A process of a node says which one it is.
+    SessionEpoch,
     /// Anything that tests sign.
     Test,
 }
 
 impl Domain {
     /// Every domain, for tests over all pairs.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Genesis,
         Self::Transaction,
         Self::Spend,
@@ -131,6 +135,8 @@ impl Domain {
         Self::SealNonce,
         Self::TowerLocator,
         Self::TowerKey,
+        Self::BackupKey,
+        Self::SessionEpoch,
         Self::Test,
     ];
 
@@ -165,6 +171,8 @@ impl Domain {
             Self::SealNonce => "towpath/seal-nonce/1",
             Self::TowerLocator => "towpath/tower-locator/1",
             Self::TowerKey => "towpath/tower-key/1",
+            Self::BackupKey => "towpath/backup-key/1",
+            Self::SessionEpoch => "towpath/session-epoch/1",
             Self::Test => "towpath/test/1",
         }
     }

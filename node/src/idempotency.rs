@@ -104,6 +104,10 @@ pub enum PaymentState {
     Skipped,
     /// The channel was closed without it; nothing was paid.
     Closed,
+    /// This node lost the data with which it was to be made; nothing was paid.
+    Lost,
+    /// This node lost the data that would tell.
+    Unknown,
 }
 
 impl From<Failure> for PaymentState {
@@ -112,6 +116,7 @@ impl From<Failure> for PaymentState {
             Failure::Refused(reason) => Self::Refused(reason),
             Failure::Skipped => Self::Skipped,
             Failure::Closed => Self::Closed,
+            Failure::Lost => Self::Lost,
         }
     }
 }
@@ -298,6 +303,11 @@ impl IdempotencyKeys {
     /// A payment was not made, and never will be.
     pub fn failed(&self, batch: &mut Batch, payment: (ChannelId, u64), why: Failure, now_ms: u64) {
         self.lock().end_payment(batch, payment, why.into(), now_ms);
+    }
+
+    /// Nobody can tell any more whether a payment was made.
+    pub fn unknown(&self, batch: &mut Batch, payment: (ChannelId, u64), now_ms: u64) {
+        self.lock().end_payment(batch, payment, PaymentState::Unknown, now_ms);
     }
 
     /// It is known what became of a payment on the ledger.

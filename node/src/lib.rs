@@ -2,9 +2,11 @@
 
 pub mod api;
 pub mod backend;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod devnet;
+pub mod epoch;
 pub mod idempotency;
 pub mod journal;
 pub mod ledger;
@@ -12,6 +14,7 @@ pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod recovery;
 pub mod tower;
 pub mod wallet;
 pub mod worker;
@@ -19,4 +22,5 @@ pub mod worker;
 mod node;
 
 pub use api::ADDRESS_FILE as API_ADDRESS_FILE;
+pub(crate) use node::STORE_FOLDER;
 pub use node::{KEY_FILE, NodeError, key_file, run};

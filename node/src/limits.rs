@@ -128,3 +128,6 @@ pub const CONFIRMING_MAX: usize = 4_096;
 
 /// Slots that the node asks its towers for at once: whoever recovers more channels asks for the next ones then.
 pub const TOWER_FETCHES: usize = 256;
+/// Channels that this node does not know, and of which one peer's word is kept for its session: more than most peers share. The
+/// rest is claimed in the next session.
+pub const UNKNOWN_CHANNELS_PER_PEER: usize = 256;

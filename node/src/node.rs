@@ -7,21 +7,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use towpath_consensus::Config as EngineConfig;
-use towpath_crypto::ed25519::PublicKey;
+use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_crypto::keyfile::{self, KeyFileError};
 use towpath_crypto::seed::Seed;
 use towpath_ledger::Amount;
 use towpath_ledger::genesis::{Genesis, GenesisError};
 use towpath_protocol::tower::{LedgerRules, Sponsor};
 use towpath_protocol::{Accepts, Message};
-use towpath_store::{Behind, Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
+use towpath_store::{Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
 
 use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_create};
-use crate::backend::{Node, NodeBackend, issued};
+use crate::backend::{Node, NodeBackend, Recovering, issued};
 use crate::clock;
 use crate::config::{Channels, Config, Retention};
+use crate::epoch::{self, OwnEpoch};
 use crate::idempotency::IdempotencyKeys;
 use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Ingress, Input as LedgerInput, LedgerHandle};
@@ -29,14 +31,17 @@ use crate::logging::LoggingError;
 use crate::net::{
     self, ConnectionLimits, Credit, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle, Offence,
 };
+use crate::recovery::{self, Pending, Sources, Task};
 use crate::tower::{self, Input as TowerInput, TowerHandle};
-use crate::worker::{self, Board, ChannelKeys, Input, Load, Parts, Policy, Tally, WorkerStats, Workers};
+use crate::worker::{
+    self, Board, ChannelKeys, Input, Load, Parts, Policy, Tally, Trust, WorkerStats, Workers,
+};
 
 /// The key file in the data folder.
 pub const KEY_FILE: &str = "keys";
 
 /// The database's folder in the data folder.
-const STORE_FOLDER: &str = "store";
+pub(crate) const STORE_FOLDER: &str = "store";
 
 /// Events that are kept unless the configuration says more or less: about 30 MB.
 const EVENTS_KEPT: u64 = 100_000;
@@ -100,6 +105,12 @@ pub enum NodeError {
     /// The workers.
     #[error(transparent)]
     Workers(#[from] worker::StartError),
+    /// Another process of this node took over.
+    #[error(
+        "another process with this node's key has taken over; two must never run. If the other one is gone for good, \
+         start this one with `towpath node --take-over`: it then asks its peers for what is newer"
+    )]
+    Superseded,
     /// The runtime.
     #[error("cannot start the runtime: {0}")]
     Runtime(std::io::Error),
@@ -139,7 +150,8 @@ struct Loaded {
     genesis: Genesis,
     seed: Seed,
     store: Arc<dyn Store>,
-    behind: Option<Behind>,
+    /// What is to be done after a loss of data.
+    pending: Option<Pending>,
 }
 
 fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
@@ -157,11 +169,22 @@ fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
     }
     let Opened { store, condition } =
         RocksStore::open(&RocksOptions::new(config.data_dir.join(STORE_FOLDER)))?;
-    let behind = match condition {
-        Condition::Healthy => None,
-        Condition::Behind(behind) => Some(behind),
+    let pending = match condition {
+        Condition::Healthy => Pending::read(&store)?,
+        Condition::Behind(behind) => {
+            tracing::error!(%behind, "the database misses what was acknowledged");
+            // From here on what is to be done is in a row of its own, and every channel is distrusted.
+            let pending = recovery::begin(&store, &behind)?;
+            store.resolve()?;
+            Some(pending)
+        }
     };
-    Ok(Loaded { genesis, seed, store: Arc::new(store), behind })
+    let pending = match (epoch::is_superseded(&store)?, config.take_over) {
+        (false, _) => pending,
+        (true, false) => return Err(NodeError::Superseded),
+        (true, true) => Some(recovery::take_over(&store)?),
+    };
+    Ok(Loaded { genesis, seed, store: Arc::new(store), pending })
 }
 
 /// The first reason to stop: a signal, or something fatal.
@@ -190,8 +213,11 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     let loaded = load(&config, passphrase)?;
     let identity = loaded.seed.node_key();
     tracing::info!(node = %worker::node_text(&identity.public()), chain = %loaded.genesis.chain_id(), "the node starts");
-    if let Some(behind) = &loaded.behind {
-        tracing::error!(%behind, "the database misses what was acknowledged: the node is in recovery, signs nothing and closes nothing");
+    if let Some(pending) = &loaded.pending {
+        tracing::warn!(
+            cause = pending.cause.text(),
+            "the node is in recovery: a channel signs and closes nothing before its newest state is known"
+        );
     }
     let fatal = stop.clone();
     let writer = GroupWriter::start(Arc::clone(&loaded.store), move |error| fatal.fatal(error.to_string()))?;
@@ -208,6 +234,8 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     let idempotency = IdempotencyKeys::open(&*loaded.store, rand::random())?;
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
+    let pending = loaded.pending;
+    let searching = Arc::new(AtomicBool::new(pending.is_some_and(|pending| pending.search)));
     let parts = Parts {
         chain_id: chain.chain(),
         chain: Arc::clone(&chain),
@@ -231,6 +259,19 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
             payments: payments_kept(config.retention.payments),
             log: HISTORY_KEPT,
         },
+        sources: Sources::default(),
+        unclaimed: Arc::default(),
+        searching: Arc::clone(&searching),
+        epoch: Arc::new(OwnEpoch::begin(
+            &*loaded.store,
+            loaded.seed.node_key(),
+            chain.chain(),
+            (clock::now_ms(), rand::random()),
+        )?),
+        fatal: {
+            let fatal = stop.clone();
+            Arc::new(move |reason| fatal.fatal(reason))
+        },
         runtime: tokio::runtime::Handle::current(),
     };
 
@@ -238,8 +279,9 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
         clock::travel_to(chain.tip().header().time);
     }
-    let driver = driver_config(&loaded, identity, idempotency.clone());
+    let driver = driver_config(&loaded, voter(&loaded, &chain, identity), idempotency.clone());
     let (fatal, blocks, watched) = (stop.clone(), workers.clone(), tower.clone());
+    let (heights, height) = watch::channel(chain.tip().height());
     let (driver_thread, status) = ledger::spawn(
         driver,
         (Arc::clone(&chain), Arc::clone(&journal), net.clone()),
@@ -247,31 +289,38 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         Box::new(move |notice| {
             blocks.push_block(&notice);
             watched.push_block(&notice);
+            heights.send_replace(notice.height);
         }),
         move |reason| fatal.fatal(reason),
     )
     .map_err(NodeError::Ledger)?;
 
-    // A node that has lost data restores no channel: it cannot sign or close what it does not hold.
-    let started = if loaded.behind.is_some() { None } else { Some(worker::start(&parts, inboxes)?) };
-    for (channel, why) in started.iter().flat_map(|started| &started.damaged) {
-        tracing::error!(%channel, %why, "a channel cannot be restored; nothing is signed or closed for it");
+    let distrusts = pending.is_some_and(|pending| pending.distrust);
+    let trust = if distrusts { Trust::MayBeOld } else { Trust::Newest };
+    let started = worker::start(&parts, inboxes, trust)?;
+    for (channel, why) in &started.damaged {
+        tracing::error!(%channel, %why, "a channel cannot be restored; it is looked for on the ledger");
     }
-    for peer in started.iter().flat_map(|started| &started.peers) {
+    for peer in &started.peers {
         net.want(*peer, Vec::new()).await?;
     }
+    let damaged = !started.damaged.is_empty();
+    let recovery = pending.or_else(|| damaged.then(Pending::damaged)).map(|pending| {
+        recovery::spawn(Task {
+            pending,
+            parts: parts.clone(),
+            seed: loaded.seed.clone(),
+            block_step_ms_max: loaded.genesis.params.blocks.block_step_ms_max,
+            height,
+            stop: stop.token.clone(),
+        })
+    });
     let params = loaded.genesis.params.clone();
     let (ingress, ingress_threads) = Ingress::start(&chain, params, ledger.clone(), net.clone())
         .map_err(|error| NodeError::Ledger(error.to_string()))?;
-    // A node that has lost data answers for nobody: it may have forgotten records that it promised to keep.
-    let watching = match &started {
-        Some(_) => Some(start_tower(&config, &loaded, &parts, (&tower, tower_inbox))?),
-        None => {
-            // Nobody reads it: whoever would wait for room is told so.
-            drop(tower_inbox);
-            None
-        }
-    };
+    // A tower that lost data may have forgotten records that it promised to keep: its clients find that out, and give
+    // them again (FAULTS W3).
+    let watching = start_tower(&config, &loaded, &parts, (&tower, tower_inbox))?;
     let router = tokio::spawn(route(events, net.clone(), (workers.clone(), tower.clone()), ingress));
 
     let node = Arc::new(Node {
@@ -279,6 +328,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         validator: config.validator,
         genesis: loaded.genesis.clone(),
         database: config.data_dir.join(STORE_FOLDER).join("db"),
+        data_dir: config.data_dir.clone(),
         chain,
         journal,
         net: net.clone(),
@@ -290,7 +340,12 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         idempotency,
         worker_stats: Arc::clone(&parts.stats),
         started: std::time::Instant::now(),
-        recovering: loaded.behind.is_some(),
+        seed: loaded.seed.clone(),
+        recovery: Recovering {
+            cause: pending.map(|pending| pending.cause),
+            searching,
+            unclaimed: Arc::clone(&parts.unclaimed),
+        },
         ready: AtomicBool::new(true),
         runtime: tokio::runtime::Handle::current(),
     });
@@ -304,21 +359,21 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         let _ended = server.await;
         net.shutdown().await;
         let _ended = router.await;
-        workers.stop().await;
-        if watching.is_some() {
-            tower.push(TowerInput::Stop).await;
+        if let Some(recovery) = recovery {
+            let _ended = recovery.await;
         }
+        workers.stop().await;
+        tower.push(TowerInput::Stop).await;
     };
     if tokio::time::timeout(crate::limits::SHUTDOWN, flow).await.is_err() {
         tracing::warn!("some parts of the node did not end in time; they are cut off");
     }
-    let threads = started.map(|started| started.threads).unwrap_or_default();
+    let threads = started.threads;
     let joined = tokio::task::spawn_blocking(move || {
         ledger.push(LedgerInput::Stop);
         threads
             .into_iter()
-            .chain(watching)
-            .chain([driver_thread])
+            .chain([watching, driver_thread])
             .chain(ingress_threads)
             .for_each(|thread| drop(thread.join()));
     });
@@ -379,11 +434,23 @@ fn start_tower(
     Ok(tower::start(parts, settings, handle, inbox)?)
 }
 
-fn driver_config(
-    loaded: &Loaded,
-    identity: towpath_crypto::ed25519::SecretKey,
-    idempotency: IdempotencyKeys,
-) -> DriverConfig {
+/// The key with which this node takes part in deciding blocks: its own, unless its log may miss votes that it gave. Then it
+/// follows, under a key that is no validator's, until the chain is past them and it is started again.
+fn voter(loaded: &Loaded, chain: &Chain, own: SecretKey) -> SecretKey {
+    match loaded.pending {
+        Some(pending) if chain.tip().height() <= pending.votes_after => {
+            if loaded.genesis.validators.power(&own.public()).is_some() {
+                tracing::warn!(
+                    "votes of this validator may be lost: it follows, and votes again after its next start"
+                );
+            }
+            SecretKey::from_bytes(&rand::random())
+        }
+        Some(_) | None => own,
+    }
+}
+
+fn driver_config(loaded: &Loaded, identity: SecretKey, idempotency: IdempotencyKeys) -> DriverConfig {
     let genesis = &loaded.genesis;
     let mut engine = EngineConfig::lan(genesis.chain_id());
     engine.heartbeat = std::time::Duration::from_millis(genesis.params.blocks.block_step_ms_max / 2);
@@ -512,9 +579,12 @@ async fn share_out(
                     tracing::debug!(peer = %worker::node_text(&peer), "the tower is busy; a message to it was dropped");
                 }
             }
-            Message::Open(_) | Message::Accept(_) | Message::Decline(_) | Message::Channel(..) => {
-                for_channels.push(message);
-            }
+            Message::Open(_)
+            | Message::Accept(_)
+            | Message::Decline(_)
+            | Message::Channel(..)
+            | Message::Hello(_)
+            | Message::Stale(_) => for_channels.push(message),
         }
     }
     if !for_channels.is_empty() {

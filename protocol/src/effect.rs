@@ -49,7 +49,7 @@ pub enum Effect {
         /// Why.
         reason: Reject,
     },
-    /// All of this party's payments up to this number are made, but for those reported as failed.
+    /// All of this party's payments up to this number are made, but for those reported as failed or unknown.
     Settled {
         /// The highest number.
         upto: u64,
@@ -60,6 +60,11 @@ pub enum Effect {
         number: u64,
         /// Why.
         reason: Failure,
+    },
+    /// Whether this party's payment was made is not known any more: the data that would tell is lost.
+    Unknown {
+        /// Its number.
+        number: u64,
     },
     /// A payment to this party is final.
     Received {
@@ -165,6 +170,7 @@ impl Effect {
             Self::Sent { .. }
             | Self::Settled { .. }
             | Self::Failed { .. }
+            | Self::Unknown { .. }
             | Self::Received { .. }
             | Self::Life(_)
             | Self::FundingReleased
@@ -204,6 +210,8 @@ pub enum Failure {
     Skipped,
     /// The channel was closed without it.
     Closed,
+    /// This node lost the data with which it was to be made.
+    Lost,
 }
 
 /// A person must know.
@@ -215,6 +223,14 @@ pub enum Alarm {
         /// The highest version that this node remembers.
         mine: u64,
         /// The version that the peer proved.
+        proven: u64,
+    },
+    /// The peer says that it holds less than what was proved: it has lost data too and does not say so, or it lies. The
+    /// channel is not recovered.
+    ShownLess {
+        /// What it showed.
+        shown: u64,
+        /// What was proved.
         proven: u64,
     },
     /// The signer refused what the machine asked for: a fault of this program. Nothing was released.

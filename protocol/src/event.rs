@@ -4,7 +4,7 @@ use towpath_crypto::Amount;
 use towpath_ledger::{Closing, CoSigned, Entry, OutPoint, Time};
 
 use crate::life::Settlement;
-use crate::message::{ChannelMessage, WalletWitness};
+use crate::message::{ChannelMessage, Evidence, WalletWitness};
 
 /// The time of a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -43,6 +43,8 @@ pub enum Event {
     Shown(Box<CoSigned>),
     /// The newest version is to carry both signatures, so that it can be given to a watchtower (SPEC T-51).
     Complete,
+    /// Something about what this node has lost, or may have.
+    Recovery(RecoveryEvent),
     /// The turn's events are all in, and their signatures verified: sign, write and send.
     TurnEnd,
 }
@@ -61,6 +63,12 @@ pub enum Command {
     Close,
     /// Close alone with the newest state.
     ForceClose {
+        /// The ledger fee, taken out of this party's balance.
+        fee: Amount,
+    },
+    /// Close alone with the newest state that this party knows of, although it has lost data: if the peer holds a newer
+    /// one, this costs the penalty. For the operator who has no one left to ask.
+    CloseAtRisk {
         /// The ledger fee, taken out of this party's balance.
         fee: Amount,
     },
@@ -125,4 +133,17 @@ pub enum LedgerEvent {
         /// How.
         outcome: Settlement,
     },
+}
+
+/// What a driver tells a channel about what this node has lost, or may have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RecoveryEvent {
+    /// The stored rows may be an old copy: the database is behind its anchor, or came out of a backup. Nothing is signed
+    /// before the channel is recovered.
+    Distrust,
+    /// A source other than the peer shows a state: a watchtower, or a node that keeps a copy. It may be any source: what
+    /// counts is both signatures.
+    Found(Box<Evidence>),
+    /// All such sources have answered, or the time that they had is over: the peer is asked.
+    Searched,
 }

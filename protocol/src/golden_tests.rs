@@ -166,7 +166,21 @@ fn channel_messages() -> Vec<ChannelMessage> {
         .extend(reasons().into_iter().map(|reason| ChannelMessage::Refuse(Refuse { what: request, reason })));
     let proposal = Refused::Proposal { version: 0x51, update: 0x0201 };
     messages.push(ChannelMessage::Refuse(Refuse { what: proposal, reason: RefuseReason::Unwanted }));
+    messages.extend(recovery_messages());
     messages
+}
+
+fn recovery_messages() -> Vec<ChannelMessage> {
+    let evidence = Evidence { content: content(), a: signature(0xa3), b: signature(0xb3) };
+    let recover = |newest| {
+        ChannelMessage::Recover(Box::new(Recover { generation: 3, question: 0x54, newest, floor: 0x55 }))
+    };
+    let resume = |jump| {
+        let newest = evidence.clone();
+        ChannelMessage::Resume(Box::new(Resume { generation: 3, question: 0x54, newest, jump }))
+    };
+    let jump = Jump { version: 0x56, signature: signature(0xa3) };
+    vec![recover(None), recover(Some(evidence.clone())), resume(None), resume(Some(jump))]
 }
 
 fn messages() -> Vec<(String, Message)> {
@@ -181,6 +195,10 @@ fn messages() -> Vec<(String, Message)> {
         let decline = Decline { open: OpenId([0x0e; 32]), reason };
         messages.push((format!("decline {reason:?}"), Message::Decline(decline)));
     }
+    let epoch = Epoch { start: 0x5758, instance: [0x59; 16] };
+    let hello = Hello { epoch, signature: Signature([0x5a; 64]) };
+    messages.push(("hello".into(), Message::Hello(hello)));
+    messages.push(("stale".into(), Message::Stale(hello)));
     for message in channel_messages() {
         let name = message.name().to_owned();
         messages.push((name, Message::Channel(ChannelId(Digest([0xcd; 32])), message)));
@@ -269,11 +287,12 @@ fn hex(bytes: &[u8]) -> String {
 fn rows(text: &mut String) {
     row(text, "fixed single", Key::Fixed, &fixed(single_plan()));
     row(text, "fixed dual", Key::Fixed, &fixed(dual_plan()));
+    row(text, "fixed found", Key::Fixed, &fixed(Plan::Found));
     for life in lives() {
         row(text, &format!("live {life:?}"), Key::Live, &live(life));
     }
     let posted = Some(Posted { version: 0x51, fee: Amount(0x98), signature: Signature([0x99; 64]) });
-    let lost = Some(Lost { proven: 0x9a, newest: Some(co_signed()) });
+    let lost = Some(Lost { proven: 0x9a, floor: 0x9b });
     let held = Held { content: content(), theirs: signature(0xa3), mine: None };
     let full = Live { funding: None, held, posted, lost, ..live(Life::Active) };
     row(text, "live posted, lost, of a claim", Key::Live, &full);
@@ -308,6 +327,7 @@ fn events(text: &mut String) {
         EventKind::Posted { version: 0x51, fee: Amount(0x98) },
         EventKind::ClosingSeen { version: 0x51, author: Party::B },
         EventKind::DataLost { proven: 0x9a },
+        EventKind::Recovered(summary),
     ];
     let mut journal = Journal::default();
     let mut reader = Journal::default();

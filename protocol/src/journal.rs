@@ -66,6 +66,8 @@ pub enum EventKind {
         /// What it proved.
         proven: u64,
     },
+    /// The channel was recovered, and goes on with this version.
+    Recovered(VersionSummary),
 }
 
 /// A version in brief.

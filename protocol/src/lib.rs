@@ -42,6 +42,7 @@ pub mod canary;
 mod canary;
 mod channel;
 mod effect;
+mod epoch;
 mod error;
 mod event;
 #[cfg(test)]
@@ -56,16 +57,17 @@ mod update;
 mod verify;
 
 pub use accepts::{Accepts, Unacceptable};
-pub use channel::{Broken, Channel, Held, Turnholder, View};
+pub use channel::{Broken, Channel, Held, Origin, Turnholder, View};
 pub use effect::{Alarm, Effect, Failure, Online, Outcome, Row};
+pub use epoch::{Epoch, Hello, Rival, Standing};
 pub use error::{Reject, RestoreError, Severity};
-pub use event::{Command, Event, LedgerEvent, Now, Pacing, Receive, Token};
+pub use event::{Command, Event, LedgerEvent, Now, Pacing, Receive, RecoveryEvent, Token};
 pub use journal::{ChannelEvent, EventKind, Journal, VersionSummary};
 pub use life::{ClosingStage, Life, Settlement};
 pub use message::{
-    Accept, Ack, Answer, ChannelMessage, Decline, DeclineReason, Funding, FundingInput, MESSAGE_VERSION,
-    Message, Open, OpenId, Propose, Reestablish, Refuse, RefuseReason, Refused, Request, Role, Route,
-    WalletWitness,
+    Accept, Ack, Answer, ChannelMessage, Decline, DeclineReason, Evidence, Funding, FundingInput, Jump,
+    MESSAGE_VERSION, Message, Open, OpenId, Propose, Recover, Reestablish, Refuse, RefuseReason, Refused,
+    Request, Resume, Role, Route, WalletWitness,
 };
 pub use opening::{Acceptance, Bounds, Contribution, Identity, Offer};
 pub use signer::{KeySigner, Mark, SignError, StateSigner};

@@ -82,3 +82,21 @@ pub const TOWER_AUDIT_PAUSE_MS: u64 = 1_000;
 
 /// Towers that a node uses: each costs a message a payment burst, and three already make losing all of them unlikely.
 pub const TOWERS_MAX: usize = 16;
+/// Versions that a recovery leaves unused past the highest that anybody showed (SPEC P-53). An honest peer shows a version
+/// that is at most twice [`IN_FLIGHT_MAX`] below any that the lost side signed; this is eight thousand times as far.
+pub const RECOVERY_GAP: u64 = 1 << 20;
+
+/// Versions for each millisecond of time: what a recovery takes to be the most that a channel can ever have signed. A
+/// channel spends at least a signature of some 40 µs on each version, so 25 a millisecond are out of reach; and times
+/// 2,048 the versions stay below 2^53 until the year 2109, so that they are exact in every JSON reader.
+pub const VERSIONS_PER_MS: u64 = 2_048;
+
+/// By how much the local clock may lead the ledger's, in milliseconds, to be believed for that.
+pub const CLOCK_LEAD_MS_MAX: u64 = 2 * 3_600_000;
+
+/// How far past the ledger's time a version that a recovery jumps to may lie, in milliseconds: a peer cannot use up
+/// the versions that there are.
+pub const JUMP_LEAD_MS_MAX: u64 = 24 * 3_600_000;
+
+/// The highest payment number that a peer's word is taken for: numbers go on from it, and never overflow.
+pub const NUMBER_MAX: u64 = 1 << 62;

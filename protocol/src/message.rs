@@ -7,9 +7,10 @@ use towpath_crypto::schnorr::{WalletKey, WalletSignature};
 use towpath_crypto::{Amount, ChainId};
 use towpath_ledger::{AssetId, ChannelId, CoSigned, OutPoint, Output, Party, Payout, StateSignature, Time};
 
+use crate::epoch::Hello;
 use crate::limits::{FUNDING_INPUTS_MAX, MESSAGE_BYTES_MAX, REQUESTS_MAX, UPDATES_MAX, WALLET_KEYS_MAX};
 use crate::tower::TowerMessage;
-use crate::update::{Transfer, Update, UpdateError};
+use crate::update::{Content, Transfer, Update, UpdateError};
 
 /// The version of the encoding: the first byte of every message.
 pub const MESSAGE_VERSION: u8 = 1;
@@ -31,6 +32,10 @@ pub enum Message {
     Channel(ChannelId, ChannelMessage),
     /// Between a watchtower and its client.
     Tower(TowerMessage),
+    /// Which of the sender's processes speaks: the first word of a session.
+    Hello(Hello),
+    /// The receiver's process is not the newest of its node: this one is.
+    Stale(Hello),
 }
 
 /// Where a message belongs: what a node needs to know to find its machine.
@@ -42,6 +47,8 @@ pub enum Route {
     Channel(ChannelId),
     /// To the node's tower, or to its books about other towers.
     Tower,
+    /// To the session.
+    Session,
 }
 
 /// One spendable output that a party brings to the funding.
@@ -171,6 +178,10 @@ pub enum ChannelMessage {
     Reestablish(Box<Reestablish>),
     /// The sender wants to close together; the sequencer settles what is open, and finishes.
     Close,
+    /// The sender has lost data, and asks for the newest state.
+    Recover(Box<Recover>),
+    /// The newest state that the sender holds, and where to go on from it.
+    Resume(Box<Resume>),
 }
 
 /// When the sequencer wants an answer.
@@ -280,6 +291,66 @@ pub struct Reestablish {
     pub seen: u64,
 }
 
+/// A state with both signatures, and the payment numbers that go with it.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Evidence {
+    /// The content. The signatures cover its state, not its payment numbers.
+    pub content: Content,
+    /// A's signature.
+    pub a: StateSignature,
+    /// B's.
+    pub b: StateSignature,
+}
+
+impl Evidence {
+    /// The state with both signatures.
+    #[must_use]
+    pub fn co_signed(&self) -> CoSigned {
+        CoSigned { state: self.content.state.clone(), a: self.a, b: self.b }
+    }
+
+    /// The version.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.content.state.version
+    }
+}
+
+/// The sender's data is not known to be the newest: it signs nothing until both agree on where to go on.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Recover {
+    /// The generation of the sender's terms.
+    pub generation: u32,
+    /// Counts the questions of this session, from one: evidence that is found later makes a new one.
+    pub question: u32,
+    /// The newest state with both signatures that the sender found anywhere.
+    pub newest: Option<Evidence>,
+    /// The sender signs nothing at or below this version, ever again.
+    pub floor: u64,
+}
+
+/// What a party that asked needs: the newest state, and an empty version far above it that it can sign.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Resume {
+    /// The generation of the sender's terms.
+    pub generation: u32,
+    /// The question that this answers; zero if there was none in this session.
+    pub question: u32,
+    /// The newest state that the sender holds.
+    pub newest: Evidence,
+    /// Where to go on; none if nothing is signed any more, because the channel is being closed.
+    pub jump: Option<Jump>,
+}
+
+/// The same content under a version that neither party can have signed before.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Jump {
+    /// The version.
+    pub version: u64,
+    /// The sender's, saying that it holds the content's version.
+    pub signature: StateSignature,
+}
+
 impl Message {
     /// Where it belongs.
     #[must_use]
@@ -290,6 +361,7 @@ impl Message {
             Self::Decline(decline) => Route::Opening(decline.open),
             Self::Channel(channel, _) => Route::Channel(*channel),
             Self::Tower(_) => Route::Tower,
+            Self::Hello(_) | Self::Stale(_) => Route::Session,
         }
     }
 
@@ -327,7 +399,7 @@ impl Message {
                 check_payout(&accept.payout)?;
                 check_funding(&accept.inputs, &accept.change)
             }
-            Self::Decline(_) => Ok(()),
+            Self::Decline(_) | Self::Hello(_) | Self::Stale(_) => Ok(()),
             Self::Channel(_, message) => message.check_bounds(),
             Self::Tower(message) => message.check_bounds(),
         }
@@ -348,8 +420,15 @@ impl ChannelMessage {
             | Self::Refuse(_)
             | Self::Resend(_)
             | Self::Reestablish(_)
-            | Self::Close => Ok(()),
+            | Self::Close
+            | Self::Recover(_)
+            | Self::Resume(_) => Ok(()),
         }
+    }
+
+    /// Whether a party that has lost data can use it.
+    pub(crate) const fn is_about_recovery(&self) -> bool {
+        matches!(self, Self::Reestablish(_) | Self::Recover(_) | Self::Resume(_))
     }
 
     /// Its name, for errors and logs.
@@ -365,6 +444,8 @@ impl ChannelMessage {
             Self::Resend(_) => "resend",
             Self::Reestablish(_) => "reestablish",
             Self::Close => "close",
+            Self::Recover(_) => "recover",
+            Self::Resume(_) => "resume",
         }
     }
 }

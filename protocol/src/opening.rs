@@ -293,7 +293,9 @@ impl Acceptance {
             | ChannelMessage::Refuse(_)
             | ChannelMessage::Resend(_)
             | ChannelMessage::Reestablish(_)
-            | ChannelMessage::Close => return Err(Reject::NotReestablished(message.name())),
+            | ChannelMessage::Close
+            | ChannelMessage::Recover(_)
+            | ChannelMessage::Resume(_) => return Err(Reject::NotReestablished(message.name())),
         };
         if signature.held != 1 {
             return Err(Reject::Held { held: signature.held });

@@ -81,6 +81,12 @@ pub struct Mark {
 impl Mark {
     /// Nothing signed yet.
     pub const NONE: Self = Self { generation: 0, version: 0, digest: Digest::ZERO, is_final: false, held: 0 };
+
+    /// Whether it stands for all that may have been signed up to it: a recovery set it (SPEC P-53).
+    #[must_use]
+    pub fn is_raised(&self) -> bool {
+        self.version > 0 && self.digest == Digest::ZERO
+    }
 }
 
 /// Why the signer refused. An honest machine never meets these; they are the second wall (FAULTS C7, C26).
@@ -121,9 +127,16 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// A guard that starts at `mark`, the stored one.
+    /// A guard that starts at `mark`, the stored one, or the one that a recovery sets.
     pub(crate) const fn new(keys: Arc<dyn StateSigner>, mark: Mark) -> Self {
         Self { keys, mark }
+    }
+
+    /// Nothing at or below `floor` is signed from now on: what was signed there is not known any more.
+    pub(crate) fn raise(&mut self, floor: u64) {
+        if floor > self.mark.version {
+            self.mark = Mark { version: floor, digest: Digest::ZERO, ..self.mark };
+        }
     }
 
     /// The newest thing that was signed.

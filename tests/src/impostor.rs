@@ -15,8 +15,8 @@ use towpath_ledger::{
 use towpath_node::devnet;
 use towpath_node::net::{self, ConnectionLimits, Mdns, NetConfig, NetEvent, NetEvents, NetHandle, NodeId};
 use towpath_protocol::{
-    Bounds, Channel, ChannelMessage, Command, Effect, Event, Funding, Identity, Immediate, KeySigner,
-    LedgerEvent, Message, Now, Offer, Online, Open, OpenId, Reestablish,
+    Bounds, Channel, ChannelMessage, Command, Effect, Epoch, Event, Funding, Hello, Identity, Immediate,
+    KeySigner, LedgerEvent, Message, Now, Offer, Online, Open, OpenId, Reestablish,
 };
 use towpath_testnet::NodeState;
 
@@ -39,6 +39,8 @@ pub struct Impostor {
     coins: Vec<(OutPoint, Output)>,
     next_key: u32,
     now: Now,
+    /// It says that it is the newest process of the node whose keys it has.
+    hello: Hello,
 }
 
 /// A channel as its opener holds it, and the coin that it promised for it.
@@ -77,7 +79,9 @@ impl Impostor {
         let id = net::node_of(&peer).expect("a node");
         handle.want(id, vec![victim.p2p.parse().expect("an address")]).await.expect("it can be dialled");
         let now = Now { local_ms: 0, ledger: Time(0) };
-        let mut impostor = Self { seed, genesis, victim: id, handle, events, coins, next_key: 0, now };
+        let epoch = Epoch { start: towpath_node::clock::now_ms(), instance: [7; 16] };
+        let hello = Hello::sign(&seed.node_key(), &genesis.chain_id(), epoch);
+        let mut impostor = Self { hello, seed, genesis, victim: id, handle, events, coins, next_key: 0, now };
         impostor.session().await;
         impostor
     }
@@ -107,13 +111,14 @@ impl Impostor {
     /// Waits for a session with the victim: there already, or a new one.
     async fn session(&mut self) {
         let victim = self.victim;
-        if self.handle.sessions().contains(&victim) {
-            return;
+        if !self.handle.sessions().contains(&victim) {
+            self.wait("a session", |event| {
+                matches!(event, NetEvent::SessionUp { node, .. } if node == victim).then_some(())
+            })
+            .await;
         }
-        self.wait("a session", |event| {
-            matches!(event, NetEvent::SessionUp { node, .. } if node == victim).then_some(())
-        })
-        .await;
+        // Nothing is heard of channels before this. Said again, it is the same.
+        self.send(vec![Message::Hello(self.hello)]);
     }
 
     /// Sends messages in the session that is up.

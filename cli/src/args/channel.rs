@@ -125,6 +125,10 @@ pub struct Close {
     /// Close alone, at once, without asking the peer.
     #[arg(long)]
     pub force: bool,
+    /// With --force: even though this node has lost data of the channel. If the peer holds a newer state, it costs the
+    /// penalty.
+    #[arg(long, requires = "force")]
+    pub accept_risk: bool,
     /// How long the peer has to close together before the node closes alone; `never` leaves it at asking.
     #[arg(long, value_name = "TIME", default_value = "30s", conflicts_with = "force")]
     pub force_after: Patience,

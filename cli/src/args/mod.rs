@@ -1,5 +1,6 @@
 //! What a person can type. Each command's words, defaults and help stand here; what it does is in `commands`.
 
+mod backup;
 mod channel;
 #[cfg(test)]
 mod golden;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use towpath_api::Units;
 
+pub use backup::Backup;
 pub use channel::{Channel, ChannelState, Close, List, Open, Pay};
 pub use settings::Settings;
 pub use span::{Patience, Span};
@@ -121,6 +123,9 @@ pub enum Command {
     Ledger(Ledger),
     /// Follow what happens on a node, live, until Ctrl-C.
     Events(Events),
+    /// Copies of what cannot be fetched again.
+    #[command(subcommand)]
+    Backup(Backup),
     /// Local networks of real nodes, on this machine.
     #[command(subcommand)]
     Testnet(Testnet),
@@ -143,6 +148,10 @@ pub struct Init {
     /// A file with the passphrase; without it, it is asked for.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// Bring a node back from its 24 seed words, which are read from the terminal, or from the standard input if it is no
+    /// terminal. Its wallet comes back from the ledger, its channels from the ledger, towers and peers.
+    #[arg(long)]
+    pub restore: bool,
 }
 
 /// `towpath node`
@@ -155,6 +164,9 @@ pub struct Node {
     /// Print every setting with its value and who set it, and stop.
     #[arg(long)]
     pub show_config: bool,
+    /// Run although another process with this node's key took over: only if that one is gone for good.
+    #[arg(long)]
+    pub take_over: bool,
     /// The settings.
     #[command(flatten)]
     pub settings: Settings,

@@ -1,5 +1,7 @@
 //! `towpath info`
 
+use towpath_api::RecoveryInfo;
+
 use crate::args::Common;
 use crate::context;
 use crate::errors::CliError;
@@ -13,7 +15,7 @@ pub async fn info(common: &Common) -> Result<(), CliError> {
     let info = context::client(common)?.info().await?;
     answer(Style::of(common), &info, |info| {
         let channels = &info.channels;
-        facts(&[
+        let mut lines = vec![
             ("node", format!("{} ({})", info.node, info.name)),
             ("chain", format!("{} ({})", info.chain, info.chain_name)),
             (
@@ -49,6 +51,24 @@ pub async fn info(common: &Common) -> Result<(), CliError> {
                 format!("{} available of {}", amount(info.wallet.available), amount(info.wallet.confirmed)),
             ),
             ("in channels", amount(info.wallet.in_channels)),
-        ])
+        ];
+        if let Some(recovery) = &info.recovery {
+            lines.insert(3, ("recovery", recovering(recovery)));
+        }
+        facts(&lines)
     })
+}
+
+fn recovering(recovery: &RecoveryInfo) -> String {
+    let mut text = recovery.cause.clone();
+    if recovery.searching {
+        text.push_str("; looks for its channels on the ledger");
+    }
+    if recovery.channels > 0 {
+        text.push_str(&format!("; {} channels wait for their newest state", grouped(recovery.channels)));
+    }
+    if recovery.unclaimed > 0 {
+        text.push_str(&format!("; {} channels wait until their peers speak", grouped(recovery.unclaimed)));
+    }
+    text
 }

@@ -9,11 +9,12 @@ use towpath_crypto::id::{self, Kind};
 use towpath_crypto::keyfile::{self, FileRandomness, KdfStrength};
 use towpath_crypto::seed::Seed;
 use towpath_ledger::genesis::Genesis;
+use towpath_node::recovery::Cause;
 
 use crate::args::{Common, Init};
 use crate::errors::CliError;
 use crate::output::{Style, answer, facts};
-use crate::passphrase;
+use crate::{passphrase, words};
 
 /// The fewest characters of a passphrase.
 const PASSPHRASE_CHARS_MIN: usize = 8;
@@ -48,13 +49,21 @@ pub fn init(common: &Common, args: Init) -> Result<(), CliError> {
     entropy.copy_from_slice(&random[..32]);
     randomness.salt.copy_from_slice(&random[32..48]);
     randomness.nonce.copy_from_slice(&random[48..]);
-    let seed = Seed::from_entropy(&entropy);
+    let seed = if args.restore { words::read()? } else { Seed::from_entropy(&entropy) };
+    if args.restore {
+        // First of all: whatever becomes of this command, no node starts here as if it were a new one.
+        towpath_node::backup::begin_again(&dir, Cause::Seed, |_| Ok(()))
+            .map_err(|error| CliError::Local(error.to_string()))?;
+    }
     let keys = dir.join(towpath_node::KEY_FILE);
     keyfile::create(&keys, &seed, passphrase.as_bytes(), KdfStrength::Interactive, randomness)
         .map_err(|error| CliError::Local(error.to_string()))?;
     write_new(&dir.join("genesis.toml"), &text)?;
     write_new(&dir.join("config.toml"), &config(&args)?)?;
     let node = id::encode(Kind::Node, &seed.node_key().public().0);
+    if args.restore {
+        return restored(common, &dir, &node, &genesis);
+    }
     let words = seed.words();
     let document = serde_json::json!({
         "node": node,
@@ -72,6 +81,26 @@ pub fn init(common: &Common, args: Init) -> Result<(), CliError> {
                 ("data folder", dir.display().to_string())
             ]),
             numbered(&words),
+            dir.display(),
+        )
+    })
+}
+
+fn restored(common: &Common, dir: &Path, node: &str, genesis: &Genesis) -> Result<(), CliError> {
+    let document = serde_json::json!({
+        "node": node,
+        "chain": id::encode(Kind::Chain, &genesis.chain_id().0.0),
+        "data_dir": dir,
+    });
+    answer(Style::of(common), &document, |_| {
+        format!(
+            "{}\n\nThe wallet comes back from the ledger, the channels from the ledger, towers and peers; give it one node to\n\
+             connect to (network.bootstrap) if it has none.\n\nnext: towpath node --data-dir {}",
+            facts(&[
+                ("node", node.to_owned()),
+                ("chain", genesis.name.clone()),
+                ("data folder", dir.display().to_string())
+            ]),
             dir.display(),
         )
     })

@@ -1,5 +1,6 @@
 //! What the commands do, a file for each group.
 
+mod backup;
 mod bench;
 mod channel;
 mod crash;
@@ -15,6 +16,7 @@ mod tower;
 mod verify;
 mod wallet;
 
+pub use backup::backup;
 pub use bench::bench;
 pub use channel::channel;
 pub use events::events;

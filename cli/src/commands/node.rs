@@ -18,8 +18,9 @@ pub fn node(common: &Common, args: Node) -> Result<(), CliError> {
     }
     let in_data_dir = || common.data_dir().map(|dir| dir.join("config.toml")).filter(|file| file.exists());
     let file = args.config.clone().or_else(in_data_dir);
-    let config =
+    let mut config =
         Config::load(file.as_deref(), &overrides).map_err(|error| CliError::Local(error.to_string()))?;
+    config.take_over = args.take_over;
     if args.show_config {
         return show(common, &config);
     }

@@ -2,11 +2,11 @@
 
 use futures::future::BoxFuture;
 use towpath_api::{
-    AddTower, ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
-    ConnectPeer, EventItem, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip,
-    NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
-    Ready, ServeTower, StartStream, Stats, Stream, Submitted, TowerChannels, TowerInfo, TowerQuery,
-    Transaction, Travel, Wallet, WalletSend, WalletSent,
+    AddTower, ApiError, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
+    CloseChannel, Closed, ConnectPeer, EventItem, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info,
+    LedgerInfo, LedgerTip, NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment,
+    PaymentPage, Peer, Peers, Ready, ServeTower, StartStream, Stats, Stream, Submitted, TowerChannels,
+    TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 /// Who uses the API now.
@@ -35,6 +35,8 @@ pub trait Backend: Send + Sync + 'static {
     fn stats(&self) -> Reply<'_, Stats>;
     /// Moves the time of a network for tests forward; any other ledger refuses.
     fn travel(&self, to: Travel) -> Reply<'_, LedgerTip>;
+    /// The next part of a backup.
+    fn backup(&self, query: BackupQuery) -> Reply<'_, BackupPage>;
     /// All metrics in Prometheus' text format, with what the API itself counts.
     fn metrics(&self, api: ApiUsage) -> Reply<'_, String>;
 

@@ -26,8 +26,8 @@ use crate::ledger::{FundsCall, Input, Purpose};
 use crate::limits;
 use crate::net::{Dialled, PeerInfo, node_of, peer_of};
 use crate::worker::{
-    Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Progress, Wait, channel_log,
-    node_text, payment_id, payment_view, payments, stored_bytes,
+    Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Progress, Risk, Wait,
+    channel_log, node_text, payment_id, payment_view, payments, stored_bytes,
 };
 
 /// Channels, payments or log entries of one page.
@@ -57,6 +57,7 @@ fn call_error(error: &CallError) -> ApiError {
             _ => Code::InvalidRequest,
         },
         CallError::Failed(_) => Code::PaymentFailed,
+        CallError::Unknown => Code::Recovery,
         CallError::NoSession => Code::PeerOffline,
         CallError::TooManyOpenings | CallError::TooManyStreams | CallError::Busy => Code::TooManyRequests,
         CallError::NoMoreKeys => Code::Internal,
@@ -339,7 +340,8 @@ impl Node {
             CloseMode::Cooperative => {
                 Call::Close { channel: view.id, force_after_ms: request.force_after_ms, reply }
             }
-            CloseMode::Force => Call::ForceClose { channel: view.id, reply },
+            CloseMode::Force => Call::ForceClose { channel: view.id, risk: Risk::None, reply },
+            CloseMode::ForceAtRisk => Call::ForceClose { channel: view.id, risk: Risk::Accepted, reply },
         });
         asked.await.map_err(busy)?.map_err(|error| call_error(&error))?;
         let within = Duration::from_millis(request.timeout_ms.unwrap_or(WAIT_MS));

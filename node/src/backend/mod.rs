@@ -1,6 +1,7 @@
 //! The node behind its API: each call is handed to who owns what it is about; what is only read is read from views
 //! and from the database, never from a worker.
 
+mod backup;
 mod channels;
 mod events;
 mod find;
@@ -22,11 +23,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use towpath_api::{
-    AddTower, ApiError, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed,
-    Code, ConnectPeer, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip, Mode,
-    NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
-    Ready, ServeTower, StartStream, Stats, Stream, Submitted, TowerChannels, TowerInfo, TowerQuery,
-    Transaction, Travel, Wallet, WalletSend, WalletSent,
+    AddTower, ApiError, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
+    CloseChannel, Closed, Code, ConnectPeer, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info,
+    LedgerInfo, LedgerTip, Mode, NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment,
+    PaymentPage, Peer, Peers, Ready, RecoveryInfo, ServeTower, StartStream, Stats, Stream, Submitted,
+    TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;
@@ -39,8 +40,12 @@ use crate::journal::Journal;
 use crate::ledger::{Chain, Input, LedgerBusy, LedgerHandle, Status, read_fees};
 use crate::metrics::{Reading, Waiting, usage};
 use crate::net::NetHandle;
+use crate::recovery::{Cause, Unclaimed};
 use crate::tower::TowerHandle;
 use crate::worker::{Board, Busy, WorkerStats, Workers, node_text};
+
+/// Why a node that recovers opens and pays nothing yet.
+const SEARCHING: &str = "the node recovers: it looks for its channels and payments on the ledger first";
 
 /// Everything that the API reads or hands calls to.
 pub struct Node {
@@ -52,6 +57,8 @@ pub struct Node {
     pub genesis: Genesis,
     /// The database's folder.
     pub database: PathBuf,
+    /// The folder with the keys and, as a rule, the configuration.
+    pub data_dir: PathBuf,
     /// The chain on disk.
     pub chain: Arc<Chain>,
     /// The way to disk.
@@ -74,12 +81,24 @@ pub struct Node {
     pub worker_stats: Arc<WorkerStats>,
     /// When the node started.
     pub started: Instant,
-    /// Whether the node signs nothing because it has lost data.
-    pub recovering: bool,
+    /// The wallet's keys, which seal backups.
+    pub seed: towpath_crypto::seed::Seed,
+    /// What is left to be recovered.
+    pub recovery: Recovering,
     /// Whether everything has started.
     pub ready: AtomicBool,
     /// For work that outlives its caller.
     pub runtime: tokio::runtime::Handle,
+}
+
+/// What is left to be recovered after a loss of data.
+pub struct Recovering {
+    /// Why the node began to recover; none if it did not.
+    pub cause: Option<Cause>,
+    /// The ledger is still to be searched for this node's channels.
+    pub searching: Arc<AtomicBool>,
+    /// Channels on the ledger whose peers are not known.
+    pub unclaimed: Arc<Unclaimed>,
 }
 
 /// The API's backend: the node, shared.
@@ -120,7 +139,8 @@ impl Node {
             chain: self.chain.chain().to_string(),
             chain_name: self.genesis.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: if self.recovering { Mode::Recovery } else { Mode::Running },
+            mode: if self.recovery().is_some() { Mode::Recovery } else { Mode::Running },
+            recovery: self.recovery(),
             validator: self.validator,
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             listen: self.net.listening().iter().map(ToString::to_string).collect(),
@@ -165,7 +185,7 @@ impl Node {
         let tip = self.chain.tip();
         Reading {
             uptime: self.started.elapsed(),
-            recovering: self.recovering,
+            recovering: self.recovery().is_some(),
             workers: self.worker_stats.total(),
             channels: self.board.totals(),
             net: self.net.metrics(),
@@ -191,15 +211,30 @@ impl Node {
         if !self.ready.load(Ordering::Acquire) {
             return Some("the node is starting".to_owned());
         }
-        self.recovering.then(|| "the node has lost data and signs nothing".to_owned())
+        self.is_searching().then(|| SEARCHING.to_owned())
     }
 
+    fn is_searching(&self) -> bool {
+        self.recovery.searching.load(Ordering::Acquire)
+    }
+
+    /// What is left to be recovered, if anything is.
+    fn recovery(&self) -> Option<RecoveryInfo> {
+        let Recovering { cause, searching: _, unclaimed } = &self.recovery;
+        let (searching, lost) = (self.is_searching(), self.board.lost());
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let any = searching || lost > 0 || !unclaimed.is_empty();
+        any.then(|| RecoveryInfo {
+            cause: cause.map_or("a peer proved that data was lost", Cause::text).to_owned(),
+            searching,
+            channels: count(lost),
+            unclaimed: count(unclaimed.len()),
+        })
+    }
+
+    /// Until the ledger was searched, coins and keys may be used that this node only does not remember.
     fn check_signing(&self) -> Result<(), ApiError> {
-        if self.recovering {
-            Err(ApiError::new(Code::Recovery, "the node has lost data and signs nothing"))
-        } else {
-            Ok(())
-        }
+        if self.is_searching() { Err(ApiError::new(Code::Recovery, SEARCHING)) } else { Ok(()) }
     }
 
     /// What the genesis made of the native asset.
@@ -241,6 +276,10 @@ impl Backend for NodeBackend {
 
     fn stats(&self) -> Reply<'_, Stats> {
         async move { Ok(self.0.reading(ApiUsage::default()).stats()) }.boxed()
+    }
+
+    fn backup(&self, query: BackupQuery) -> Reply<'_, BackupPage> {
+        self.run(|node| async move { node.backup_page(query).await })
     }
 
     fn metrics(&self, api: ApiUsage) -> Reply<'_, String> {

@@ -42,6 +42,8 @@ pub struct Config {
     pub workers: usize,
     /// Whether the well-known keys of local test networks are accepted.
     pub testnet: bool,
+    /// Whether this process may run although another one of this node took over: never set by a file.
+    pub take_over: bool,
     /// Peers.
     pub network: Network,
     /// The HTTP API.
@@ -219,6 +221,7 @@ impl Values {
             validator: self.boolean(Key::Validator),
             workers: self.workers()?,
             testnet: self.boolean(Key::Testnet),
+            take_over: false,
             network: self.network()?,
             channels: self.channels()?,
             tower: self.tower()?,

@@ -341,6 +341,7 @@ impl Driver {
                 drop(reply.send(self.funds.sign_funding(&body, &spent, from..to)));
             }
             FundsCall::Sponsor { transaction, short } => self.sponsor(*transaction, short, now),
+            FundsCall::Reach { addresses, reply } => drop(reply.send(self.reach(addresses))),
             FundsCall::Release { first_input } => self.funds.release(&first_input),
         }
     }
@@ -429,6 +430,14 @@ impl Driver {
             Ok(Err(error)) => tracing::debug!(%error, "an answer that this wallet paid for is refused"),
             Err(error) => tracing::error!(%error, "the wallet cannot pay for a tower's answer"),
         }
+    }
+
+    /// Hands addresses out again, up to so many.
+    fn reach(&mut self, addresses: u32) -> Result<(), FundsError> {
+        while self.funds.handed_out() < addresses {
+            self.new_address()?;
+        }
+        Ok(())
     }
 
     fn new_address(&mut self) -> Result<towpath_ledger::Payout, FundsError> {

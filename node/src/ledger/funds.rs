@@ -196,6 +196,11 @@ impl Funds {
         self.keys.primary().expect("a wallet has at least one address")
     }
 
+    /// How many addresses were handed out.
+    pub(super) fn handed_out(&self) -> u32 {
+        u32::try_from(self.keys.len()).unwrap_or(u32::MAX)
+    }
+
     /// The next address, and the row that remembers it: nothing may be paid to it before that is durable.
     pub(super) fn next_address(&mut self) -> Result<(Payout, Batch), FundsError> {
         let index = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);

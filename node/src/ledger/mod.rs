@@ -148,6 +148,13 @@ pub enum FundsCall {
         /// What it lacks.
         short: Amount,
     },
+    /// Addresses were handed out before the data was lost: they are this wallet's.
+    Reach {
+        /// How many.
+        addresses: u32,
+        /// When they are.
+        reply: oneshot::Sender<Result<(), FundsError>>,
+    },
     /// Set coins free.
     Release {
         /// The first of them.

@@ -129,7 +129,7 @@ impl Worker {
                 "an opening of a peer that was refused too often is not looked at"
             );
         }
-        if !self.may_open(&peer) {
+        if self.parts.searching.load(std::sync::atomic::Ordering::Acquire) || !self.may_open(&peer) {
             return self.decline(peer, &open, DeclineReason::Busy, turn);
         }
         let capacity = open.amount_a.checked_add(open.amount_b).unwrap_or(Amount::ZERO);

@@ -25,8 +25,13 @@ pub struct Board {
 impl Board {
     /// Puts up newer views.
     pub(super) fn publish(&self, views: impl IntoIterator<Item = Arc<ChannelView>>) {
+        let any_damaged = !self.damaged.read().unwrap_or_else(PoisonError::into_inner).is_empty();
         let mut board = self.views.write().unwrap_or_else(PoisonError::into_inner);
         for view in views {
+            if any_damaged {
+                // It was recovered from what others have.
+                self.damaged.write().unwrap_or_else(PoisonError::into_inner).remove(&view.id);
+            }
             board.insert(view.id, view);
         }
     }
@@ -113,6 +118,12 @@ impl Board {
     #[must_use]
     pub fn peers(&self) -> BTreeSet<PublicKey> {
         self.after(Bound::Unbounded).map(|view| view.peer).collect()
+    }
+
+    /// How many channels are in recovery.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        self.after(Bound::Unbounded).filter(|view| view.is_lost).count()
     }
 
     /// With whom there are channels that are not settled, and how many.

@@ -79,9 +79,20 @@ pub enum Call {
     ForceClose {
         /// The channel.
         channel: ChannelId,
+        /// Whether the state may be an old one.
+        risk: Risk,
         /// When it is posted.
         reply: Reply<()>,
     },
+}
+
+/// Whether a caller takes the risk of closing with a state that may be an old one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Risk {
+    /// No: a channel that has lost data is not closed.
+    None,
+    /// Yes.
+    Accepted,
 }
 
 /// What an opener decides.
@@ -170,6 +181,9 @@ pub enum CallError {
     /// The payment could not be made.
     #[error("the payment was not made: {}", failure(*.0))]
     Failed(Failure),
+    /// Whether the payment was made is not known any more.
+    #[error("this node lost the data that would tell whether the payment was made; ask the payee")]
+    Unknown,
     /// As many streams run as may.
     #[error("too many streams run; wait until one ends, or stop one")]
     TooManyStreams,
@@ -201,6 +215,7 @@ pub fn failure(failure: Failure) -> String {
     match failure {
         Failure::Refused(reason) => format!("the peer refused it ({reason:?})"),
         Failure::Skipped => "the peer went past it".to_owned(),
+        Failure::Lost => "this node lost the data with which it was to be made".to_owned(),
         Failure::Closed => "the channel was closed without it".to_owned(),
     }
 }

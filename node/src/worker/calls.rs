@@ -4,7 +4,7 @@ use towpath_ledger::settle::{self, Place};
 use towpath_ledger::{Amount, AssetId, ChannelId};
 use towpath_protocol::{ClosingStage, Command, Event, Life, Token};
 
-use super::call::{Call, CallError, Reply};
+use super::call::{Call, CallError, Reply, Risk};
 use super::run::Worker;
 use super::turn::Turn;
 use super::why::Cause;
@@ -30,9 +30,13 @@ impl Worker {
                     }
                 }
             }
-            Call::ForceClose { channel, reply } => match self.force_fee(channel) {
+            Call::ForceClose { channel, risk, reply } => match self.force_fee(channel) {
                 Some(fee) => {
-                    if self.command(channel, Command::ForceClose { fee }, reply, turn) {
+                    let command = match risk {
+                        Risk::None => Command::ForceClose { fee },
+                        Risk::Accepted => Command::CloseAtRisk { fee },
+                    };
+                    if self.command(channel, command, reply, turn) {
                         self.close_began(channel, Cause::AskedAlone, turn);
                     }
                 }

@@ -36,6 +36,7 @@ impl Worker {
                 turn.release.guarded.extend(held.offer_to_towers());
             }
         }
+        self.search_for(id);
     }
 
     fn carry_out_one(&mut self, id: ChannelId, effect: Effect, turn: &mut Turn) {
@@ -50,6 +51,7 @@ impl Worker {
             Effect::Declined { token, reason } => self.declined(id, token, reason, turn),
             Effect::Settled { upto } => self.settled(id, upto, turn),
             Effect::Failed { number, reason } => self.failed(id, number, reason, turn),
+            Effect::Unknown { number } => self.unknown(id, number, turn),
             Effect::Received { number, amount, memo } => self.received(id, (number, amount, memo), turn),
             Effect::Fund { first_input, output, expiry, .. } => {
                 let order = Order::Fund { first_input, output: Box::new(output), expiry };
@@ -157,6 +159,10 @@ impl Worker {
                 channel = %id, mine, proven,
                 "the peer proves that this node has lost data of the channel: it signs nothing and closes nothing"
             ),
+            Alarm::ShownLess { shown, proven } => tracing::error!(
+                channel = %id, shown, proven,
+                "the peer shows less than what is proven: it lies, or has lost data too; the channel stays in recovery"
+            ),
             Alarm::Signer(error) => {
                 tracing::error!(channel = %id, %error, "the signer refused; please report this")
             }
@@ -175,6 +181,9 @@ impl Worker {
         self.note_height(notice.height, turn);
         turn.now.ledger = notice.time;
         for change in &notice.channels {
+            if matches!(change.what, Change::Closing { .. }) {
+                self.claim_closing(change.channel, turn);
+            }
             if self.channels.contains_key(&change.channel) {
                 self.on_change(change, (notice.height, notice.time), turn);
             }
@@ -210,7 +219,7 @@ impl Worker {
         }
     }
 
-    fn closing_event(
+    pub(super) fn closing_event(
         &mut self,
         outpoint: OutPoint,
         created: Time,
@@ -232,6 +241,9 @@ impl Worker {
     /// At the start: what the ledger did since this worker last looked, block by block, and what it shows now.
     pub(super) fn reconcile(&mut self) {
         let mut turn = Turn::new(self.now(), std::time::Instant::now());
+        if self.distrusts {
+            self.distrust_all(&mut turn);
+        }
         self.catch_up(&mut turn);
         let Turn { entry, release, .. } = turn;
         self.hand_over(entry, release);

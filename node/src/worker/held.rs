@@ -123,6 +123,8 @@ pub(super) struct Held {
     pub offered: Option<Sequence>,
     /// The version by which the ledger settled the channel.
     pub settled_version: Option<u64>,
+    /// Newer states were looked for since the start.
+    pub searching: bool,
 }
 
 impl Held {
@@ -142,6 +144,7 @@ impl Held {
             confirming,
             offered: None,
             settled_version: None,
+            searching: false,
             channel,
             row,
             text,

@@ -44,21 +44,32 @@ pub struct PaymentRow {
     pub time_ms: u64,
     /// From the payer.
     pub memo: Option<[u8; 32]>,
-    /// Whether it failed; a payment that did not is settled as soon as the channel's counter says so.
-    pub failed: bool,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a payment, as far as it was reported.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+pub enum Fate {
+    /// Made, as soon as the channel's counter says so.
+    Made,
+    /// Not made.
+    Failed,
+    /// Nobody can tell: the data that would is lost.
+    Unknown,
 }
 
 impl PaymentRow {
     /// A payment that was made now.
     #[must_use]
     pub const fn new(number: u64, amount: Amount, time_ms: u64, memo: Option<[u8; 32]>) -> Self {
-        Self { version: 1, number, amount, time_ms, memo, failed: false }
+        Self { version: 1, number, amount, time_ms, memo, fate: Fate::Made }
     }
 
-    /// The same payment, failed.
+    /// The same payment, with another end.
     #[must_use]
-    pub fn failed(mut self) -> Self {
-        self.failed = true;
+    pub const fn ended(mut self, fate: Fate) -> Self {
+        self.fate = fate;
         self
     }
 }
@@ -206,14 +217,15 @@ pub fn view(
         Direction::Out => me,
         Direction::In => me.other(),
     };
-    let state = match (row.failed, direction) {
-        (true, _) => PaymentState::Failed,
-        (false, Direction::In) if progress.confirming_from.is_some_and(|from| row.number >= from) => {
+    let state = match (row.fate, direction) {
+        (Fate::Failed, _) => PaymentState::Failed,
+        (Fate::Unknown, _) => PaymentState::Unknown,
+        (Fate::Made, Direction::In) if progress.confirming_from.is_some_and(|from| row.number >= from) => {
             PaymentState::Confirming
         }
-        (false, Direction::In) => PaymentState::Settled,
-        (false, Direction::Out) if row.number <= progress.settled => PaymentState::Settled,
-        (false, Direction::Out) => PaymentState::Sent,
+        (Fate::Made, Direction::In) => PaymentState::Settled,
+        (Fate::Made, Direction::Out) if row.number <= progress.settled => PaymentState::Settled,
+        (Fate::Made, Direction::Out) => PaymentState::Sent,
     };
     Payment {
         id: payment_id(channel, payer, row.number),

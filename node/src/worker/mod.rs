@@ -15,9 +15,11 @@ mod confirm;
 mod duties;
 mod forget;
 mod held;
+mod hello;
 mod history;
 mod open;
 mod pay;
+mod recovery;
 mod release;
 mod run;
 mod start;
@@ -42,15 +44,17 @@ use towpath_protocol::tower::{Record, Sequence};
 
 pub use accept::{FUNDING_MS_MAX, Policy};
 pub use board::Board;
-pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Wait};
+pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Risk, Wait};
 pub use duties::Refused;
 pub use history::{
     PaymentRow, Progress, Retention, log as channel_log, payment_id, payments, stored_bytes,
     view as payment_view,
 };
+pub(crate) use open::OWN_ROWS;
 pub use open::{ChannelKeys, WalletAnswer};
+pub use recovery::Searched;
 pub use run::Parts;
-pub use start::{StartError, Started, start};
+pub use start::{StartError, Started, Trust, start};
 pub use stats::{WorkerStats, WorkerTotals};
 pub use streams::{Plan, stream_id};
 pub use tally::Tally;
@@ -102,6 +106,24 @@ pub enum Input {
         /// What it shows; nothing of it is verified yet.
         record: Box<Record>,
     },
+    /// A record names the peer of a channel that waits for it, or it needs none.
+    Claimed {
+        /// The channel.
+        channel: ChannelId,
+        /// Its peer.
+        peer: PublicKey,
+    },
+    /// A channel on the ledger waits for its peer, which may have spoken of it already.
+    Unclaimed(ChannelId),
+    /// The search for newer states of a channel came upon something, or is over.
+    Searched {
+        /// The channel.
+        channel: ChannelId,
+        /// What.
+        what: Searched,
+    },
+    /// A peer proved that this node's folder is an old copy.
+    OldCopy,
     /// End, after this turn.
     Stop,
 }
@@ -200,6 +222,14 @@ impl Workers {
         }
         // A worker ends only with the node.
         let _ = inbox.inputs.send(input).await;
+    }
+
+    /// Hands over to the worker at `place`, waiting while its inbox is full.
+    pub(crate) async fn push_to(&self, place: usize, input: Input) {
+        if let Some(worker) = self.0.get(place) {
+            // A worker ends only with the node.
+            let _ = worker.inputs.send(input).await;
+        }
     }
 
     /// Hands a block to every worker, from a thread that may wait.

@@ -64,7 +64,7 @@ impl ChannelKeys {
         &self.params
     }
 
-    fn signer(&self, index: u32) -> Arc<KeySigner> {
+    pub(super) fn signer(&self, index: u32) -> Arc<KeySigner> {
         Arc::new(KeySigner::new(self.seed.channel_key(index)))
     }
 
@@ -79,6 +79,12 @@ impl ChannelKeys {
         // The last number is never given out, so that the one after a key's always is one.
         let next = |index: u32| index.checked_add(1);
         self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
+    }
+
+    /// No key up to `index` is drawn any more; the next one that is.
+    fn draw_past(&self, index: u32) -> u32 {
+        let next = index.saturating_add(1);
+        self.next.fetch_max(next, Ordering::Relaxed).max(next)
     }
 }
 
@@ -138,13 +144,24 @@ pub(super) fn inputs_of(reserved: &Reserved) -> Vec<FundingInput> {
 }
 
 impl Worker {
-    /// The next channel key, if there is one; the row that remembers it is durable before the key is shown to anybody.
-    pub(super) fn next_key(&self, peer: PublicKey, turn: &mut Turn) -> Option<Identity> {
-        let key_index = self.parts.keys.draw()?;
+    /// A channel was found that uses this key: it is not used for another one.
+    pub(super) fn reserve_key(&self, peer: PublicKey, key_index: u32, turn: &mut Turn) {
+        let next = self.parts.keys.draw_past(key_index);
+        self.remember_key(peer, next, turn);
+    }
+
+    /// All keys before `next` are used.
+    fn remember_key(&self, peer: PublicKey, next: u32, turn: &mut Turn) {
         let place = super::Workers::place(&peer, self.parts.workers.count());
         let mut row = KEYS_PREFIX.to_vec();
         row.push(u8::try_from(place).unwrap_or(u8::MAX));
-        turn.entry.batch.put(Column::Meta, row, (key_index + 1).to_be_bytes());
+        turn.entry.batch.put(Column::Meta, row, next.to_be_bytes());
+    }
+
+    /// The next channel key, if there is one; the row that remembers it is durable before the key is shown to anybody.
+    pub(super) fn next_key(&self, peer: PublicKey, turn: &mut Turn) -> Option<Identity> {
+        let key_index = self.parts.keys.draw()?;
+        self.remember_key(peer, key_index.saturating_add(1), turn);
         Some(Identity { peer, key_index, keys: self.parts.keys.signer(key_index) })
     }
 
@@ -161,7 +178,7 @@ impl Worker {
             Self::release_coins(first_input, turn);
             drop(reply.send(Err(error)));
         };
-        if !self.sessions.contains_key(&request.peer) {
+        if !self.sessions.contains(&request.peer) {
             return refuse(CallError::NoSession, reply, turn);
         }
         let offers = self.awaited.values().filter(|awaited| matches!(awaited, Awaited::Offer { .. }));
@@ -384,7 +401,7 @@ pub(super) struct Found {
 }
 
 /// The suffixes of the node's own rows of a channel begin with this; those of the machine do not.
-const OWN_ROWS: u8 = b'~';
+pub(crate) const OWN_ROWS: u8 = b'~';
 
 /// Rows of one channel: suffixes and values.
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;

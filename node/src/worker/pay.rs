@@ -9,7 +9,7 @@ use towpath_protocol::{Command, Event, Failure, Reject, Token};
 
 use super::call::{CallError, Paid, PayRequest, Reply, Wait, failure};
 use super::held::{Payer, Settling, Who};
-use super::history::{PaymentRow, keep_sent, payment_id, sent as sent_row};
+use super::history::{Fate, PaymentRow, keep_sent, payment_id, sent as sent_row};
 use super::run::Worker;
 use super::turn::Turn;
 use crate::idempotency::{Key, Made, Outcome, PaymentState};
@@ -80,6 +80,13 @@ impl Worker {
             PaymentState::Refused(reason) => return turn.refuse(reply, Failure::Refused(reason)),
             PaymentState::Skipped => return turn.refuse(reply, Failure::Skipped),
             PaymentState::Closed => return turn.refuse(reply, Failure::Closed),
+            PaymentState::Lost => return turn.refuse(reply, Failure::Lost),
+            PaymentState::Unknown => {
+                return turn
+                    .release
+                    .answers
+                    .push(Box::new(move || drop(reply.send(Err(CallError::Unknown)))));
+            }
         };
         let latency_us = micros_since(turn.instant);
         let paid = Paid { number, payer, amount, is_settled, time_ms, latency_us };
@@ -193,7 +200,7 @@ impl Worker {
             // After a restart only the row knows when the payment was made, and what for.
             let kept = sent_row(&**self.parts.journal.store(), &id, number, self.parts.retention);
             let row = kept.ok().flatten().unwrap_or(row);
-            keep_sent(&mut turn.entry.batch, &id, &row.failed(), self.parts.retention);
+            keep_sent(&mut turn.entry.batch, &id, &row.ended(Fate::Failed), self.parts.retention);
         }
         let channel = held.text.clone();
         let streams = held.streams.clone();
@@ -209,6 +216,28 @@ impl Worker {
         for stream in streams {
             if let Some(running) = self.streams.get_mut(&stream) {
                 running.failed(Some(number), failure(reason), turn.now.local_ms, turn.instant);
+                self.note_end(stream, turn);
+            }
+        }
+    }
+
+    /// Whether a payment by this node was made is lost with the data that would tell.
+    pub(super) fn unknown(&mut self, id: ChannelId, number: u64, turn: &mut Turn) {
+        let Some(held) = self.channels.get_mut(&id) else { return };
+        self.parts.idempotency.unknown(&mut turn.entry.batch, (id, number), turn.now.local_ms);
+        for waiting in held.take_waiting(number) {
+            turn.release.answers.push(Box::new(move || drop(waiting.reply.send(Err(CallError::Unknown)))));
+        }
+        if let Some(row) = held.take_unsettled(number) {
+            let kept = sent_row(&**self.parts.journal.store(), &id, number, self.parts.retention);
+            let row = kept.ok().flatten().unwrap_or(row);
+            keep_sent(&mut turn.entry.batch, &id, &row.ended(Fate::Unknown), self.parts.retention);
+        }
+        tracing::warn!(channel = %id, number, "whether this payment was made is not known any more");
+        for stream in held.streams.clone() {
+            if let Some(running) = self.streams.get_mut(&stream) {
+                let reason = CallError::Unknown.to_string();
+                running.failed(Some(number), reason, turn.now.local_ms, turn.instant);
                 self.note_end(stream, turn);
             }
         }

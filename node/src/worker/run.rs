@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver as Tokens, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
-use towpath_protocol::{Life, Now, OpenId, Token};
+use towpath_protocol::{ChannelMessage, Hello, Life, Now, OpenId, Token};
 
 use super::accept::{Policy, Refusals};
 use super::board::Board;
@@ -23,11 +24,13 @@ use super::together::Gathering;
 use super::turn::Turn;
 use super::{Input, Load, Workers};
 use crate::clock;
+use crate::epoch::OwnEpoch;
 use crate::idempotency::IdempotencyKeys;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle};
 use crate::limits;
 use crate::net::{Credit, NetHandle, SessionId};
+use crate::recovery::{Sources, Unclaimed};
 use crate::tower::TowerHandle;
 
 /// How long a worker sleeps when nothing is due: time-outs of openings are looked at this often.
@@ -66,6 +69,16 @@ pub struct Parts {
     pub idempotency: IdempotencyKeys,
     /// How much history is kept.
     pub retention: Retention,
+    /// Where states of channels may be kept, besides their peers.
+    pub sources: Sources,
+    /// Channels on the ledger that wait for their peers.
+    pub unclaimed: Arc<Unclaimed>,
+    /// Which process of this node this is.
+    pub epoch: Arc<OwnEpoch>,
+    /// Ends the node, with the reason.
+    pub fatal: Arc<dyn Fn(String) + Send + Sync>,
+    /// The ledger is still to be searched for this node's channels: until then no new one is opened.
+    pub searching: Arc<AtomicBool>,
     /// For waiting on the wallet's answers.
     pub runtime: tokio::runtime::Handle,
 }
@@ -90,6 +103,8 @@ pub(super) struct Start {
     pub place: u8,
     /// The last block that it saw.
     pub seen_height: u64,
+    /// Whether its channels come from data that may be old.
+    pub distrusts: bool,
 }
 
 /// One worker.
@@ -100,8 +115,16 @@ pub struct Worker {
     pub(super) by_peer: BTreeMap<PublicKey, BTreeSet<ChannelId>>,
     /// Openings that have no channel yet.
     pub(super) awaited: BTreeMap<OpenId, Awaited>,
-    /// Peers with a session.
-    pub(super) sessions: BTreeMap<PublicKey, SessionId>,
+    /// Sessions that are up, in which this process said which one it is.
+    pub(super) hailed: BTreeMap<PublicKey, SessionId>,
+    /// Of these peers, those who said it too, and are the newest of their node.
+    pub(super) sessions: BTreeSet<PublicKey>,
+    /// What peers said in this session of channels that are not known here, or not yet: the ledger may still show them.
+    pub(super) unknown: BTreeMap<PublicKey, BTreeMap<ChannelId, ChannelMessage>>,
+    /// The newest word of each peer that came in this process's life.
+    pub(super) heard: BTreeMap<PublicKey, Hello>,
+    /// The number of this process under which everything was distrusted.
+    pub(super) said: Option<u64>,
     pub(super) streams: BTreeMap<u64, Running>,
     /// Which stream runs on which channel.
     pub(super) stream_channels: BTreeMap<u64, ChannelId>,
@@ -114,6 +137,7 @@ pub struct Worker {
     pub(super) next_stream: u64,
     pub(super) place: u8,
     pub(super) seen_height: u64,
+    pub(super) distrusts: bool,
     /// Channels that asked for a turn at a local time, in milliseconds.
     pub(super) deadlines: BTreeSet<(u64, ChannelId)>,
     /// What the ledger is owed.
@@ -176,7 +200,11 @@ impl Worker {
             channels: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             awaited: BTreeMap::new(),
-            sessions: BTreeMap::new(),
+            hailed: BTreeMap::new(),
+            sessions: BTreeSet::new(),
+            unknown: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            said: None,
             streams: BTreeMap::new(),
             stream_channels: BTreeMap::new(),
             roomy: BTreeSet::new(),
@@ -186,6 +214,7 @@ impl Worker {
             next_stream: u64::from(start.place),
             place: start.place,
             seen_height: start.seen_height,
+            distrusts: start.distrusts,
             deadlines: BTreeSet::new(),
             duties: BTreeMap::new(),
             gathering: Gathering::default(),
@@ -300,7 +329,7 @@ impl Worker {
 
     /// Gives what the turn wrote to the journal; its messages follow once it is durable.
     pub(super) fn hand_over(&self, entry: Entry, mut release: super::release::Release) {
-        release.address(&self.sessions);
+        release.address(&self.hailed);
         if entry.batch.is_empty() && entry.events.is_empty() {
             // Nothing was written, so nothing depends on a sync; but what an earlier turn wrote comes first.
             if release.is_empty() {

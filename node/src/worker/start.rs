@@ -14,6 +14,7 @@ use super::run::{Parts, Start, Worker};
 use super::{Input, Workers};
 use crate::clock;
 use crate::journal::{Entry, Journal};
+use crate::recovery::NOBODY;
 
 /// Why the workers cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -36,11 +37,24 @@ pub struct Started {
     pub peers: Vec<towpath_crypto::ed25519::PublicKey>,
 }
 
+/// What the stored channels are worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trust {
+    /// They are as new as anything that was ever said.
+    Newest,
+    /// They may be an old copy: nothing is signed with them before they are recovered.
+    MayBeOld,
+}
+
 /// Restores all channels and starts a worker for each inbox.
 ///
 /// # Errors
 /// [`StartError`].
-pub fn start(parts: &Parts, inboxes: Vec<mpsc::Receiver<Input>>) -> Result<Started, StartError> {
+pub fn start(
+    parts: &Parts,
+    inboxes: Vec<mpsc::Receiver<Input>>,
+    trust: Trust,
+) -> Result<Started, StartError> {
     let store: &dyn Store = &**parts.journal.store();
     let now = Now { local_ms: clock::now_ms(), ledger: parts.chain.tip().header().time };
     let found = find(store, &parts.keys, now)?;
@@ -49,13 +63,15 @@ pub fn start(parts: &Parts, inboxes: Vec<mpsc::Receiver<Input>>) -> Result<Start
     let mut starts = Vec::with_capacity(count);
     for place in 0..count {
         let place = u8::try_from(place).unwrap_or(u8::MAX);
-        starts.push(Start { channels: Vec::new(), acceptances: Vec::new(), place, seen_height });
+        let distrusts = trust == Trust::MayBeOld;
+        starts.push(Start { channels: Vec::new(), acceptances: Vec::new(), place, seen_height, distrusts });
     }
     let mut peers = std::collections::BTreeSet::new();
     for held in found.channels {
         if !matches!(held.channel.life(), towpath_protocol::Life::Settled(_)) {
             peers.insert(*held.channel.peer());
         }
+        peers.remove(&NOBODY);
         parts.board.publish([Arc::new(held.view())]);
         starts[Workers::place(held.channel.peer(), count)].channels.push(held);
     }

@@ -70,14 +70,14 @@ impl Worker {
                 credits.push((credit, load));
             }
             Input::SessionUp(peer, session) => {
-                self.sessions.insert(peer, session);
                 // What was to be said before has no place in this session.
                 turn.release.messages.remove(&peer);
-                for channel in self.channels_of(&peer) {
-                    self.step(channel, Event::Connected, turn).ok();
-                }
+                self.hailed.insert(peer, session);
+                self.hail(peer, turn);
             }
             Input::SessionDown(peer) => {
+                self.hailed.remove(&peer);
+                self.unknown.remove(&peer);
                 self.sessions.remove(&peer);
                 self.refusals.remove(&peer);
                 self.abandon_openings(&peer, turn);
@@ -101,6 +101,14 @@ impl Worker {
                     tracing::warn!(%channel, %reject, "what a watchtower shows is not what it seems");
                 }
             }
+            Input::Claimed { channel, peer } => {
+                if let Some(found) = self.parts.unclaimed.take(&channel, |_| true) {
+                    self.rebuild(found, peer, turn);
+                }
+            }
+            Input::Unclaimed(channel) => self.claim_unknown(channel, turn),
+            Input::Searched { channel, what } => self.on_searched(channel, what, turn),
+            Input::OldCopy => self.on_old_copy(turn),
             Input::Stop => {}
         }
     }
@@ -111,7 +119,15 @@ impl Worker {
 
     /// A message of a peer, whose session proves who it is.
     fn hear(&mut self, peer: PublicKey, message: Message, turn: &mut Turn) {
+        match &message {
+            Message::Hello(hello) => return self.on_hello(peer, *hello, turn),
+            Message::Stale(newest) => return self.on_stale(peer, newest, turn),
+            // Nothing is said of channels with a process that is not known to be the newest.
+            _ if !self.sessions.contains(&peer) => return,
+            _ => self.parts.epoch.accept(),
+        }
         match message {
+            Message::Hello(_) | Message::Stale(_) => {}
             Message::Channel(channel, message) => self.hear_channel(peer, channel, message, turn),
             Message::Open(open) => self.on_open(peer, *open, turn),
             Message::Accept(accept) => self.on_accept(peer, *accept, turn),
@@ -121,7 +137,7 @@ impl Worker {
         }
     }
 
-    fn hear_channel(
+    pub(super) fn hear_channel(
         &mut self,
         peer: PublicKey,
         channel: ChannelId,
@@ -129,7 +145,8 @@ impl Worker {
         turn: &mut Turn,
     ) {
         let known = self.channels.get(&channel).is_some_and(|held| *held.channel.peer() == peer);
-        if !known {
+        if !known && !self.claim(peer, channel, &message, turn) {
+            self.keep_unknown(peer, channel, &message);
             return self.hear_opening(peer, channel, message, turn);
         }
         if self.channels.get(&channel).is_some_and(|held| matches!(held.channel.life(), Life::Settled(_))) {

@@ -137,6 +137,7 @@ impl ChannelView {
             online: self.is_online,
             state: state_of(self.life),
             outcome: outcome_of(self.life),
+            recovering: self.is_lost,
             role: match self.role {
                 Party::A => Role::Opener,
                 Party::B => Role::Acceptor,

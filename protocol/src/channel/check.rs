@@ -30,6 +30,9 @@ impl Channel {
     fn check_funds(&self) -> Result<(), Broken> {
         let capacity = Some(self.fixed.capacity);
         must(self.held.content.state.total() == capacity, "the held balances make the capacity")?;
+        if self.lost.is_some() {
+            return Ok(());
+        }
         must(
             self.open.iter().all(|open| open.content.state.total() == capacity),
             "the balances of every open proposal make the capacity",
@@ -50,6 +53,10 @@ impl Channel {
     }
 
     fn check_versions(&self) -> Result<(), Broken> {
+        // After a loss of data what waits is kept only to say what became of it.
+        if self.lost.is_some() {
+            return Ok(());
+        }
         let held = self.held.version();
         let mut base = held;
         let mut last = held;
@@ -69,21 +76,23 @@ impl Channel {
         must(sent < self.next_number, "numbers are given before they are used")?;
         must(self.memory.expected > held, "what is held is not expected")?;
         must(
-            self.turnholder() != Turnholder::Follower || self.open.is_empty(),
-            "a follower has proposed nothing",
+            self.turnholder() != Turnholder::Follower || self.open.iter().all(|open| open.is_jump()),
+            "a follower has proposed nothing but where to go on after a loss",
         )
     }
 
     fn check_signatures(&self) -> Result<(), Broken> {
         let (mark, held) = (self.guard.mark(), self.held.version());
+        // What others show of this party's signatures, after a loss, lies below the floor.
+        let signed = mark.version.max(self.lost.map_or(0, |lost| lost.floor));
         let highest = self.open.back().map_or(0, |open: &std::sync::Arc<OpenProposal>| open.version());
         must(mark.version >= highest, "the mark covers every proposal")?;
         must(
-            mark.version <= held.max(highest) || matches!(self.life, Life::Settled(_)),
+            mark.version <= held.max(highest) || mark.is_raised() || matches!(self.life, Life::Settled(_)),
             "what was signed last is held, or proposed",
         )?;
         must(
-            self.held.mine.is_none() || mark.version >= self.held.version(),
+            self.held.mine.is_none() || signed >= self.held.version(),
             "the mark covers what was completed",
         )?;
         must(
@@ -97,8 +106,9 @@ impl Channel {
     fn check_bounds(&self) -> Result<(), Broken> {
         let memory = &self.memory;
         must(self.open.len() <= OPEN_MAX, "open proposals are bounded")?;
+        let in_flight = self.last_open().filter(|open| !open.is_jump()).map_or(0, |open| open.version());
         must(
-            self.tip().state.version.saturating_sub(self.held.version()) <= IN_FLIGHT_MAX,
+            in_flight.saturating_sub(self.held.version()) <= IN_FLIGHT_MAX,
             "versions in flight are bounded",
         )?;
         must(memory.queue.len() <= QUEUE_MAX, "the queue is bounded")?;

@@ -41,7 +41,8 @@ impl Channel {
             Life::Closing(ClosingStage::Unilateral) => self.posted.is_some(),
             Life::Closing(ClosingStage::Agreed) | Life::Opening | Life::Disputed | Life::Settled(_) => false,
         };
-        if !may_post || self.lost.is_some() {
+        let at_risk = std::mem::take(&mut self.memory.wishes.at_risk);
+        if !may_post || (self.lost.is_some() && !at_risk) {
             return Err(Reject::Closing);
         }
         if self.posted.is_none() {

@@ -139,6 +139,21 @@ impl Channel {
         if fee > limit { Err(Reject::Fee { fee, limit }) } else { Ok(()) }
     }
 
+    /// Closes alone with the newest state that is known, although data was lost: the operator says so.
+    pub(super) fn on_close_at_risk(&mut self, token: Token, fee: Amount) -> Result<(), Reject> {
+        let Some(lost) = self.lost else { return self.on_force_close(token, fee) };
+        if !self.held.is_known() || self.funding.is_none() || !self.life.carries_updates() {
+            return Err(Reject::Unproven(lost.proven));
+        }
+        self.check_close_fee(fee)?;
+        match self.memory.wishes.post {
+            Some(_) => self.memory.wishes.post_too.push(token),
+            None => self.memory.wishes.post = Some((token, fee)),
+        }
+        self.memory.wishes.at_risk = true;
+        Ok(())
+    }
+
     /// Nothing that waits for a version will get one.
     pub(super) fn decline_waiting(&mut self) {
         self.memory.decline_queue(Reject::Closing);

@@ -29,6 +29,10 @@ enum Place {
 impl Channel {
     /// A proposal of the sequencer.
     pub(super) fn on_propose(&mut self, propose: Propose, verifier: &mut dyn Verifier) -> Result<(), Reject> {
+        if self.open_jump().is_some() {
+            // It crossed the jump, and counts for nothing: the peer proposes it again above.
+            return Ok(());
+        }
         match self.place(&propose)? {
             Place::Repeated => {
                 self.memory.turn.ack_due = true;

@@ -19,11 +19,11 @@ impl Fixed {
         Output { asset: self.asset, amount: self.capacity, lock }
     }
 
-    /// What this party puts into the channel.
+    /// What this party puts into the channel; nothing is known of that in a channel that was found on the ledger.
     pub(crate) fn brought(&self) -> Amount {
         match (&self.plan, self.me) {
             (Plan::Single { .. }, Party::A) => self.capacity,
-            (Plan::Single { .. }, Party::B) => Amount::ZERO,
+            (Plan::Single { .. }, Party::B) | (Plan::Found, _) => Amount::ZERO,
             (Plan::Dual { .. }, me) => self.first.state.balance(me),
         }
     }
@@ -31,7 +31,7 @@ impl Fixed {
     /// The inputs of both, in the order of the funding transaction; none if A funds alone.
     pub(crate) fn inputs(&self) -> (&[FundingInput], &[FundingInput]) {
         match &self.plan {
-            Plan::Single { .. } => (&[], &[]),
+            Plan::Single { .. } | Plan::Found => (&[], &[]),
             Plan::Dual { inputs_a, inputs_b, .. } => (inputs_a, inputs_b),
         }
     }
@@ -41,7 +41,7 @@ impl Fixed {
         let (a, b) = self.inputs();
         let mut outputs = vec![self.output()];
         match &self.plan {
-            Plan::Single { .. } => {}
+            Plan::Single { .. } | Plan::Found => {}
             Plan::Dual { change_a, change_b, .. } => {
                 outputs.extend_from_slice(change_a);
                 outputs.extend_from_slice(change_b);
@@ -79,7 +79,7 @@ impl Channel {
                 let (output, expiry) = (self.fixed.output(), self.fixed.funding_deadline);
                 self.effect(Effect::Fund { first_input, index, output, expiry });
             }
-            (Plan::Single { .. }, Party::B) => {}
+            (Plan::Single { .. }, Party::B) | (Plan::Found, _) => {}
             (Plan::Dual { .. }, Party::A) => match (&self.witnesses.a, &self.witnesses.b) {
                 // B signs first: it holds version 1 by then, and A can only complete what B agreed to.
                 (_, None) => {}

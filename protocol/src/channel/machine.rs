@@ -34,7 +34,7 @@ pub struct Channel {
     pub(super) seen: u64,
     pub(super) next_number: u64,
     pub(super) posted: Option<Posted>,
-    pub(super) lost: Option<Arc<Lost>>,
+    pub(super) lost: Option<Lost>,
     pub(super) journal: Journal,
     pub(super) open: OpenProposals,
     pub(super) outgoing: Outgoing,
@@ -108,11 +108,12 @@ impl Channel {
             Event::Command { token, command } => self.on_command(token, command),
             Event::FundingSigned(witnesses) => self.on_funding_signed(witnesses),
             Event::Ledger(event) => self.on_ledger(event),
-            Event::Shown(newest) => self.on_shown(*newest, verifier),
+            Event::Shown(newest) => self.on_shown(&newest, verifier),
             Event::Complete => {
                 self.memory.turn.complete = true;
                 Ok(())
             }
+            Event::Recovery(event) => self.on_recovery(event, verifier),
             Event::TurnEnd => return Ok(self.end_turn()),
         };
         if stepped.is_err() {
@@ -122,16 +123,18 @@ impl Channel {
     }
 
     fn on_message(&mut self, message: ChannelMessage, verifier: &mut dyn Verifier) -> Result<(), Reject> {
-        if self.lost.is_some() {
-            return Err(Reject::Lost);
-        }
         if !self.memory.link.connected {
             return Err(Reject::NotReestablished(message.name()));
+        }
+        if self.lost.is_some() && !message.is_about_recovery() {
+            return Err(Reject::Lost);
         }
         match message {
             ChannelMessage::Created(signature) => self.on_created_again(&signature),
             ChannelMessage::Witnesses(witnesses) => self.on_witnesses(witnesses),
             ChannelMessage::Reestablish(theirs) => self.on_reestablish(*theirs, verifier),
+            ChannelMessage::Recover(theirs) => self.on_recover(*theirs, verifier),
+            ChannelMessage::Resume(theirs) => self.on_resume(*theirs, verifier),
             ChannelMessage::Propose(_)
             | ChannelMessage::Ack(_)
             | ChannelMessage::Request(_)
@@ -160,9 +163,11 @@ impl Channel {
             ChannelMessage::Refuse(refuse) => self.on_refuse(&refuse),
             ChannelMessage::Resend(from) => self.on_resend(from),
             ChannelMessage::Close => self.on_close(),
-            ChannelMessage::Created(_) | ChannelMessage::Witnesses(_) | ChannelMessage::Reestablish(_) => {
-                Err(Reject::Unexpected(message.name()))
-            }
+            ChannelMessage::Created(_)
+            | ChannelMessage::Witnesses(_)
+            | ChannelMessage::Reestablish(_)
+            | ChannelMessage::Recover(_)
+            | ChannelMessage::Resume(_) => Err(Reject::Unexpected(message.name())),
         }
     }
 
@@ -184,6 +189,7 @@ impl Channel {
             Command::Pay { amount, memo } => self.on_pay(token, amount, memo),
             Command::Close => self.on_close_command(token),
             Command::ForceClose { fee } => self.on_force_close(token, fee),
+            Command::CloseAtRisk { fee } => self.on_close_at_risk(token, fee),
             Command::TakeSequencer => self.on_take_sequencer(token),
             Command::HandOver => self.on_hand_over(token),
             Command::SetPacing(pacing) => {
@@ -227,9 +233,9 @@ impl Channel {
         }
     }
 
-    /// The newest proposal that was not refused.
+    /// The newest proposal that was not refused. After a loss of data what was proposed counts for nothing.
     pub(super) fn last_open(&self) -> Option<&Arc<OpenProposal>> {
-        self.open.iter().rev().find(|open| !open.is_burnt())
+        self.open.iter().rev().find(|open| !open.is_burnt()).filter(|_| self.lost.is_none())
     }
 
     /// The newest content that this party builds on.
@@ -246,6 +252,9 @@ impl Channel {
     /// What this party can still promise: its balance above the reserve, less all that waits (FAULTS C25).
     #[must_use]
     pub fn spendable(&self) -> Amount {
+        if self.lost.is_some() {
+            return Amount::ZERO;
+        }
         let above = self.tip().spendable(self.fixed.me, &self.fixed.terms);
         [self.outgoing.total(), self.memory.queue_total]
             .into_iter()

@@ -10,9 +10,11 @@ mod machine;
 mod onchain;
 mod outgoing;
 mod propose;
+mod rebuild;
+mod recover;
 mod reestablish;
 mod restore;
-
+mod resume;
 mod sequence;
 mod state;
 mod turn;
@@ -20,6 +22,7 @@ mod view;
 
 pub use check::Broken;
 pub use machine::Channel;
+pub use rebuild::Origin;
 pub use state::{Held, Turnholder};
 pub use view::View;
 

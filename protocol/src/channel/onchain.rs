@@ -1,7 +1,6 @@
 //! What the ledger shows of a channel, and what this party does about it (SPEC P-22, P-23).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use towpath_crypto::Amount;
 use towpath_ledger::rules::Account;
@@ -10,7 +9,7 @@ use towpath_ledger::{
 };
 
 use super::machine::Channel;
-use super::state::{Lost, Plan, SeenClosing};
+use super::state::{Plan, SeenClosing};
 use crate::canary::{Canary, sings};
 use crate::effect::{Alarm, Effect, Failure};
 use crate::error::Reject;
@@ -44,6 +43,7 @@ impl Channel {
         let expected_outpoint = match &self.fixed.plan {
             Plan::Single { index, .. } => OutPoint { tx: outpoint.tx, index: *index },
             Plan::Dual { .. } => OutPoint { tx: self.funding_body().id(), index: 0 },
+            Plan::Found => outpoint,
         };
         if outpoint != expected_outpoint {
             return Err(Reject::Funding("outpoint"));
@@ -91,9 +91,13 @@ impl Channel {
             return;
         };
         let (posted, held) = (seen.closing.state.version, self.held.version());
-        if posted > self.guard.mark().version && self.lost.is_none() {
+        if posted > held && self.proposed(posted).is_none() {
             // The ledger shows a state with this party's signature that this node does not know.
-            self.lose(Lost { proven: posted, newest: None });
+            self.lose_by_proof(posted);
+        }
+        if let Some(lost) = &mut self.lost {
+            lost.proven = lost.proven.max(posted);
+            self.memory.turn.dirty = true;
         }
         let by_peer = seen.closing.author != self.fixed.me;
         let proof =
@@ -104,21 +108,17 @@ impl Channel {
         self.become_life(if contested { Life::Disputed } else { Life::Closing(ClosingStage::Unilateral) });
         self.go_offline();
         let (closing, deadline) = (seen.outpoint, seen.deadline);
-        if self.lost.is_none() {
-            if by_peer {
-                self.answer_closing(&seen, proof);
-            } else if held > posted
-                && let Some(state) = self.complete_closed()
-            {
-                self.effect(Effect::Supersede { closing, state: Box::new(state) });
-            }
+        // After a loss of data only what was found since is shown, once all sources were asked: it can only be better.
+        if self.lost.is_some() && (held <= posted || !self.memory.searched) {
+            self.memory.unanswered = Some(seen);
+        } else if by_peer {
+            self.answer_closing(&seen, proof);
+        } else if held > posted
+            && let Some(state) = self.complete()
+        {
+            self.effect(Effect::Supersede { closing, state: Box::new(state) });
         }
         self.effect(Effect::Finalize { closing, deadline });
-    }
-
-    /// The newest state, completed if need be: signing what is already held takes nothing back.
-    fn complete_closed(&mut self) -> Option<towpath_ledger::CoSigned> {
-        if self.lost.is_some() { None } else { self.complete() }
     }
 
     /// Settles at once: by a newer state if this party holds one, else by the posted one, with the proof if the
@@ -126,8 +126,7 @@ impl Channel {
     fn answer_closing(&mut self, seen: &SeenClosing, proof: Option<SignedState>) {
         let posted = &seen.closing.state;
         let agrees = sings(Canary::AgreesToOld);
-        let newer =
-            if self.held.version() > posted.version && !agrees { self.complete_closed() } else { None };
+        let newer = if self.held.version() > posted.version && !agrees { self.complete() } else { None };
         if newer.is_none() && !agrees && self.held.version() > posted.version {
             // An alarm told that it can't be signed. To agree to the older state would give the difference away.
             return;
@@ -150,16 +149,6 @@ impl Channel {
         }
     }
 
-    /// This node's data is an old copy: it signs and closes nothing any more.
-    pub(super) fn lose(&mut self, lost: Lost) {
-        let (mine, proven) = (self.guard.mark().version, lost.proven);
-        self.lost = Some(Arc::new(lost));
-        self.decline_waiting();
-        self.go_offline();
-        self.record(EventKind::DataLost { proven });
-        self.effect(Effect::Alarm(Alarm::DataLost { mine, proven }));
-    }
-
     /// The end: what is in the settled version is paid, what is not never will be.
     pub(super) fn on_settled(&mut self, version: u64, outcome: Settlement) -> Result<(), Reject> {
         if matches!(self.life, Life::Settled(_)) {
@@ -169,7 +158,11 @@ impl Channel {
             return Err(Reject::Report("a settlement before the funding"));
         }
         self.decline_waiting();
-        self.settle_open(version);
+        if self.lost.take().is_some() {
+            self.settle_lost(version);
+        } else {
+            self.settle_open(version);
+        }
         let held = self.held.version();
         if version < held {
             self.effect(Effect::Alarm(Alarm::Loss { version, held, outcome }));
@@ -178,17 +171,17 @@ impl Channel {
         Ok(())
     }
 
+    /// Resolves what is open after a loss of data: with the settled state, if it is the one that is known.
+    fn settle_lost(&mut self, version: u64) {
+        let is_known = version == self.held.version();
+        // Otherwise any payment may be in it.
+        self.resolve_lost(if is_known { self.held.content.sent(self.fixed.me) } else { u64::MAX });
+    }
+
     /// Resolves what is open: the peer may have completed any open proposal, a burnt one too.
     fn settle_open(&mut self, version: u64) {
+        let included = self.chain_of(version);
         let open = std::mem::take(&mut self.open);
-        let mut included = BTreeSet::new();
-        let mut next = version;
-        for proposal in open.iter().rev().filter(|proposal| proposal.version() <= version) {
-            if proposal.version() == next {
-                included.insert(next);
-                next = proposal.propose.base;
-            }
-        }
         let me = self.fixed.me;
         let mut failed: BTreeMap<u64, Failure> =
             self.outgoing.numbers().map(|number| (number, Failure::Closed)).collect();
@@ -229,7 +222,7 @@ fn answer_fee_max(closing: &Closing, settles: &ChannelState, penalized: bool) ->
 }
 
 /// The numbers of the payments by `me`.
-fn own(updates: &[Update], me: Party) -> impl Iterator<Item = u64> + '_ {
+pub(super) fn own(updates: &[Update], me: Party) -> impl Iterator<Item = u64> + '_ {
     updates.iter().filter_map(move |update| match update {
         Update::Transfer(transfer) if transfer.from == me => Some(transfer.number),
         Update::Transfer(_) | Update::Handover | Update::Finish => None,

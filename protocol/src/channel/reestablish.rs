@@ -1,12 +1,10 @@
 //! A session with the peer begins: both say what they hold, and go on from the newest state that either can prove
 //! (SPEC P-18).
 
-use std::sync::Arc;
-
 use towpath_ledger::CoSigned;
 
 use super::machine::Channel;
-use super::state::{Link, Lost, Turnholder};
+use super::state::{Link, Turnholder};
 use crate::canary::{Canary, sings};
 use crate::effect::{Effect, Online};
 use crate::error::Reject;
@@ -34,6 +32,7 @@ impl Channel {
         turn.refusals.clear();
         turn.missing = None;
         turn.resend_from = None;
+        turn.recover = None;
         turn.ack_due = false;
     }
 
@@ -47,13 +46,14 @@ impl Channel {
         let Some(newest) = self.complete() else { return };
         self.memory.link.sent = true;
         self.memory.claim_since_ms = None;
-        let next = self.open.iter().find(|open| !open.is_burnt()).map(|open| open.version());
-        let theirs = Reestablish {
-            generation: self.fixed.terms.generation,
-            newest,
-            next: next.unwrap_or_else(|| self.next_version()),
-            seen: self.seen,
+        let next = match self.open.iter().find(|open| !open.is_burnt()) {
+            // A jump is no proposal: it is said by itself, and only then known to the peer.
+            Some(open) if open.is_jump() => self.held.version() + 1,
+            Some(open) => open.version(),
+            None => self.next_version(),
         };
+        let generation = self.fixed.terms.generation;
+        let theirs = Reestablish { generation, newest, next, seen: self.seen };
         self.send(ChannelMessage::Reestablish(Box::new(theirs)));
     }
 
@@ -63,12 +63,7 @@ impl Channel {
         theirs: Reestablish,
         verifier: &mut dyn Verifier,
     ) -> Result<(), Reject> {
-        let state = &theirs.newest.state;
-        let terms = &self.fixed.terms;
-        if state.channel != terms.id || theirs.generation != terms.generation {
-            return Err(Reject::WrongChannel);
-        }
-        if state.generation != terms.generation || state.total() != Some(self.fixed.capacity) {
+        if theirs.generation != self.fixed.terms.generation {
             return Err(Reject::WrongChannel);
         }
         let speaks = match self.life {
@@ -78,10 +73,12 @@ impl Channel {
         if self.memory.link.received || !speaks {
             return Ok(());
         }
-        self.check_newest(&theirs.newest, verifier)?;
+        self.check_shown(&theirs.newest, verifier)?;
         if self.proves_loss(&theirs.newest) {
-            let proven = theirs.newest.state.version;
-            self.lose(Lost { proven, newest: Some(theirs.newest) });
+            self.lose_by_proof(theirs.newest.state.version);
+        }
+        if self.lost.is_some() {
+            self.learn(&theirs.newest, None);
             return Ok(());
         }
         if self.life == Life::Closing(ClosingStage::Unilateral) && !sings(Canary::AdoptsAfterClose) {
@@ -90,7 +87,7 @@ impl Channel {
             return Ok(());
         }
         self.check_numbers(&theirs)?;
-        self.adopt(&theirs)?;
+        self.adopt(&theirs.newest)?;
         if self.turnholder() == Turnholder::Follower {
             self.memory.expected = theirs.next.max(self.held.version() + 1);
         }
@@ -99,36 +96,8 @@ impl Channel {
         Ok(())
     }
 
-    /// A state from somebody who need not be trusted: it counts by its signatures alone, and only if it proves that this party
-    /// has lost data (SPEC T-45).
-    pub(super) fn on_shown(&mut self, newest: CoSigned, verifier: &mut dyn Verifier) -> Result<(), Reject> {
-        let state = &newest.state;
-        let terms = &self.fixed.terms;
-        let of_this = state.channel == terms.id && state.generation == terms.generation;
-        if !of_this || state.total() != Some(self.fixed.capacity) {
-            return Err(Reject::WrongChannel);
-        }
-        if matches!(self.life, Life::Settled(_)) {
-            return Ok(());
-        }
-        self.check_newest(&newest, verifier)?;
-        let known = self.lost.as_ref().map(|lost| lost.newest.as_ref().map_or(0, |it| it.state.version));
-        match known {
-            None if self.proves_loss(&newest) => {
-                self.lose(Lost { proven: newest.state.version, newest: Some(newest) });
-            }
-            Some(known) if newest.state.version > known => {
-                let proven = newest.state.version.max(self.lost.as_ref().map_or(0, |lost| lost.proven));
-                self.lost = Some(Arc::new(Lost { proven, newest: Some(newest) }));
-                self.memory.turn.dirty = true;
-            }
-            None | Some(_) => {}
-        }
-        Ok(())
-    }
-
     /// Both signatures on what the peer shows, unless it is byte by byte what is held here.
-    fn check_newest(&self, newest: &CoSigned, verifier: &mut dyn Verifier) -> Result<(), Reject> {
+    pub(super) fn check_newest(&self, newest: &CoSigned, verifier: &mut dyn Verifier) -> Result<(), Reject> {
         if self.held.co_signed(self.fixed.me).as_ref() == Some(newest) {
             return Ok(());
         }
@@ -138,18 +107,23 @@ impl Channel {
         if verifier.verify(a) && verifier.verify(b) { Ok(()) } else { Err(Reject::Signature) }
     }
 
-    /// Whether this party signed something that it does not know: a higher version, or another content (FAULTS C16).
-    fn proves_loss(&self, newest: &CoSigned) -> bool {
+    /// Whether this party signed something that it does not know: a higher version, or another content (FAULTS C16). All
+    /// that it knows to have signed above the newest version is among its proposals.
+    pub(super) fn proves_loss(&self, newest: &CoSigned) -> bool {
         let version = newest.state.version;
-        version > self.guard.mark().version
-            || (version == self.held.version() && newest.state != self.held.content.state)
-            || self.open_proposal(version).is_some_and(|open| open.content.state != newest.state)
+        match version.cmp(&self.held.version()) {
+            std::cmp::Ordering::Less => false,
+            std::cmp::Ordering::Equal => newest.state != self.held.content.state,
+            std::cmp::Ordering::Greater => {
+                self.proposed(version).is_none_or(|open| open.content.state != newest.state)
+            }
+        }
     }
 
     /// Numbers that come without a proof are believed only within what may be in flight.
     fn check_numbers(&self, theirs: &Reestablish) -> Result<(), Reject> {
         let (version, held) = (theirs.newest.state.version, self.held.version());
-        if version > held && self.open_proposal(version).is_none() {
+        if version > held && self.completable(version).is_none() {
             return Err(Reject::NotOpen(version));
         }
         let limit = held.max(version).max(self.guard.mark().version) + IN_FLIGHT_MAX;
@@ -163,12 +137,11 @@ impl Channel {
 
     /// The peer holds an open proposal, signed by both: an acknowledgement. What it lacks is sent again; nothing is
     /// ever taken back because a peer says less (FAULTS C17).
-    fn adopt(&mut self, theirs: &Reestablish) -> Result<(), Reject> {
-        let version = theirs.newest.state.version;
+    pub(super) fn adopt(&mut self, newest: &CoSigned) -> Result<(), Reject> {
+        let version = newest.state.version;
         if sings(Canary::SessionTakesBack) && version < self.held.version() {
-            let (mine, peers) =
-                (*theirs.newest.signature(self.fixed.me), *theirs.newest.signature(self.peer_party()));
-            self.held.content.state = theirs.newest.state.clone();
+            let (mine, peers) = (*newest.signature(self.fixed.me), *newest.signature(self.peer_party()));
+            self.held.content.state = newest.state.clone();
             (self.held.mine, self.held.theirs) = (Some(mine), peers);
             self.memory.turn.dirty = true;
             return Ok(());
@@ -178,10 +151,13 @@ impl Channel {
         if version <= self.held.version() || !may {
             return Ok(());
         }
-        let open = self.open_proposal(version).cloned().ok_or(Reject::NotOpen(version))?;
-        let signature = *theirs.newest.signature(self.peer_party());
+        let open = self.completable(version).cloned().ok_or(Reject::NotOpen(version))?;
+        let signature = *newest.signature(self.peer_party());
         if signature.held != version {
             return Err(Reject::Held { held: signature.held });
+        }
+        if open.is_burnt() {
+            self.revive(&open);
         }
         self.acknowledged(&open, signature);
         Ok(())
@@ -190,7 +166,8 @@ impl Channel {
     /// Once both have spoken: what is open is sent again, the same bytes, and payments flow.
     pub(super) fn come_up(&mut self) {
         let link = self.memory.link;
-        if !link.up && link.sent && link.received && self.life.carries_updates() && self.lost.is_none() {
+        let agree = link.sent && link.received && self.lost.is_none() && self.open_jump().is_none();
+        if !link.up && agree && self.life.carries_updates() {
             self.memory.link.up = true;
             self.memory.turn.resend_from = Some(0);
             self.effect(Effect::Online(Online::Yes));

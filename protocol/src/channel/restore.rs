@@ -55,7 +55,7 @@ impl Channel {
             seen,
             next_number,
             posted,
-            lost: lost.map(Arc::new),
+            lost,
             journal,
             open: rows.proposals.into_iter().map(Arc::new).collect(),
             outgoing,
@@ -83,6 +83,14 @@ impl Channel {
     /// Each row against the others, as far as they speak of the same: what was signed last is what the mark says, and each
     /// open version is what its base and its updates make.
     fn check_content(&self) -> Result<(), RestoreError> {
+        let (state, terms) = (&self.held.content.state, &self.fixed.terms);
+        if (state.channel, state.generation) != (terms.id, terms.generation) {
+            return Err(RestoreError::Inconsistent("a state of another channel"));
+        }
+        if self.lost.is_some() {
+            // What is held came from others by now, and fits nothing that was proposed here before the loss.
+            return Ok(());
+        }
         let (held, mark) = (&self.held, self.guard.mark());
         let newest = self.open.back().map(|open| (&open.content.state, open.propose.signature.held));
         let signed = newest.or(held.mine.map(|mine| (&held.content.state, mine.held)));
@@ -101,11 +109,6 @@ impl Channel {
                 return Err(RestoreError::Inconsistent("an open version is not its base and its updates"));
             }
             known.push(&open.content);
-        }
-        let state = &held.content.state;
-        let terms = &self.fixed.terms;
-        if (state.channel, state.generation) != (terms.id, terms.generation) {
-            return Err(RestoreError::Inconsistent("a state of another channel"));
         }
         Ok(())
     }
@@ -146,7 +149,12 @@ impl Channel {
         match self.life {
             Life::Opening => self.ask_funding(),
             Life::Closing(ClosingStage::Agreed) => self.memory.turn.submit = true,
-            Life::Closing(ClosingStage::Unilateral) if self.lost.is_none() => self.post_again(),
+            // If something newer is known by now, posting it was a mistake that the ledger has not seen.
+            Life::Closing(ClosingStage::Unilateral)
+                if self.posted.is_some_and(|posted| posted.version >= self.held.version()) =>
+            {
+                self.post_again();
+            }
             Life::Closing(_) | Life::Active | Life::Disputed | Life::Settled(_) => {}
         }
     }

@@ -38,22 +38,20 @@ impl Channel {
 
     /// The open proposal of `version`, if it was not refused: a follower that refused a version can't sign it later.
     pub(super) fn open_proposal(&self, version: u64) -> Option<&Arc<OpenProposal>> {
+        self.proposed(version).filter(|open| !open.is_burnt() || sings(Canary::BurntAckCounts))
+    }
+
+    /// What this party proposed as `version`, refused or not.
+    pub(super) fn proposed(&self, version: u64) -> Option<&Arc<OpenProposal>> {
         let index = self.open.binary_search_by_key(&version, |open| open.version()).ok()?;
-        self.open.get(index).filter(|open| !open.is_burnt() || sings(Canary::BurntAckCounts))
+        self.open.get(index)
     }
 
     /// The follower's signature on an open proposal is held: what it contains is final for both.
     pub(super) fn acknowledged(&mut self, acked: &OpenProposal, theirs: StateSignature) {
         let version = acked.version();
         let sent_before = self.held.content.sent(self.fixed.me);
-        self.report_failed(version);
-        while let Some(open) = self.open.front().filter(|open| open.version() <= version).cloned() {
-            self.open.pop_front();
-            self.delete(Key::Proposal(open.version()));
-            if !open.is_burnt() && !sings(Canary::ReceivedWhenProposed) {
-                self.report_received(&open.propose.updates);
-            }
-        }
+        self.drop_upto(version);
         let upto = acked.content.sent(self.fixed.me);
         if upto > sent_before {
             self.effect(Effect::Settled { upto });
@@ -62,11 +60,27 @@ impl Channel {
         self.memory.expected = version + 1;
         self.memory.turn.dirty = true;
         self.memory.turn.held_changed = true;
-        if acked.content.state.sequencer != self.fixed.me {
-            self.start_following();
+        let follows = acked.content.state.sequencer != self.fixed.me;
+        if follows || acked.is_jump() {
+            self.request_anew();
+        }
+        if follows {
+            self.memory.wishes.hand_over = false;
         }
         if acked.content.state.is_final {
             self.agreed();
+        }
+    }
+
+    /// Proposals up to `version` are decided: those that were not refused are part of it.
+    pub(super) fn drop_upto(&mut self, version: u64) {
+        self.report_failed(version);
+        while let Some(open) = self.open.front().filter(|open| open.version() <= version).cloned() {
+            self.open.pop_front();
+            self.delete(Key::Proposal(open.version()));
+            if !open.is_burnt() && !sings(Canary::ReceivedWhenProposed) {
+                self.report_received(&open.propose.updates);
+            }
         }
     }
 
@@ -94,12 +108,11 @@ impl Channel {
         self.memory.turn.effects.extend(received);
     }
 
-    /// The role is the other party's: it has its own requests, so what is kept of them goes; and our own are to be
-    /// requested anew.
-    fn start_following(&mut self) {
+    /// The role is the other party's, or the other has forgotten what was asked: what is kept of its requests goes, and
+    /// our own are to be requested anew.
+    fn request_anew(&mut self) {
         self.memory.inbox.clear();
         self.memory.buffered.clear();
-        self.memory.wishes.hand_over = false;
         self.memory.link.requested = 0;
         self.memory.link.role_requested = false;
         self.memory.link.close_sent = false;
@@ -138,7 +151,7 @@ impl Channel {
         Ok(())
     }
 
-    fn burn(&mut self, position: usize, burnt: Burnt) {
+    pub(super) fn burn(&mut self, position: usize, burnt: Burnt) {
         let Some(open) = self.open.get_mut(position).filter(|open| !open.is_burnt()) else { return };
         Arc::make_mut(open).burnt = Some(burnt);
         let open = Arc::clone(open);

@@ -13,7 +13,8 @@ use towpath_ledger::{
 use crate::effect::Effect;
 use crate::error::Reject;
 use crate::event::{Now, Pacing, Receive, Token};
-use crate::message::{FundingInput, OpenId, Propose, RefuseReason, Refused, WalletWitness};
+use crate::limits::RECOVERY_GAP;
+use crate::message::{Evidence, FundingInput, OpenId, Propose, RefuseReason, Refused, WalletWitness};
 use crate::row::Key;
 use crate::update::{Content, Transfer};
 
@@ -45,6 +46,8 @@ pub(crate) enum Plan {
         inputs_b: Vec<FundingInput>,
         change_b: Vec<Output>,
     },
+    /// It is not known any more: the channel was found on the ledger.
+    Found,
 }
 
 /// The newest state for which this party holds the other's signature: what it can post, with its own.
@@ -65,15 +68,30 @@ impl Held {
         self.content.state.version
     }
 
+    /// Whether there is a state at all: none is known of a channel that was found on the ledger, until somebody shows
+    /// one.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.version() > 0
+    }
+
     /// With both signatures, if there are both.
     #[must_use]
     pub fn co_signed(&self, me: Party) -> Option<CoSigned> {
-        let mine = self.mine?;
+        let mine = self.mine.filter(|_| self.is_known())?;
         let (a, b) = match me {
             Party::A => (mine, self.theirs),
             Party::B => (self.theirs, mine),
         };
         Some(CoSigned { state: self.content.state.clone(), a, b })
+    }
+}
+
+impl Held {
+    /// What can be shown to others, if there are both signatures.
+    pub(crate) fn evidence(&self, me: Party) -> Option<Evidence> {
+        let CoSigned { a, b, .. } = self.co_signed(me)?;
+        Some(Evidence { content: self.content.clone(), a, b })
     }
 }
 
@@ -92,6 +110,13 @@ impl OpenProposal {
 
     pub(crate) const fn is_burnt(&self) -> bool {
         self.burnt.is_some()
+    }
+
+    /// Whether it is where a recovery goes on: the same content, far above all that was ever signed. Nothing is built on
+    /// it before it is acknowledged.
+    pub(crate) fn is_jump(&self) -> bool {
+        self.propose.updates.is_empty()
+            && self.propose.version.saturating_sub(self.propose.base) > RECOVERY_GAP
     }
 
     /// An upper bound of its encoded size, in bytes.
@@ -117,11 +142,14 @@ pub(crate) struct Posted {
     pub(crate) signature: Signature,
 }
 
-/// The peer, or the ledger, proved that this node has lost data.
-#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+/// What this node has of the channel is not known to be the newest: nothing is signed before it is recovered. The newest
+/// state that any source showed is what is held.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
 pub(crate) struct Lost {
+    /// The highest version that any source proved, the ledger included.
     pub(crate) proven: u64,
-    pub(crate) newest: Option<CoSigned>,
+    /// Nothing at or below this version is signed, ever again.
+    pub(crate) floor: u64,
 }
 
 /// The witnesses of a funding by both, as far as they are known.
@@ -159,6 +187,18 @@ pub(crate) struct Link {
     pub(crate) role_requested: bool,
     /// The close was asked for in this session.
     pub(crate) close_sent: bool,
+    /// This party has lost data, and asked for the newest state.
+    pub(crate) asked: bool,
+    /// How often it asked: the number of the question that counts.
+    pub(crate) question: u32,
+    /// And was answered.
+    pub(crate) answered: bool,
+    /// The peer has lost data, too: it signs nothing at or below this version.
+    pub(crate) floor_peer: Option<u64>,
+    /// The peer's question; zero if it did not ask.
+    pub(crate) question_peer: u32,
+    /// This party said where to go on.
+    pub(crate) resumed: bool,
 }
 
 /// A payment that a caller was promised an answer for.
@@ -180,6 +220,8 @@ pub(crate) struct Wishes {
     pub(crate) post: Option<(Token, Amount)>,
     /// Others who asked for it in the same turn; a turn's inputs bound them.
     pub(crate) post_too: Vec<Token>,
+    /// Even though a newer state may exist.
+    pub(crate) at_risk: bool,
 }
 
 /// A closing that the ledger showed.
@@ -215,6 +257,8 @@ pub(crate) struct Turn {
     pub(crate) held_changed: bool,
     /// A closing to react to.
     pub(crate) closing: Option<Box<SeenClosing>>,
+    /// The peer has lost data, and signs nothing at or below this version.
+    pub(crate) recover: Option<u64>,
 }
 
 /// What lives in memory only: a crash forgets it, and loses nothing that anyone was told.
@@ -241,6 +285,12 @@ pub(crate) struct Memory {
     pub(crate) unasked: u64,
     pub(crate) pacing: Pacing,
     pub(crate) receive: Receive,
+    /// Every source of states but the peer was asked.
+    pub(crate) searched: bool,
+    /// What is signed after the loss lies above all that time allows, by the clock of this process.
+    pub(crate) floor_raised: bool,
+    /// A closing that was not answered, because a newer state may yet be found.
+    pub(crate) unanswered: Option<Box<SeenClosing>>,
     pub(crate) turn: Turn,
 }
 

@@ -17,6 +17,9 @@ impl Channel {
         self.expire_opening();
         self.react();
         self.say_held();
+        self.ask();
+        self.agree_as_lost();
+        self.say_resume();
         self.come_up();
         self.acknowledge();
         self.complete_for_towers();
@@ -48,7 +51,7 @@ impl Channel {
             seen: self.seen,
             next_number: self.next_number,
             posted: self.posted,
-            lost: self.lost.as_deref().cloned(),
+            lost: self.lost,
             journal: self.journal,
             proposals: rows(self.open.len()),
             requests: rows(self.outgoing.len()),

@@ -193,9 +193,15 @@ impl Channel {
         &self.journal
     }
 
-    /// The newest co-signed state that the peer proved, if this node has lost data: what a recovery starts from.
+    /// The newest co-signed state that any source showed, if this node has lost data: what a recovery starts from.
     #[must_use]
-    pub fn recovered(&self) -> Option<&CoSigned> {
-        self.lost.as_ref()?.newest.as_ref()
+    pub fn recovered(&self) -> Option<CoSigned> {
+        self.lost.and_then(|_| self.held.co_signed(self.fixed.me))
+    }
+
+    /// Whether this node has lost data of the channel, and signs nothing before it is recovered.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        self.lost.is_some()
     }
 }

@@ -200,7 +200,9 @@ impl Opening {
                 | Message::Accept(_)
                 | Message::Decline(_)
                 | Message::Channel(..)
-                | Message::Tower(_),
+                | Message::Tower(_)
+                | Message::Hello(_)
+                | Message::Stale(_),
             ) => {}
         }
     }
@@ -325,7 +327,12 @@ impl Opening {
     pub fn last_message(&self, side: usize) -> Option<ChannelMessage> {
         self.wires[side].iter().rev().find_map(|message| match message {
             Message::Channel(_, message) => Some(message.clone()),
-            Message::Open(_) | Message::Accept(_) | Message::Decline(_) | Message::Tower(_) => None,
+            Message::Open(_)
+            | Message::Accept(_)
+            | Message::Decline(_)
+            | Message::Tower(_)
+            | Message::Hello(_)
+            | Message::Stale(_) => None,
         })
     }
 }

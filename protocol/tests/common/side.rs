@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use towpath_ledger::{Amount, Party};
-use towpath_protocol::{Alarm, Channel, Effect, Outcome, StateSigner};
+use towpath_protocol::{Alarm, Channel, Effect, EventKind, Failure, Outcome, StateSigner, VersionSummary};
 
 /// A party of a channel, with a disk that survives crashes.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct Side {
     pub settled: u64,
     pub declined: u64,
     pub first: Amount,
+    /// Its channel was recovered: what it was told before counts no more.
+    pub began_again: bool,
 }
 
 impl Side {
@@ -41,6 +43,7 @@ impl Side {
             settled: 0,
             declined: 0,
             first,
+            began_again: false,
         }
     }
 
@@ -68,6 +71,8 @@ impl Side {
                 assert!(*upto > self.settled, "settled goes up");
                 self.settled = *upto;
             }
+            // It may be older than anything that this record knows.
+            Effect::Failed { reason: Failure::Lost, .. } => {}
             Effect::Failed { number, .. } => {
                 assert!(self.sent.contains_key(number), "a payment that was never sent failed");
                 assert!(*number > self.settled, "payment {number} failed after it was settled");
@@ -76,8 +81,27 @@ impl Side {
             Effect::Received { number, amount, .. } => {
                 assert!(self.received.insert(*number, *amount).is_none(), "received {number} twice");
             }
+            Effect::Event(event) => {
+                if let EventKind::Recovered(summary) = &event.kind {
+                    self.begin_again(summary);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// A recovered channel says what is this party's now; what it was told before counts no more.
+    fn begin_again(&mut self, summary: &VersionSummary) {
+        let (balance, sent) = match self.party {
+            Party::A => (summary.balance_a, summary.sent_a),
+            Party::B => (summary.balance_b, summary.sent_b),
+        };
+        self.began_again = true;
+        self.first = balance;
+        self.sent.clear();
+        self.failed.clear();
+        self.received.clear();
+        self.settled = sent;
     }
 
     /// What this party was told is its own: its first balance, what it received, less what it sent and did not fail; nothing

@@ -126,9 +126,14 @@ impl Party {
 fn expected_alarm(alarm: &Alarm, disk: Disk) -> Result<(), Violation> {
     match (alarm, disk) {
         (Alarm::DataLost { .. } | Alarm::Loss { .. } | Alarm::Signer(_), Disk::Loses) => Ok(()),
-        (Alarm::DataLost { .. } | Alarm::Signer(_) | Alarm::ForeignClosing(_) | Alarm::Loss { .. }, _) => {
-            Err(Violation::new(Kind::Alarm, format!("{alarm:?}")))
-        }
+        (
+            Alarm::DataLost { .. }
+            | Alarm::ShownLess { .. }
+            | Alarm::Signer(_)
+            | Alarm::ForeignClosing(_)
+            | Alarm::Loss { .. },
+            _,
+        ) => Err(Violation::new(Kind::Alarm, format!("{alarm:?}"))),
     }
 }
 

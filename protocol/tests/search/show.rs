@@ -170,6 +170,15 @@ fn message_line(message: &ChannelMessage) -> String {
             "reestablish v{}, next {}, seen {}",
             theirs.newest.state.version, theirs.next, theirs.seen
         ),
+        ChannelMessage::Recover(theirs) => format!(
+            "recover v{:?}, above {}",
+            theirs.newest.as_ref().map(towpath_protocol::Evidence::version),
+            theirs.floor
+        ),
+        ChannelMessage::Resume(theirs) => {
+            let jump = theirs.jump.map(|jump| jump.version);
+            format!("resume v{}, at {jump:?}", theirs.newest.version())
+        }
         ChannelMessage::Resend(from) => format!("resend from v{from}"),
         ChannelMessage::Close => "close".into(),
         ChannelMessage::Created(_) => "created".into(),

@@ -215,6 +215,17 @@ impl Store {
             }
             ChannelMessage::Ack(ack) => self.release_held(party, ack.version, ack.signature),
             ChannelMessage::Reestablish(theirs) => self.release_state(party, &theirs.newest),
+            ChannelMessage::Recover(theirs) => match &theirs.newest {
+                Some(newest) => self.release_state(party, &newest.co_signed()),
+                None => Ok(()),
+            },
+            ChannelMessage::Resume(theirs) => {
+                self.release_state(party, &theirs.newest.co_signed())?;
+                let Some(jump) = &theirs.jump else { return Ok(()) };
+                let content = party.channel.held().content.next(jump.version, &[], &self.terms);
+                let content = content.expect("a jump adds nothing, so it always applies");
+                self.release(party, content, jump.signature, 0)
+            }
             ChannelMessage::Created(signature) => self.release_held(party, 1, *signature),
             ChannelMessage::Witnesses(_)
             | ChannelMessage::Request(_)

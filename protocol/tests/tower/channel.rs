@@ -63,12 +63,12 @@ fn t45_a_state_that_proves_lost_data_is_believed_by_its_signatures() {
     let newest = held(&world, 1).expect("both signatures");
     world.put_back(1, backup);
     let mut forged = newest.clone();
-    forged.b.held += 1;
+    forged.b.held -= 1;
     let rejects = world.turn(1, vec![Event::Shown(Box::new(forged))], Cut::Nowhere);
     assert_eq!(rejects, [Reject::Signature]);
     assert_eq!(world.sides[1].channel.recovered(), None);
     assert_eq!(world.turn(1, vec![Event::Shown(Box::new(newest.clone()))], Cut::Nowhere), []);
-    assert_eq!(world.sides[1].channel.recovered(), Some(&newest));
+    assert_eq!(world.sides[1].channel.recovered(), Some(newest.clone()));
     assert_eq!(world.pay(1, 1), Err(Reject::Lost), "it signs nothing any more");
 }
 

@@ -137,6 +137,7 @@ fn said(answer: Result<Payment, ClientError>) -> Said {
             PaymentState::Settled => Said::Known(Outcome::Acked(payment.id)),
             PaymentState::Sent | PaymentState::Confirming => Said::AskAgain,
             PaymentState::Failed => Said::Known(Outcome::Refused),
+            PaymentState::Unknown => Said::Fault("the node lost data, and says so".to_owned()),
         },
         Err(ClientError::Api(error)) => match error.code {
             Code::InsufficientBalance | Code::PaymentFailed => Said::Known(Outcome::Refused),

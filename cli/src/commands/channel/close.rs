@@ -43,7 +43,11 @@ pub async fn close(client: &Client, style: Style, args: Close) -> Result<(), Cli
         return Ok(());
     }
     let request = CloseChannel {
-        mode: if args.force { CloseMode::Force } else { CloseMode::Cooperative },
+        mode: match (args.force, args.accept_risk) {
+            (true, true) => CloseMode::ForceAtRisk,
+            (true, false) => CloseMode::Force,
+            (false, _) => CloseMode::Cooperative,
+        },
         force_after_ms: if args.force { None } else { args.force_after.span().map(|span| span.ms()) },
         wait: CloseWait::Sent,
         timeout_ms: None,

@@ -138,6 +138,11 @@ fn paid(payment: &Payment) -> String {
             payment.reason.as_deref().unwrap_or("no reason was given"),
             payment.id
         ),
+        PaymentState::Unknown => format!(
+            "not known: the data that would tell whether {} was paid is lost; ask the payee\n{}",
+            amount(payment.amount),
+            payment.id
+        ),
     }
 }
 

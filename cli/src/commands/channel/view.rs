@@ -7,6 +7,9 @@ use crate::output::{amount, facts, grouped, short, span, table, time};
 /// Its state in a word or two.
 pub fn state_of(channel: &View) -> String {
     let state = format!("{:?}", channel.state).to_lowercase();
+    if channel.recovering {
+        return format!("{state}, in recovery");
+    }
     match (channel.outcome, channel.online) {
         (Some(outcome), _) => format!("{state} ({})", format!("{outcome:?}").to_lowercase()),
         (None, true) => state,

@@ -92,18 +92,16 @@ pub(super) fn stake(stake: Stake, key: &WalletKey, at: &OutPoint) -> Vec<u8> {
     [stakes_of(stake, key), outpoint(at)].concat()
 }
 
-pub(super) fn channel(id: &ChannelId) -> Vec<u8> {
-    tagged(b'c', &id.0)
-}
+pub(super) const CHANNELS: u8 = b'c';
 
-/// The beginning of the keys of all channels.
-pub(super) const CHANNELS: &[u8] = b"c";
+pub(super) fn channel(id: &ChannelId) -> Vec<u8> {
+    tagged(CHANNELS, &id.0)
+}
 
 /// The channel in a key of the above.
 pub(super) fn channel_of_key(key: &[u8]) -> Result<ChannelId, StoreError> {
-    let id = key.get(1..).and_then(|id| id.try_into().ok());
-    id.map(|id| ChannelId(Digest(id)))
-        .ok_or_else(|| StoreError::corrupt_row("the channel index", "a key of another length"))
+    let id = key.get(1..).and_then(|id| id.try_into().ok()).map(|id| ChannelId(Digest(id)));
+    id.ok_or_else(|| StoreError::corrupt_row("the channel index", "a key of another length"))
 }
 
 pub(super) fn history_of(key: &WalletKey) -> Vec<u8> {

@@ -146,7 +146,7 @@ impl<S: Store> ChainStore<S> {
         after: Option<&ChannelId>,
         limit: usize,
     ) -> Result<(ChannelOutputs, Option<ChannelId>), StoreError> {
-        let mut scan = Scan::prefix(keys::CHANNELS).limit(limit);
+        let mut scan = Scan::prefix(&[keys::CHANNELS]).limit(limit);
         if let Some(after) = after {
             scan = scan.after(&keys::channel(after));
         }

@@ -9,11 +9,11 @@ use super::events::EventReader;
 use super::http::{Client, Request};
 use crate::limits;
 use crate::types::{
-    AddTower, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, ConnectPeer,
-    EventQuery, HeaderPage, HeaderQuery, Health, HistoryPage, HistoryQuery, Info, LedgerInfo, LedgerTip,
-    NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers,
-    Ready, ServeTower, StartStream, Stats, Stream, SubmitTransaction, Submitted, TowerChannels, TowerInfo,
-    TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    AddTower, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
+    CloseChannel, Closed, ConnectPeer, EventQuery, HeaderPage, HeaderQuery, Health, HistoryPage,
+    HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery,
+    Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower, StartStream, Stats, Stream, SubmitTransaction,
+    Submitted, TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 fn get<'a>(path: &'a [&'a str]) -> Request<'a> {
@@ -49,6 +49,11 @@ impl Client {
     /// `GET /v1/info`.
     pub async fn info(&self) -> Result<Info, ClientError> {
         self.call(get(&["v1", "info"]), &()).await
+    }
+
+    /// `GET /v1/backup`: page by page.
+    pub async fn backup(&self, query: &BackupQuery) -> Result<BackupPage, ClientError> {
+        self.call(get(&["v1", "backup"]), query).await
     }
 
     /// `GET /v1/stats`.

@@ -72,6 +72,10 @@ pub struct Channel {
     /// How it was settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// This node's data of it is not known to be the newest: nothing is signed or closed before it is recovered, and the
+    /// balances are those of the newest state that was found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovering: bool,
     /// Who opened it.
     pub role: Role,
     /// Who orders the updates now.
@@ -255,6 +259,9 @@ pub enum CloseMode {
     Cooperative,
     /// Alone: paid after the dispute window, or as soon as the peer answers.
     Force,
+    /// Alone, although this node has lost data of the channel and a newer state may exist: if the peer holds one, this
+    /// costs the penalty. For when there is no one left to ask.
+    ForceAtRisk,
 }
 
 /// Until when the answer to a close waits.

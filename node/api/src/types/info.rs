@@ -12,8 +12,21 @@ use super::wallet::Wallet;
 pub enum Mode {
     /// It works.
     Running,
-    /// It lost data: it signs and closes nothing until it has recovered from its peers.
+    /// It lost data: channels sign and close nothing until their newest state is known.
     Recovery,
+}
+
+/// What is left to be recovered after a loss of data.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RecoveryInfo {
+    /// Why data was lost, or may be.
+    pub cause: String,
+    /// The ledger is still to be searched for this node's channels and payments; until then nothing new is opened or paid.
+    pub searching: bool,
+    /// Channels that sign and close nothing before their newest state is known.
+    pub channels: u64,
+    /// Channels on the ledger that are this node's, and whose peers have not spoken yet.
+    pub unclaimed: u64,
 }
 
 /// The newest block that the node has applied.
@@ -50,6 +63,9 @@ pub struct Info {
     pub version: String,
     /// Whether the node signs.
     pub mode: Mode,
+    /// What is left to be recovered, after a loss of data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryInfo>,
     /// Whether it is one of the ledger's validators.
     pub validator: bool,
     /// Since the node started.

@@ -1,5 +1,6 @@
 //! What requests and answers are made of, a file for each part of the API.
 
+mod backup;
 mod channels;
 mod closing;
 mod events;
@@ -12,6 +13,7 @@ mod towers;
 mod units;
 mod wallet;
 
+pub use backup::{BackupPage, BackupQuery};
 pub use channels::{
     Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, ChannelState, ChannelTotals,
     CloseChannel, CloseMode, CloseWait, Closed, DamagedChannel, OpenChannel, OpenWait, Outcome, PageQuery,
@@ -21,7 +23,7 @@ pub use closing::{
     Close, CloseReason, CloseStage, Penalty, PostedState, ReplacedState, SettledBy, Settlement,
 };
 pub use events::{Event, EventBody, EventItem, EventQuery, EventType, Gap};
-pub use info::{Health, Info, LedgerTip, Mode, Ready, Travel};
+pub use info::{Health, Info, LedgerTip, Mode, Ready, RecoveryInfo, Travel};
 pub use ledger::{
     Block, Certificate, CertifiedHeader, HeaderPage, HeaderQuery, LedgerInfo, Lock, MempoolInfo, OutputInfo,
     OutputProof, SubmitTransaction, Submitted, Transaction, TransactionStatus, TxInput, TxOutput,

@@ -59,6 +59,8 @@ pub enum PaymentState {
     Settled,
     /// Failed; nothing was paid.
     Failed,
+    /// The node lost the data that would tell whether it was paid.
+    Unknown,
 }
 
 /// One payment.

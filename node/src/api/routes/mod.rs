@@ -98,6 +98,7 @@ pub fn all() -> OpenApiRouter<App> {
         .routes(routes!(node::stats))
         .routes(routes!(node::metrics))
         .routes(routes!(node::travel))
+        .routes(routes!(node::backup))
         .routes(routes!(node::peers, node::connect))
         .routes(routes!(node::disconnect))
         .routes(routes!(wallet::wallet))

@@ -7,9 +7,11 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use towpath_api::limits::WAIT_MS_DEFAULT;
-use towpath_api::{Code, ConnectPeer, Health, Info, LedgerTip, Peer, Peers, Ready, Stats, Travel};
+use towpath_api::{
+    BackupPage, BackupQuery, Code, ConnectPeer, Health, Info, LedgerTip, Peer, Peers, Ready, Stats, Travel,
+};
 
-use super::super::body::{Answer, Json, PathId};
+use super::super::body::{Answer, Json, Params, PathId};
 use super::super::problem::Problem;
 use super::{App, Result};
 
@@ -64,6 +66,20 @@ pub async fn info(State(app): State<App>) -> Result<Info> {
 )]
 pub async fn stats(State(app): State<App>) -> Result<Stats> {
     app.now(app.backend.stats()).await
+}
+
+/// A backup of what cannot be fetched again, page by page: the channels, the counters of keys and addresses, the
+/// configuration. Encrypted with a key of the node's seed.
+#[utoipa::path(
+    get,
+    path = "/v1/backup",
+    operation_id = "backup",
+    tag = "node",
+    params(BackupQuery),
+    responses((status = 200, description = "The next part of the file", body = BackupPage))
+)]
+pub async fn backup(State(app): State<App>, Params(query): Params<BackupQuery>) -> Result<BackupPage> {
+    app.now(app.backend.backup(query)).await
 }
 
 /// All metrics in Prometheus' text format.

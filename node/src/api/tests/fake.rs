@@ -77,6 +77,7 @@ impl Fake {
             online: true,
             state: ChannelState::Active,
             outcome: None,
+            recovering: false,
             role: Role::Opener,
             sequencer: Side::Local,
             version: 1,
@@ -150,6 +151,7 @@ impl Backend for Fake {
             chain_name: "test".to_owned(),
             version: "0".to_owned(),
             mode: Mode::Running,
+            recovery: None,
             validator: false,
             uptime_ms: 1,
             listen: Vec::new(),
@@ -177,6 +179,11 @@ impl Backend for Fake {
 
     fn travel(&self, _to: Travel) -> Reply<'_, LedgerTip> {
         answer(Err(ApiError::new(Code::InvalidRequest, "this ledger does not travel in time")))
+    }
+
+    fn backup(&self, query: BackupQuery) -> Reply<'_, BackupPage> {
+        let next = query.next.is_none().then(|| "1".to_owned());
+        answer(Ok(BackupPage { bytes: "00".to_owned(), next }))
     }
 
     fn metrics(&self, api: ApiUsage) -> Reply<'_, String> {

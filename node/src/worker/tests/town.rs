@@ -20,13 +20,16 @@ use super::super::run::{Parts, Start, Worker};
 use super::super::tally::Tally;
 use super::super::turn::Turn;
 use super::super::{
-    Board, Call, CallError, Input, Load, OpenRequest, Opened, Paid, PayRequest, Wait, WorkerStats, Workers,
+    Board, Call, CallError, Input, Load, OpenRequest, Opened, Paid, PayRequest, Risk, Wait, WorkerStats,
+    Workers,
 };
+use crate::epoch::OwnEpoch;
 use crate::idempotency::{Claim, IdempotencyKeys};
 use crate::journal::Journal;
 use crate::ledger::testing::{TestLedger, genesis};
 use crate::ledger::{FundsCall, Input as LedgerInput, Purpose};
 use crate::net::{Credit, NetHandle, SessionId};
+use crate::recovery::Sources;
 use crate::tower::TowerHandle;
 
 /// How far apart blocks are unless a test says otherwise.
@@ -78,6 +81,8 @@ impl Node {
         let keys = ChannelKeys::open(seed.clone(), &*store, params).expect("no keys yet");
         let id = seed.node_key().public();
         let board = Arc::new(Board::default());
+        let chain = ledger.chain.chain();
+        let epoch = OwnEpoch::begin(&*store, seed.node_key(), chain, (1_000, [1; 16])).expect("it writes");
         let parts = Parts {
             chain_id: ledger.chain.chain(),
             chain: Arc::clone(&ledger.chain),
@@ -94,6 +99,11 @@ impl Node {
             tally: Arc::new(Tally::new(1)),
             idempotency: IdempotencyKeys::open(&*store, 1).expect("no keys yet"),
             retention: Retention { payments: 16, log: 16 },
+            sources: Sources::default(),
+            unclaimed: Arc::default(),
+            epoch: Arc::new(epoch),
+            fatal: Arc::new(|reason| panic!("the node ends: {reason}")),
+            searching: Arc::default(),
             runtime: tokio::runtime::Handle::current(),
         };
         let worker = Worker::new(parts.clone(), start(&parts, Vec::new(), Vec::new()));
@@ -147,6 +157,10 @@ impl Node {
 
     /// Hears something from a peer.
     pub(super) fn hear(&mut self, peer: PublicKey, messages: Vec<Message>) {
+        // A stranger has said which of its processes it is.
+        if !messages.iter().any(|message| matches!(message, Message::Hello(_) | Message::Stale(_))) {
+            self.worker.sessions.insert(peer);
+        }
         self.turn(vec![heard(peer, messages)]);
     }
 
@@ -190,7 +204,8 @@ fn start(
     channels: Vec<super::super::held::Held>,
     acceptances: Vec<towpath_protocol::Acceptance>,
 ) -> Start {
-    Start { channels, acceptances, place: 0, seen_height: parts.chain.tip().height() }
+    let seen_height = parts.chain.tip().height();
+    Start { channels, acceptances, place: 0, seen_height, distrusts: false }
 }
 
 /// Some nodes, and the ledger that they share.
@@ -211,7 +226,28 @@ impl Town {
             let sessions = others.map(|id| Input::SessionUp(*id, SessionId(1))).collect();
             node.turn(sessions);
         }
+        // Each says which of its processes it is.
+        town.deliver();
         town
+    }
+
+    /// Delivers what was said; whether there was anything.
+    fn deliver(&mut self) -> bool {
+        let mut moved = false;
+        for from in 0..self.nodes.len() {
+            let sender = self.nodes[from].id;
+            let mut letters: BTreeMap<PublicKey, Vec<Message>> = BTreeMap::new();
+            for (to, message) in self.nodes[from].said.drain(..) {
+                letters.entry(to).or_default().push(message);
+            }
+            for (to, messages) in letters {
+                if let Some(to) = self.index(&to) {
+                    moved = true;
+                    self.nodes[to].hear(sender, messages);
+                }
+            }
+        }
+        moved
     }
 
     pub(super) fn index(&self, id: &PublicKey) -> Option<usize> {
@@ -229,19 +265,7 @@ impl Town {
             for node in &mut self.nodes {
                 moved |= node.stir();
             }
-            for from in 0..self.nodes.len() {
-                let sender = self.nodes[from].id;
-                let mut letters: BTreeMap<PublicKey, Vec<Message>> = BTreeMap::new();
-                for (to, message) in self.nodes[from].said.drain(..) {
-                    letters.entry(to).or_default().push(message);
-                }
-                for (to, messages) in letters {
-                    if let Some(to) = self.index(&to) {
-                        moved = true;
-                        self.nodes[to].hear(sender, messages);
-                    }
-                }
-            }
+            moved |= self.deliver();
             // Closes that wait for company get a moment of time when there is nothing else to do.
             for node in &mut self.nodes {
                 if let Some(due) = node.worker.gathering.due_ms().filter(|_| !moved) {
@@ -327,7 +351,7 @@ impl Town {
     }
 
     /// Delivers what one node said to another so far, and lets it do what it can alone.
-    pub(super) async fn deliver(&mut self, from: usize, to: usize) {
+    pub(super) async fn deliver_to(&mut self, from: usize, to: usize) {
         let sender = self.nodes[from].id;
         let messages = self.nodes[from].said.drain(..).map(|(_, message)| message).collect();
         self.nodes[to].hear(sender, messages);
@@ -399,7 +423,7 @@ impl Town {
     /// A caller that wants a channel closed alone.
     pub(super) fn force_close_input(channel: &ChannelId) -> (Answer<()>, Input) {
         let (reply, answer) = oneshot::channel();
-        (answer, Input::Call(Box::new(Call::ForceClose { channel: *channel, reply })))
+        (answer, Input::Call(Box::new(Call::ForceClose { channel: *channel, risk: Risk::None, reply })))
     }
 
     pub(super) async fn force_close(&mut self, node: usize, channel: &ChannelId) -> Result<(), CallError> {

@@ -1,0 +1,31 @@
+//! `towpath backup …`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+/// `towpath backup …`
+#[derive(Subcommand, Debug)]
+pub enum Backup {
+    /// Back up a running node: its channels, its counters, its configuration; encrypted.
+    Create {
+        /// The file to make.
+        file: PathBuf,
+    },
+    /// Check every byte of a backup.
+    Verify {
+        /// The file.
+        file: PathBuf,
+        /// A file with the passphrase of the node's key file; without it, it is asked for.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Make a node's data folder (--data-dir) out of a backup. The node then asks its peers and towers for what is newer.
+    Restore {
+        /// The file.
+        file: PathBuf,
+        /// A file with the passphrase of the node's key file; without it, it is asked for.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+}

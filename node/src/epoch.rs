@@ -1,0 +1,191 @@
+//! Which process of this node runs: its number rises with each start and is on disk before anybody hears of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use towpath_crypto::codec;
+use towpath_crypto::ed25519::{PublicKey, SecretKey};
+use towpath_ledger::ChainId;
+use towpath_protocol::{Epoch, Hello};
+use towpath_store::{Batch, Column, Store, StoreError};
+
+/// The row of `Meta` with this node's number.
+const OWN_ROW: &[u8] = b"epoch/own";
+
+/// The row of `Meta` that says that another process took over.
+const SUPERSEDED_ROW: &[u8] = b"epoch/superseded";
+
+/// Rows of `Meta`: this prefix ‖ a node, with the newest word that was heard of it.
+const PEER_PREFIX: &[u8] = b"epoch/peer/";
+
+/// Bytes of a word, at most.
+const HELLO_BYTES_MAX: usize = 256;
+
+/// This process's own word, shared by all workers.
+pub struct OwnEpoch {
+    secret: SecretKey,
+    node: PublicKey,
+    chain: ChainId,
+    hello: Mutex<Hello>,
+    /// A peer has spoken of channels with this process: it takes it for the newest.
+    accepted: AtomicBool,
+    /// Its number is no longer the one that was durable at the start.
+    raised: AtomicBool,
+}
+
+impl OwnEpoch {
+    /// The next epoch of the node; durable when this returns.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn begin(
+        store: &dyn Store,
+        secret: SecretKey,
+        chain: ChainId,
+        (now_ms, instance): (u64, [u8; 16]),
+    ) -> Result<Self, StoreError> {
+        let last = store.get(Column::Meta, OWN_ROW)?.and_then(|row| row.try_into().ok());
+        let last = last.map_or(0, u64::from_be_bytes);
+        let epoch = Epoch { start: last.saturating_add(1).max(now_ms), instance };
+        let mut batch = Batch::new();
+        put_own(&mut batch, &epoch);
+        store.commit(batch)?;
+        let (node, hello) = (secret.public(), Hello::sign(&secret, &chain, epoch));
+        Ok(Self {
+            secret,
+            node,
+            chain,
+            hello: Mutex::new(hello),
+            accepted: AtomicBool::new(false),
+            raised: AtomicBool::new(false),
+        })
+    }
+
+    /// What this process says.
+    #[must_use]
+    pub fn hello(&self) -> Hello {
+        *self.hello.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on above `rival`; the row must be durable before the word is said.
+    pub(crate) fn rise_above(&self, rival: u64) {
+        let mut hello = self.hello.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = hello.epoch.start.max(rival.saturating_add(1));
+        *hello = Hello::sign(&self.secret, &self.chain, Epoch { start, ..hello.epoch });
+        self.raised.store(true, Ordering::Release);
+    }
+
+    /// Puts the row of what this process says, unless it is durable since the start.
+    pub(crate) fn put(&self, batch: &mut Batch) {
+        let epoch = self.hello().epoch;
+        if self.raised.load(Ordering::Acquire) {
+            put_own(batch, &epoch);
+        }
+    }
+
+    /// A peer speaks of channels with this process.
+    pub(crate) fn accept(&self) {
+        self.accepted.store(true, Ordering::Release);
+    }
+
+    /// Whether one did.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Acquire)
+    }
+
+    /// This node.
+    #[must_use]
+    pub const fn node(&self) -> &PublicKey {
+        &self.node
+    }
+}
+
+fn put_own(batch: &mut Batch, epoch: &Epoch) {
+    batch.put(Column::Meta, OWN_ROW, epoch.start.to_be_bytes());
+}
+
+fn peer_key(node: &PublicKey) -> Vec<u8> {
+    [PEER_PREFIX, &node.0].concat()
+}
+
+/// The newest word that was heard of a node.
+///
+/// # Errors
+/// When it cannot be read: then nothing may be spoken with that node.
+pub fn newest_of(store: &dyn Store, node: &PublicKey) -> Result<Option<Hello>, StoreError> {
+    let Some(row) = store.get(Column::Meta, &peer_key(node))? else { return Ok(None) };
+    codec::decode(&row, HELLO_BYTES_MAX)
+        .map(Some)
+        .map_err(|error| StoreError::corrupt_row("peers' epochs", error))
+}
+
+/// Remembers the newest word of a node.
+pub fn remember(batch: &mut Batch, node: &PublicKey, hello: &Hello) {
+    batch.put(Column::Meta, peer_key(node), codec::encode(hello));
+}
+
+/// Remembers that another process of this node took over, for ever until the operator says otherwise.
+pub fn supersede(batch: &mut Batch) {
+    batch.put(Column::Meta, SUPERSEDED_ROW, [1]);
+}
+
+/// Forgets that.
+pub fn take_over(batch: &mut Batch) {
+    batch.delete(Column::Meta, SUPERSEDED_ROW);
+}
+
+/// Whether another process of this node took over.
+///
+/// # Errors
+/// As [`Store::get`].
+pub fn is_superseded(store: &dyn Store) -> Result<bool, StoreError> {
+    Ok(store.get(Column::Meta, SUPERSEDED_ROW)?.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use towpath_crypto::Digest;
+    use towpath_store::MemoryStore;
+
+    use super::*;
+
+    fn begin(store: &dyn Store, now_ms: u64, instance: u8) -> OwnEpoch {
+        let secret = SecretKey::from_bytes(&[1; 32]);
+        OwnEpoch::begin(store, secret, ChainId(Digest([7; 32])), (now_ms, [instance; 16])).expect("a store")
+    }
+
+    #[test]
+    fn each_start_has_a_higher_number_whatever_the_clock_says() {
+        let store = MemoryStore::new();
+        let starts = [1_000, 5, 5, 2_000].map(|now_ms| begin(&store, now_ms, 1).hello().epoch.start);
+        assert_eq!(starts, [1_000, 1_001, 1_002, 2_000]);
+    }
+
+    #[test]
+    fn a_process_that_rises_above_a_rival_is_above_it_after_a_restart_too() {
+        let store = MemoryStore::new();
+        let own = begin(&store, 10, 1);
+        own.rise_above(50);
+        assert_eq!(own.hello().epoch.start, 51);
+        assert!(own.hello().is_of(own.node(), &ChainId(Digest([7; 32]))));
+        let mut batch = Batch::new();
+        own.put(&mut batch);
+        store.commit(batch).expect("written");
+        assert_eq!(begin(&store, 10, 2).hello().epoch.start, 52);
+    }
+
+    #[test]
+    fn what_peers_said_is_remembered() {
+        let store = MemoryStore::new();
+        let hello = begin(&store, 10, 1).hello();
+        let peer = PublicKey([9; 32]);
+        assert_eq!(newest_of(&store, &peer).expect("read"), None);
+        let mut batch = Batch::new();
+        remember(&mut batch, &peer, &hello);
+        supersede(&mut batch);
+        store.commit(batch).expect("written");
+        assert_eq!(newest_of(&store, &peer).expect("read"), Some(hello));
+        assert!(is_superseded(&store).expect("read"));
+    }
+}

@@ -1,0 +1,117 @@
+//! The beginning of a session with a peer: both say which of their processes they are, before anything is said of
+//! channels (SPEC P-40 to P-44).
+
+use towpath_crypto::ed25519::PublicKey;
+use towpath_protocol::{Event, Hello, Message, Rival, Standing};
+
+use super::Input;
+use super::run::Worker;
+use super::turn::Turn;
+use crate::epoch;
+use crate::journal::Entry;
+use crate::net::Offence;
+
+impl Worker {
+    /// A session is up: this process says which one it is. Channels wait for the peer's word.
+    pub(super) fn hail(&mut self, peer: PublicKey, turn: &mut Turn) {
+        // The row is durable since the start, or goes with this very turn.
+        self.parts.epoch.put(&mut turn.entry.batch);
+        turn.send(peer, &Message::Hello(self.parts.epoch.hello()));
+    }
+
+    /// A peer says which of its processes it is.
+    pub(super) fn on_hello(&mut self, peer: PublicKey, hello: Hello, turn: &mut Turn) {
+        if !self.hailed.contains_key(&peer) || !hello.is_of(&peer, &self.parts.chain_id) {
+            tracing::warn!(?peer, "a peer's word on its process is not signed by its key; its session ends");
+            return self.parts.net.end_session(peer, Offence::Protocol);
+        }
+        let newest = match self.newest_of(&peer) {
+            Ok(newest) => newest,
+            Err(error) => return tracing::error!(?peer, %error, "nothing is said to this peer"),
+        };
+        match hello.standing(newest.as_ref()) {
+            Standing::Newer => {
+                epoch::remember(&mut turn.entry.batch, &peer, &hello);
+                self.heard.insert(peer, hello);
+                self.greet(peer, turn);
+            }
+            Standing::Newest => self.greet(peer, turn),
+            Standing::Stale => {
+                tracing::warn!(
+                    ?peer,
+                    "an older process of a peer speaks; it is told, and nothing else is said to it"
+                );
+                if let Some(newest) = newest {
+                    turn.send(peer, &Message::Stale(newest));
+                }
+            }
+        }
+    }
+
+    /// What was heard last of a peer: in this process, or before it.
+    fn newest_of(&self, peer: &PublicKey) -> Result<Option<Hello>, towpath_store::StoreError> {
+        match self.heard.get(peer) {
+            Some(hello) => Ok(Some(*hello)),
+            None => epoch::newest_of(&**self.parts.journal.store(), peer),
+        }
+    }
+
+    fn greet(&mut self, peer: PublicKey, turn: &mut Turn) {
+        if self.sessions.insert(peer) {
+            for channel in self.channels_of(&peer) {
+                self.step(channel, Event::Connected, turn).ok();
+            }
+        }
+    }
+
+    /// A peer has heard of another process of this node, which came later.
+    pub(super) fn on_stale(&mut self, peer: PublicKey, theirs: &Hello, turn: &mut Turn) {
+        let (own, node) = (self.parts.epoch.hello().epoch, *self.parts.epoch.node());
+        let Rival::Proven(rival) = theirs.rival_of(&own, &node, &self.parts.chain_id) else {
+            return tracing::warn!(?peer, "a peer says without proof that another process of this node runs");
+        };
+        if self.parts.epoch.is_accepted() {
+            return self.give_way();
+        }
+        tracing::error!(
+            "this folder is an old copy: a later process of this node is known to a peer; its channels are recovered"
+        );
+        self.parts.epoch.rise_above(rival);
+        let (workers, count) = (self.parts.workers.clone(), self.parts.workers.count());
+        self.parts.runtime.spawn(async move {
+            for place in 0..count {
+                workers.push_to(place, Input::OldCopy).await;
+            }
+        });
+        self.on_old_copy(turn);
+    }
+
+    /// Everything here may be older than what another process of this node did: it is distrusted, and every peer is told
+    /// the new number.
+    pub(super) fn on_old_copy(&mut self, turn: &mut Turn) {
+        let own = self.parts.epoch.hello();
+        if self.said == Some(own.epoch.start) {
+            return;
+        }
+        self.said = Some(own.epoch.start);
+        self.distrust_all(turn);
+        let mut pending = crate::recovery::Pending::new(crate::recovery::Cause::Copy);
+        // The channels are distrusted with this very turn.
+        pending.distrust = false;
+        pending.put(&mut turn.entry.batch);
+        for peer in self.hailed.keys().copied().collect::<Vec<_>>() {
+            self.hail(peer, turn);
+        }
+    }
+
+    /// Another process of this node took over while this one ran. Whatever this one would sign could contradict it: it ends,
+    /// and does not start again by itself.
+    fn give_way(&self) {
+        let reason = "another process with this node's key has taken over; two must never run. If the other one is gone \
+                      for good, start this one with `towpath node --take-over`";
+        let mut entry = Entry::default();
+        epoch::supersede(&mut entry.batch);
+        let fatal = self.parts.fatal.clone();
+        self.parts.journal.submit(entry, crate::clock::now_ms(), move || fatal(reason.to_owned()));
+    }
+}
