@@ -70,10 +70,11 @@ impl Journal {
         let journal = Arc::clone(self);
         self.writer.submit(batch, move |written| {
             if written.is_ok() {
-                release();
+                // First: whoever is told can go on reading from there.
                 if last >= first {
                     journal.durable.send_replace(last);
                 }
+                release();
             }
         });
     }
