@@ -212,7 +212,7 @@ impl Workers {
     /// Asks every worker for its channels' newest states, from a thread that may wait.
     pub fn push_guard(&self) {
         for worker in self.0.iter() {
-            let _ = worker.blocking_send(Input::Guard);
+            let _ = worker.inputs.blocking_send(Input::Guard);
         }
     }
 

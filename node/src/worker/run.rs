@@ -340,7 +340,7 @@ mod tests {
 
     fn frame(messages: usize, bytes: usize) -> Input {
         let permits = Arc::new(Semaphore::new(1));
-        let credit = Credit { _permit: permits.try_acquire_owned().expect("one permit") };
+        let credit = Credit { _permit: Arc::new(permits.try_acquire_owned().expect("one permit")) };
         let peer = PublicKey([1; 32]);
         Input::Messages { peer, messages: Vec::new(), credit, load: Load::of(messages, bytes) }
     }

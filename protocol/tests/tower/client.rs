@@ -63,7 +63,7 @@ fn confirmed(client: &mut Client) -> Vec<(ChannelId, u64)> {
     let news = client.take_news().into_iter();
     news.filter_map(|news| match news {
         News::Confirmed { channel, sequence } => Some((channel, sequence.version)),
-        News::Ahead { .. } | News::Faulty { .. } => None,
+        News::Ahead { .. } | News::Fetched { .. } | News::Faulty { .. } => None,
     })
     .collect()
 }
