@@ -282,8 +282,8 @@ impl Thread {
         if self.standings.len() >= limits::TOWER_INBOX {
             self.standings.clear();
         }
-        let has_channel = self.parts.board.has_open_with(peer);
-        let standing = if has_channel { Standing::Known } else { Standing::Stranger };
+        let standing =
+            if self.parts.board.has_open_with(peer) { Standing::Known } else { Standing::Stranger };
         self.standings.insert(*peer, (now_ms.saturating_add(STANDING_MS), standing));
         standing
     }

@@ -126,6 +126,13 @@ impl Board {
         self.after(Bound::Unbounded).filter(|view| view.is_lost).count()
     }
 
+    /// Whether there is a channel with `peer` that is funded and not settled: before that it has cost the peer nothing.
+    #[must_use]
+    pub fn has_open_with(&self, peer: &PublicKey) -> bool {
+        self.after(Bound::Unbounded)
+            .any(|view| view.peer == *peer && !view.is_settled() && view.life != Life::Opening)
+    }
+
     /// With whom there are channels that are not settled, and how many.
     #[must_use]
     pub fn open_by_peer(&self) -> BTreeMap<PublicKey, u32> {
@@ -135,12 +142,6 @@ impl Board {
             *count = count.saturating_add(1);
         }
         open
-    }
-
-    /// Whether there is a channel with `peer` that is not settled.
-    #[must_use]
-    pub fn has_open_with(&self, peer: &PublicKey) -> bool {
-        self.after(Bound::Unbounded).any(|view| view.peer == *peer && !view.is_settled())
     }
 
     /// What this node owns in channels that are funded and not settled, in base units. Before the funding is final nothing
