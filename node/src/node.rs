@@ -275,6 +275,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         runtime: tokio::runtime::Handle::current(),
     };
 
+    parts.sources.add(Arc::new(recovery::Towers::new(tower.clone(), Arc::clone(&parts.keys))));
     if loaded.genesis.params.blocks.time_travel {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
         clock::travel_to(chain.tip().header().time);

@@ -6,6 +6,7 @@ mod pending;
 mod scan;
 mod source;
 mod task;
+mod towers;
 mod unclaimed;
 
 pub use begin::{begin, take_over};
@@ -13,6 +14,7 @@ pub use pending::{Cause, Pending};
 pub use scan::{Found, addresses_used, own_channels, terms_of};
 pub use source::{MemorySource, Record, RecordSource, Sources};
 pub use task::{Task, spawn};
+pub use towers::Towers;
 pub use unclaimed::Unclaimed;
 
 use std::time::Duration;

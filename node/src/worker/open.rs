@@ -64,7 +64,7 @@ impl ChannelKeys {
         &self.params
     }
 
-    pub(super) fn signer(&self, index: u32) -> Arc<KeySigner> {
+    pub(crate) fn signer(&self, index: u32) -> Arc<KeySigner> {
         Arc::new(KeySigner::new(self.seed.channel_key(index)))
     }
 
