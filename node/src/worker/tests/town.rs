@@ -227,12 +227,12 @@ impl Town {
             node.turn(sessions);
         }
         // Each says which of its processes it is.
-        town.deliver();
+        town.deliver_all();
         town
     }
 
     /// Delivers what was said; whether there was anything.
-    fn deliver(&mut self) -> bool {
+    fn deliver_all(&mut self) -> bool {
         let mut moved = false;
         for from in 0..self.nodes.len() {
             let sender = self.nodes[from].id;
@@ -265,7 +265,7 @@ impl Town {
             for node in &mut self.nodes {
                 moved |= node.stir();
             }
-            moved |= self.deliver();
+            moved |= self.deliver_all();
             // Closes that wait for company get a moment of time when there is nothing else to do.
             for node in &mut self.nodes {
                 if let Some(due) = node.worker.gathering.due_ms().filter(|_| !moved) {
