@@ -115,6 +115,13 @@ impl Board {
         self.after(Bound::Unbounded).map(|view| view.peer).collect()
     }
 
+    /// Whether there is a channel with `peer` that is funded and not settled: before that it has cost the peer nothing.
+    #[must_use]
+    pub fn has_open_with(&self, peer: &PublicKey) -> bool {
+        self.after(Bound::Unbounded)
+            .any(|view| view.peer == *peer && !view.is_settled() && view.life != Life::Opening)
+    }
+
     /// With whom there are channels that are not settled, and how many.
     #[must_use]
     pub fn open_by_peer(&self) -> BTreeMap<PublicKey, u32> {
