@@ -133,12 +133,6 @@ impl Board {
         open
     }
 
-    /// Whether there is a channel with `peer` that is not settled.
-    #[must_use]
-    pub fn has_open_with(&self, peer: &PublicKey) -> bool {
-        self.after(Bound::Unbounded).any(|view| view.peer == *peer && !view.is_settled())
-    }
-
     /// What this node owns in channels that are funded and not settled, in base units. Before the funding is final nothing
     /// of it counts, least of all what an opener promises (FAULTS C1).
     #[must_use]
