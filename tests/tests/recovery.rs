@@ -83,6 +83,15 @@ async fn truth(net: &Net, peers: &[&str], channels: &[String]) -> Vec<Channel> {
     sides
 }
 
+/// Waits until both sides have one state. How many payments were made only the one knows that lost nothing.
+async fn agreed(first: &Client, second: &Client, channel: &str) -> (Channel, Channel) {
+    until("both agree", async || {
+        let (a, b) = (first.channel(channel).await.ok()?, second.channel(channel).await.ok()?);
+        (a.version == b.version && a.balance == b.peer_balance).then_some((a, b))
+    })
+    .await
+}
+
 /// Waits until `loser` is what it was: all channels alive, balances to the unit, payments both ways, nothing closed.
 async fn alive_again(net: &Net, loser: &Client, peers: &[&str], before: &[Channel]) {
     for (peer, before) in peers.iter().zip(before) {
@@ -96,12 +105,7 @@ async fn alive_again(net: &Net, loser: &Client, peers: &[&str], before: &[Channe
         let peer = net.client(peer);
         pay(loser, &before.id, 7).await;
         pay(&peer, &before.id, 7).await;
-        let mine = until("both agree", async || {
-            let (mine, theirs) =
-                (loser.channel(&before.id).await.ok()?, peer.channel(&before.id).await.ok()?);
-            (mine.version == theirs.version && mine.balance == theirs.peer_balance).then_some(mine)
-        })
-        .await;
+        let (mine, _) = agreed(loser, &peer, &before.id).await;
         assert_eq!((mine.balance, mine.peer_balance), (before.peer_balance, before.balance));
         assert_eq!(peer.channel(&before.id).await.expect("a channel").state, ChannelState::Active);
     }
@@ -481,7 +485,7 @@ async fn s11_of_two_processes_on_one_nodes_data_the_first_is_noticed_and_ends() 
     }
     let mut before = Vec::new();
     for (peer, channel) in peers.iter().zip(&channels) {
-        before.push(quiet(&client, &net.client(peer), channel).await.1);
+        before.push(agreed(&client, &net.client(peer), channel).await.1);
     }
     drop(clone);
     let log = fs::File::options().append(true).open(dir(&net).join("node.log")).expect("a file");

@@ -6,10 +6,10 @@ use std::time::Duration;
 use towpath_api::{
     Channel, ChannelState, Client, ClientError, CloseChannel, CloseMode, CloseWait, Code, EventBody,
     EventItem, EventQuery, Lock, OpenChannel, OpenWait, Outcome, PageQuery, PaymentState, SettledBy, Side,
-    StartStream, SubmitTransaction, TowerHealth, TowerQuery, Units,
+    StartStream, SubmitTransaction, TowerHealth, TowerQuery, TransactionStatus, Units,
 };
-use towpath_ledger::Digest;
 use towpath_ledger::genesis::Genesis;
+use towpath_ledger::{Digest, OutPoint};
 use towpath_protocol::Message;
 use towpath_protocol::tower::{Entry, Locator, RECORD_BYTES, Sealed, Sequence, TowerMessage};
 use towpath_store::{Column, RocksOptions, RocksStore, Scan, Store};
@@ -110,19 +110,25 @@ async fn prepare(net: &mut Net, cheater: &'static str, victim: &'static str, tow
     Cheat { channel, cheater, victim, old, newest }
 }
 
-/// Both parties are gone, and the old state is posted.
-async fn post(net: &mut Net, cheat: &Cheat, by: &str) {
+/// Both parties are gone, and the old state is posted; where the ledger has it.
+async fn post(net: &mut Net, cheat: &Cheat, by: &str) -> String {
     net.network.kill(cheat.victim).await.expect("dies");
     net.network.kill(cheat.cheater).await.expect("dies");
     let genesis = net.network.state().genesis.clone();
     let (close, posted) = cheat::stale_close(&cheat.old, &genesis, cheat.cheater, &cheat.channel);
     assert!(posted < cheat.newest.version);
     let request = SubmitTransaction { hex: cheat::encoded(&close) };
-    net.client(by).submit_transaction(&request).await.expect("the ledger takes it");
+    let client = net.client(by);
+    let submitted = client.submit_transaction(&request).await.expect("the ledger takes it");
+    until("the old state is posted", async || {
+        client.transaction(&submitted.tx).await.ok().filter(|found| found.status == TransactionStatus::Final)
+    })
+    .await;
+    OutPoint { tx: close.id(), index: 0 }.to_string()
 }
 
-/// Waits until the ledger's newest closing of the channel is penalized, and one of the towers says that it did it.
-async fn contested(net: &Net, towers: &[&str]) {
+/// Waits until one of the towers contests what was posted, and the ledger has taken it: only then may the window end.
+async fn contested(net: &Net, posted: &str, towers: &[&str]) {
     until("a tower contests it", async || {
         for tower in towers {
             if net.client(tower).tower().await.is_ok_and(|info| info.contested == 1) {
@@ -130,6 +136,12 @@ async fn contested(net: &Net, towers: &[&str]) {
             }
         }
         None
+    })
+    .await;
+    let ledger = net.client("bob");
+    until("the ledger takes the answer", async || match ledger.output(posted).await {
+        Err(ClientError::Api(error)) if error.code == Code::OutputNotFound => Some(()),
+        _ => None,
     })
     .await;
 }
@@ -172,8 +184,8 @@ async fn c4_a_tower_answers_a_stale_close_while_its_client_is_away() {
     let mut net = Net::up(&Plan { validators: 3, ..Plan::of(5, Topology::Line) }).await;
     let cheat = prepare(&mut net, "dave", "erin", &["alice"]).await;
     assert_eq!(net.client("alice").tower().await.expect("answers").records, 1);
-    post(&mut net, &cheat, "bob").await;
-    contested(&net, &["alice"]).await;
+    let posted = post(&mut net, &cheat, "bob").await;
+    contested(&net, &posted, &["alice"]).await;
     assert_eq!(metric(&net.client("alice"), "towpath_tower_penalized_total").await, 1);
     recovered(&mut net, &cheat, &["alice"]).await;
 }
@@ -188,9 +200,9 @@ async fn w3_w4_of_three_towers_one_comes_back_within_the_window_and_has_what_it_
     for tower in towers {
         net.network.kill(tower).await.expect("dies");
     }
-    post(&mut net, &cheat, "bob").await;
+    let posted = post(&mut net, &cheat, "bob").await;
     net.start("erin").await;
-    contested(&net, &["erin"]).await;
+    contested(&net, &posted, &["erin"]).await;
     recovered(&mut net, &cheat, &["erin"]).await;
 }
 

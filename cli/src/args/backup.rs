@@ -14,7 +14,7 @@ pub enum Backup {
     },
     /// Check every byte of a backup.
     Verify {
-        /// The file.
+        /// The backup to check.
         file: PathBuf,
         /// A file with the passphrase of the node's key file; without it, it is asked for.
         #[arg(long, value_name = "FILE")]
@@ -22,7 +22,7 @@ pub enum Backup {
     },
     /// Make a node's data folder (--data-dir) out of a backup. The node then asks its peers and towers for what is newer.
     Restore {
-        /// The file.
+        /// The backup to bring back.
         file: PathBuf,
         /// A file with the passphrase of the node's key file; without it, it is asked for.
         #[arg(long, value_name = "FILE")]
