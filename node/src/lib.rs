@@ -20,6 +20,7 @@ pub mod wallet;
 pub mod worker;
 
 mod node;
+mod route;
 
 pub use api::ADDRESS_FILE as API_ADDRESS_FILE;
 pub(crate) use node::STORE_FOLDER;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use towpath_consensus::Config as EngineConfig;
-use towpath_crypto::ed25519::{PublicKey, SecretKey};
+use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::keyfile::{self, KeyFileError};
 use towpath_crypto::seed::Seed;
 use towpath_ledger::Amount;
 use towpath_ledger::genesis::{Genesis, GenesisError};
+use towpath_protocol::Accepts;
 use towpath_protocol::tower::{LedgerRules, Sponsor};
-use towpath_protocol::{Accepts, Message};
 use towpath_store::{Condition, GroupWriter, Opened, RocksOptions, RocksStore, Store, StoreError};
 
 use crate::api::{Access, Reach, SecretFileError, Server, ServerError, load_or_create};
@@ -26,16 +26,13 @@ use crate::config::{Channels, Config, Retention};
 use crate::epoch::{self, OwnEpoch};
 use crate::idempotency::IdempotencyKeys;
 use crate::journal::Journal;
-use crate::ledger::{self, Chain, DriverConfig, Ingress, Input as LedgerInput, LedgerHandle};
+use crate::ledger::{self, Chain, DriverConfig, Ingress, Input as LedgerInput, LedgerHandle, Status};
 use crate::logging::LoggingError;
-use crate::net::{
-    self, ConnectionLimits, Credit, Mdns, NetConfig, NetError, NetEvent, NetEvents, NetHandle, Offence,
-};
+use crate::net::{self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvents, NetHandle};
 use crate::recovery::{self, Pending, Sources, Task};
+use crate::route::route;
 use crate::tower::{self, Input as TowerInput, TowerHandle};
-use crate::worker::{
-    self, Board, ChannelKeys, Input, Load, Parts, Policy, Tally, Trust, WorkerStats, Workers,
-};
+use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, Tally, Trust, WorkerStats, Workers};
 
 /// The key file in the data folder.
 pub const KEY_FILE: &str = "keys";
@@ -219,68 +216,19 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
             "the node is in recovery: a channel signs and closes nothing before its newest state is known"
         );
     }
-    let fatal = stop.clone();
-    let writer = GroupWriter::start(Arc::clone(&loaded.store), move |error| fatal.fatal(error.to_string()))?;
-    let journal =
-        Arc::new(Journal::open(Arc::clone(&loaded.store), writer, events_kept(config.retention.events))?);
-    let chain = Arc::new(Chain::open(
-        Arc::clone(&loaded.store),
-        &loaded.genesis,
-        towpath_store::ChainRetention::default(),
-    )?);
+    let (journal, chain) = open_chain(&config, &loaded, &stop)?;
     let (net, events) = start_net(&config, &loaded, &chain)?;
-
     let (tower, tower_inbox) = TowerHandle::inbox();
-    let idempotency = IdempotencyKeys::open(&*loaded.store, rand::random())?;
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
-    let pending = loaded.pending;
-    let searching = Arc::new(AtomicBool::new(pending.is_some_and(|pending| pending.search)));
-    let parts = Parts {
-        chain_id: chain.chain(),
-        chain: Arc::clone(&chain),
-        journal: Arc::clone(&journal),
-        net: net.clone(),
-        ledger: ledger.clone(),
-        workers: workers.clone(),
-        board: Arc::new(Board::default()),
-        tower: tower.clone(),
-        confirmations: config.tower.confirmations,
-        stats: Arc::new(WorkerStats::new(workers.count())),
-        keys: Arc::new(ChannelKeys::open(
-            loaded.seed.clone(),
-            &*loaded.store,
-            loaded.genesis.params.rules.clone(),
-        )?),
-        policy: policy(&config.channels),
-        tally: Arc::new(Tally::new(workers.count())),
-        idempotency: idempotency.clone(),
-        retention: worker::Retention {
-            payments: payments_kept(config.retention.payments),
-            log: HISTORY_KEPT,
-        },
-        sources: Sources::default(),
-        unclaimed: Arc::default(),
-        searching: Arc::clone(&searching),
-        epoch: Arc::new(OwnEpoch::begin(
-            &*loaded.store,
-            loaded.seed.node_key(),
-            chain.chain(),
-            (clock::now_ms(), rand::random()),
-        )?),
-        fatal: {
-            let fatal = stop.clone();
-            Arc::new(move |reason| fatal.fatal(reason))
-        },
-        runtime: tokio::runtime::Handle::current(),
-    };
-
-    parts.sources.add(Arc::new(recovery::Towers::new(tower.clone(), Arc::clone(&parts.keys))));
+    let handles = Handles { net: net.clone(), ledger: ledger.clone(), workers: workers.clone(), tower };
+    let parts = parts(&config, &loaded, (&chain, &journal), &handles, &stop)?;
+    let tower = &parts.tower;
     if loaded.genesis.params.blocks.time_travel {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
         clock::travel_to(chain.tip().header().time);
     }
-    let driver = driver_config(&loaded, voter(&loaded, &chain, identity), idempotency.clone());
+    let driver = driver_config(&loaded, voter(&loaded, &chain, identity), parts.idempotency.clone());
     let (fatal, blocks, watched) = (stop.clone(), workers.clone(), tower.clone());
     let (heights, height) = watch::channel(chain.tip().height());
     let (driver_thread, status) = ledger::spawn(
@@ -295,61 +243,15 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         move |reason| fatal.fatal(reason),
     )
     .map_err(NodeError::Ledger)?;
-
-    let distrusts = pending.is_some_and(|pending| pending.distrust);
-    let trust = if distrusts { Trust::MayBeOld } else { Trust::Newest };
-    let started = worker::start(&parts, inboxes, trust)?;
-    for (channel, why) in &started.damaged {
-        tracing::error!(%channel, %why, "a channel cannot be restored; it is looked for on the ledger");
-    }
-    for peer in &started.peers {
-        net.want(*peer, Vec::new()).await?;
-    }
-    let damaged = !started.damaged.is_empty();
-    let recovery = pending.or_else(|| damaged.then(Pending::damaged)).map(|pending| {
-        recovery::spawn(Task {
-            pending,
-            parts: parts.clone(),
-            seed: loaded.seed.clone(),
-            block_step_ms_max: loaded.genesis.params.blocks.block_step_ms_max,
-            height,
-            stop: stop.token.clone(),
-        })
-    });
+    let (threads, recovery) = start_workers(&loaded, &parts, inboxes, (height, &stop)).await?;
     let params = loaded.genesis.params.clone();
     let (ingress, ingress_threads) = Ingress::start(&chain, params, ledger.clone(), net.clone())
         .map_err(|error| NodeError::Ledger(error.to_string()))?;
     // A tower that lost data may have forgotten records that it promised to keep: its clients find that out, and give
     // them again (FAULTS W3).
-    let watching = start_tower(&config, &loaded, &parts, (&tower, tower_inbox))?;
+    let watching = start_tower(&config, &loaded, &parts, (tower, tower_inbox))?;
     let router = tokio::spawn(route(events, net.clone(), (workers.clone(), tower.clone()), ingress));
-
-    let node = Arc::new(Node {
-        name: config.name.clone(),
-        validator: config.validator,
-        genesis: loaded.genesis.clone(),
-        database: config.data_dir.join(STORE_FOLDER).join("db"),
-        data_dir: config.data_dir.clone(),
-        chain,
-        journal,
-        net: net.clone(),
-        ledger: ledger.clone(),
-        status,
-        workers: workers.clone(),
-        board: Arc::clone(&parts.board),
-        tower: tower.clone(),
-        idempotency,
-        worker_stats: Arc::clone(&parts.stats),
-        started: std::time::Instant::now(),
-        seed: loaded.seed.clone(),
-        recovery: Recovering {
-            cause: pending.map(|pending| pending.cause),
-            searching,
-            unclaimed: Arc::clone(&parts.unclaimed),
-        },
-        ready: AtomicBool::new(true),
-        runtime: tokio::runtime::Handle::current(),
-    });
+    let node = Arc::new(node(&config, &loaded, &parts, status));
     let server = start_api(&config, Arc::clone(&node), &stop).await?;
 
     wait_for_stop(&stop).await;
@@ -369,19 +271,143 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     if tokio::time::timeout(crate::limits::SHUTDOWN, flow).await.is_err() {
         tracing::warn!("some parts of the node did not end in time; they are cut off");
     }
-    let threads = started.threads;
+    let threads = threads.into_iter().chain([watching, driver_thread]).chain(ingress_threads);
+    let threads: Vec<_> = threads.collect();
     let joined = tokio::task::spawn_blocking(move || {
         ledger.push(LedgerInput::Stop);
-        threads
-            .into_iter()
-            .chain([watching, driver_thread])
-            .chain(ingress_threads)
-            .for_each(|thread| drop(thread.join()));
+        threads.into_iter().for_each(|thread| drop(thread.join()));
     });
     let _in_time = tokio::time::timeout(crate::limits::SHUTDOWN, joined).await;
     tracing::info!("the node has stopped");
     let reason = stop.reason.lock().ok().and_then(|mut reason| reason.take());
     reason.map_or(Ok(()), |reason| Err(NodeError::Fatal(reason)))
+}
+
+/// The ways to the parts of the node.
+struct Handles {
+    net: NetHandle,
+    ledger: LedgerHandle,
+    workers: Workers,
+    tower: TowerHandle,
+}
+
+fn open_chain(
+    config: &Config,
+    loaded: &Loaded,
+    stop: &Stop,
+) -> Result<(Arc<Journal>, Arc<Chain>), NodeError> {
+    let fatal = stop.clone();
+    let store = || Arc::clone(&loaded.store);
+    let writer = GroupWriter::start(store(), move |error| fatal.fatal(error.to_string()))?;
+    let journal = Arc::new(Journal::open(store(), writer, events_kept(config.retention.events))?);
+    let retention = towpath_store::ChainRetention::default();
+    Ok((journal, Arc::new(Chain::open(store(), &loaded.genesis, retention)?)))
+}
+
+/// What all workers share.
+fn parts(
+    config: &Config,
+    loaded: &Loaded,
+    (chain, journal): (&Arc<Chain>, &Arc<Journal>),
+    handles: &Handles,
+    stop: &Stop,
+) -> Result<Parts, NodeError> {
+    let Handles { net, ledger, workers, tower } = handles;
+    let (store, seed) = (&*loaded.store, &loaded.seed);
+    let keys = Arc::new(ChannelKeys::open(seed.clone(), store, loaded.genesis.params.rules.clone())?);
+    let sources = Sources::default();
+    sources.add(Arc::new(recovery::Towers::new(tower.clone(), Arc::clone(&keys))));
+    let instance = (clock::now_ms(), rand::random());
+    let fatal = stop.clone();
+    Ok(Parts {
+        chain_id: chain.chain(),
+        chain: Arc::clone(chain),
+        journal: Arc::clone(journal),
+        net: net.clone(),
+        ledger: ledger.clone(),
+        workers: workers.clone(),
+        board: Arc::new(Board::default()),
+        tower: tower.clone(),
+        confirmations: config.tower.confirmations,
+        stats: Arc::new(WorkerStats::new(workers.count())),
+        keys,
+        policy: policy(&config.channels),
+        tally: Arc::new(Tally::new(workers.count())),
+        idempotency: IdempotencyKeys::open(store, rand::random())?,
+        retention: worker::Retention {
+            payments: payments_kept(config.retention.payments),
+            log: HISTORY_KEPT,
+        },
+        sources,
+        unclaimed: Arc::default(),
+        searching: Arc::new(AtomicBool::new(loaded.pending.is_some_and(|pending| pending.search))),
+        epoch: Arc::new(OwnEpoch::begin(store, seed.node_key(), chain.chain(), instance)?),
+        fatal: Arc::new(move |reason| fatal.fatal(reason)),
+        runtime: tokio::runtime::Handle::current(),
+    })
+}
+
+/// The workers' threads, and the task that recovers what was lost.
+type Started = (Vec<std::thread::JoinHandle<()>>, Option<tokio::task::JoinHandle<()>>);
+
+async fn start_workers(
+    loaded: &Loaded,
+    parts: &Parts,
+    inboxes: Vec<tokio::sync::mpsc::Receiver<Input>>,
+    (height, stop): (watch::Receiver<u64>, &Stop),
+) -> Result<Started, NodeError> {
+    let pending = loaded.pending;
+    let distrusts = pending.is_some_and(|pending| pending.distrust);
+    let trust = if distrusts { Trust::MayBeOld } else { Trust::Newest };
+    let started = worker::start(parts, inboxes, trust)?;
+    for (channel, why) in &started.damaged {
+        tracing::error!(%channel, %why, "a channel cannot be restored; it is looked for on the ledger");
+    }
+    for peer in &started.peers {
+        parts.net.want(*peer, Vec::new()).await?;
+    }
+    let damaged = !started.damaged.is_empty();
+    let recovery = pending.or_else(|| damaged.then(Pending::damaged)).map(|pending| {
+        recovery::spawn(Task {
+            pending,
+            parts: parts.clone(),
+            seed: loaded.seed.clone(),
+            block_step_ms_max: loaded.genesis.params.blocks.block_step_ms_max,
+            height,
+            stop: stop.token.clone(),
+        })
+    });
+    Ok((started.threads, recovery))
+}
+
+/// What the API reads, and hands calls to.
+fn node(config: &Config, loaded: &Loaded, parts: &Parts, status: watch::Receiver<Status>) -> Node {
+    Node {
+        name: config.name.clone(),
+        validator: config.validator,
+        genesis: loaded.genesis.clone(),
+        database: config.data_dir.join(STORE_FOLDER).join("db"),
+        data_dir: config.data_dir.clone(),
+        chain: Arc::clone(&parts.chain),
+        journal: Arc::clone(&parts.journal),
+        net: parts.net.clone(),
+        ledger: parts.ledger.clone(),
+        status,
+        workers: parts.workers.clone(),
+        board: Arc::clone(&parts.board),
+        tower: parts.tower.clone(),
+        idempotency: parts.idempotency.clone(),
+        worker_stats: Arc::clone(&parts.stats),
+        started: std::time::Instant::now(),
+        seed: loaded.seed.clone(),
+        recovery: Recovering {
+            cause: loaded.pending.map(|pending| pending.cause),
+            searching: Arc::clone(&parts.searching),
+            unclaimed: Arc::clone(&parts.unclaimed),
+        },
+        ready: AtomicBool::new(true),
+        runtime: tokio::runtime::Handle::current(),
+    }
 }
 
 fn policy(channels: &Channels) -> Policy {
@@ -515,82 +541,6 @@ async fn wait_for_stop(stop: &Stop) {
         _ = tokio::signal::ctrl_c() => tracing::info!("asked to stop"),
     }
     stop.token.cancel();
-}
-
-/// Hands what comes from the network to who it is for.
-async fn route(
-    mut events: NetEvents,
-    net: NetHandle,
-    (workers, tower): (Workers, TowerHandle),
-    ingress: Ingress,
-) {
-    while let Some(event) = events.recv().await {
-        match event {
-            NetEvent::Listening { address } => tracing::info!(%address, "listens for peers"),
-            NetEvent::PeerUp { node, agent } => {
-                tracing::info!(peer = %worker::node_text(&node), %agent, "connected");
-                ingress.peers();
-            }
-            NetEvent::PeerDown { node } => {
-                tracing::info!(peer = %worker::node_text(&node), "disconnected");
-                ingress.peers();
-            }
-            NetEvent::OtherChain { node, theirs } => {
-                tracing::warn!(peer = %worker::node_text(&node), %theirs, "a node of another chain was turned away");
-            }
-            NetEvent::Gossip { topic, from, id, bytes } => ingress.gossip(topic, from, id, bytes),
-            NetEvent::SyncRequest { from: _, bytes, reply } => ingress.sync(bytes, reply),
-            NetEvent::SessionUp { node, session } => {
-                tower.push(TowerInput::SessionUp(node)).await;
-                workers.push(&node, Input::SessionUp(node, session)).await;
-            }
-            NetEvent::SessionDown { node, reason } => {
-                tracing::debug!(peer = %worker::node_text(&node), %reason, "a channel session ended");
-                tower.push(TowerInput::SessionDown(node)).await;
-                workers.push(&node, Input::SessionDown(node)).await;
-            }
-            NetEvent::Messages { node, messages, credit } => {
-                let load = Load::of(messages.len(), messages.iter().map(Vec::len).sum());
-                let decoded: Result<Vec<_>, _> =
-                    messages.iter().map(|bytes| towpath_protocol::Message::decode(bytes)).collect();
-                match decoded {
-                    Ok(messages) => share_out(node, messages, (credit, load), (&workers, &tower)).await,
-                    Err(error) => {
-                        tracing::warn!(peer = %worker::node_text(&node), %error, "a malformed message; its session ends");
-                        net.end_session(node, Offence::Malformed);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Hands a peer's messages to the worker of its channels, in their order, and to the tower.
-async fn share_out(
-    peer: PublicKey,
-    messages: Vec<Message>,
-    (credit, load): (Credit, Load),
-    (workers, tower): (&Workers, &TowerHandle),
-) {
-    let mut for_channels = Vec::with_capacity(messages.len());
-    for message in messages {
-        match message {
-            Message::Tower(message) => {
-                if !tower.hear(peer, message, credit.clone()) {
-                    tracing::debug!(peer = %worker::node_text(&peer), "the tower is busy; a message to it was dropped");
-                }
-            }
-            Message::Open(_)
-            | Message::Accept(_)
-            | Message::Decline(_)
-            | Message::Channel(..)
-            | Message::Hello(_)
-            | Message::Stale(_) => for_channels.push(message),
-        }
-    }
-    if !for_channels.is_empty() {
-        workers.push(&peer, Input::Messages { peer, messages: for_channels, credit, load }).await;
-    }
 }
 
 const fn events_kept(retention: Retention) -> u64 {
