@@ -118,6 +118,9 @@ pub enum CliError {
     /// A command that failed as a whole.
     #[error("{0}")]
     Failed(String),
+    /// Whoever read the output has gone: `... | head` has what it wanted, and nobody is left to tell.
+    #[error("the output was closed")]
+    Closed,
     /// A wait that was given up.
     #[error("{message}")]
     TimedOut {
@@ -150,6 +153,7 @@ impl CliError {
             Self::WhichNode | Self::Usage(_) | Self::Syntax(_) => Exit::Usage,
             Self::Local(_) => Exit::Local,
             Self::Failed(_) => Exit::Failed,
+            Self::Closed => Exit::Done,
             Self::TimedOut { .. } => Exit::TimedOut,
         }
     }
@@ -166,6 +170,7 @@ impl CliError {
             Self::WhichNode | Self::Usage(_) | Self::Syntax(_) => "usage".to_owned(),
             Self::Local(_) => "local".to_owned(),
             Self::Failed(_) => "failed".to_owned(),
+            Self::Closed => "closed".to_owned(),
             Self::TimedOut { .. } => Code::WaitTimeout.to_string(),
         }
     }
@@ -191,7 +196,8 @@ impl CliError {
             | Self::Usage(_)
             | Self::Syntax(_)
             | Self::Local(_)
-            | Self::Failed(_) => None,
+            | Self::Failed(_)
+            | Self::Closed => None,
         }
     }
 }

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     };
     let style = Style::of(&cli.common);
     match run(&cli.common, cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) | Err(CliError::Closed) => ExitCode::SUCCESS,
         Err(error) => {
             output::error(style, &error);
             error.exit().into()

@@ -74,9 +74,10 @@ pub fn element<T: Serialize>(
 
 fn line(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")
-        .and_then(|()| out.flush())
-        .map_err(|error| CliError::Failed(format!("stdout: {error}")))
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => CliError::Closed,
+        _ => CliError::Failed(format!("stdout: {error}")),
+    })
 }
 
 /// Says what is going on to a person who waits; programs are not told.

@@ -149,6 +149,8 @@ async fn l16_headers_of_another_ledger_are_refused() {
     let (ours, other) =
         (Net::up(&Plan::of(2, Topology::Line)).await, Net::up(&Plan::of(1, Topology::Line)).await);
     let genesis = other.network.state().genesis.display().to_string();
+    let alice = ours.client("alice");
+    until("a block", async || (alice.ledger().await.ok()?.height > 0).then_some(())).await;
     let output = ours.run(&["ledger", "verify", "--genesis", &genesis]);
     refused(&output, "chain");
     document(&ours.run(&["ledger", "verify"]));

@@ -220,10 +220,7 @@ fn picture(verified: &Verified) -> String {
         ("block", verified.block.clone()),
         ("time", time(verified.time_ms)),
         ("state root", verified.state_root.clone()),
-        (
-            "checked",
-            format!("{} headers against the genesis; the node was not trusted", grouped(verified.headers)),
-        ),
+        ("checked", format!("against the genesis alone, in {} certified headers", grouped(verified.headers))),
     ]);
     if !verified.outputs.is_empty() {
         let rows = verified.outputs.iter().map(|output| {
