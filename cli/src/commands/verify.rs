@@ -165,6 +165,17 @@ impl Checker {
     fn output(&mut self, text: &str, said: &OutputProof) -> Result<Proven, CliError> {
         let certified = self.header(&said.certified)?;
         let outpoint: OutPoint = said.outpoint.parse().map_err(unproven)?;
+        // An old proof is true of its block, and says nothing of now.
+        if certified.header.height < self.light.tip().height {
+            let (old, tip) = (certified.header.height, self.light.tip().height);
+            return Err(unproven(format_args!("the proof is of height {old}, and {tip} is decided")));
+        }
+        // Of an output that was never made it is always true that there is none.
+        if said.entry.is_none() && !said.outpoint.eq_ignore_ascii_case(text) {
+            return Err(unproven(
+                "give the whole id of an output that may be spent: a beginning fits others, too",
+            ));
+        }
         // A node must not answer about another output than was asked for.
         if !said.outpoint.starts_with(text.to_lowercase().trim_end_matches('…')) {
             return Err(unproven(format_args!(

@@ -145,7 +145,7 @@ impl Tower {
             Sighting::Settled { channel, tag } => {
                 self.watch.gone(&channel);
                 self.service.close_case(&channel);
-                self.service.forget(&tag, shelf)
+                self.service.forget(&channel, &tag, shelf)
             }
         }
     }

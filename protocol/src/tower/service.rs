@@ -205,15 +205,24 @@ impl Service {
         }
     }
 
-    /// The ledger settled the channel with this tag: nothing of it is needed any more, whoever gave it.
+    /// The ledger settled a channel under this tag: nothing of that channel is needed any more, whoever gave it. The ledger
+    /// gives a tag no meaning, so another channel can bear it: what opens as a record of another one stays.
     ///
     /// # Errors
     /// [`ShelfError`] if the rows cannot be read; some records may stay.
-    pub fn forget(&mut self, tag: &ChannelTag, shelf: &dyn Shelf) -> Result<(), ShelfError> {
+    pub fn forget(
+        &mut self,
+        channel: &ChannelId,
+        tag: &ChannelTag,
+        shelf: &dyn Shelf,
+    ) -> Result<(), ShelfError> {
         for party in [Party::A, Party::B] {
             let slot = Slot::new(tag, party);
-            self.walk(&slot.locator, shelf, &mut |service, client, _| {
-                service.remove(slot.locator, client);
+            self.walk(&slot.locator, shelf, &mut |service, client, row| {
+                let kept = read::<Kept>(&row).ok().and_then(|kept| slot.open(&kept.sealed).ok());
+                if kept.is_none_or(|record| record.newest.state.channel == *channel) {
+                    service.remove(slot.locator, client);
+                }
             })?;
         }
         Ok(())

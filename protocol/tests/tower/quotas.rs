@@ -166,6 +166,22 @@ fn settled_channels_free_their_place_whoever_took_it() {
     assert_eq!((host.tower.usage().records, host.tower.usage().clients), (3, 3));
 }
 
+/// Whoever knows a channel's tag can settle a channel of its own under it: that must not erase what defends the first.
+#[test]
+fn w1_a_foreign_channel_under_the_same_tag_erases_nothing() {
+    let mut ledger = Ledger::new();
+    let [victim, foreign] = <[_; 2]>::try_from(ledger.open(2)).unwrap_or_else(|_| panic!("two channels"));
+    let mut host = Host::new(&ledger, Sponsor::No);
+    let record = victim.record(Party::B, 4);
+    let slot = record.slot();
+    let kept = Entry { locator: slot.locator, sequence: record.sequence(), sealed: record.seal(&slot) };
+    host.hear(&node(1), &TowerMessage::Keep(vec![kept]));
+    host.see(vec![Sighting::Settled { channel: foreign.id(), tag: victim.tag() }]);
+    assert_eq!(records(&host.disk), 1);
+    host.see(vec![Sighting::Settled { channel: victim.id(), tag: victim.tag() }]);
+    assert_eq!(records(&host.disk), 0);
+}
+
 /// A channel that is settled while the tower is down frees its place when the tower starts again.
 #[test]
 fn what_was_settled_meanwhile_is_forgotten_at_the_next_start() {
