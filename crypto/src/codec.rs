@@ -88,6 +88,30 @@ pub fn fits<T: Encode>(shortest: &T) -> bool {
     size_of::<T>() <= encode(shortest).len() * DECODE_EXPANSION_MAX
 }
 
+/// One kind of bytes that this program reads: from a peer, a disk or a file. Each crate lists its own (`decoders()`), so
+/// that whoever tries hostile bytes tries them on every kind.
+#[derive(Clone, Copy)]
+pub struct Decoder {
+    /// The type, or what reads it, by its path.
+    pub name: &'static str,
+    /// The longest that is read, in bytes.
+    pub limit: usize,
+    /// Reads `bytes`: what the value encodes to, or nothing when they are refused.
+    pub read: fn(&[u8]) -> Option<Vec<u8>>,
+}
+
+/// The [`Decoder`]s of types that are read as they are: `decoders![LIMIT => Type, Type; OTHER_LIMIT => Type]`.
+#[macro_export]
+macro_rules! decoders {
+    ($($limit:expr => $($type:ty),+ $(,)?);+ $(;)?) => {
+        vec![$($($crate::codec::Decoder {
+            name: ::std::any::type_name::<$type>(),
+            limit: $limit,
+            read: |bytes| $crate::codec::decode::<$type>(bytes, $limit).ok().map(|value| $crate::codec::encode(&value)),
+        }),+),+]
+    };
+}
+
 /// A writer that compares instead of writing, so that the check for the one encoding allocates nothing.
 struct Same<'a> {
     rest: &'a [u8],

@@ -5,6 +5,7 @@
 
 pub mod amount;
 pub mod codec;
+mod decoders;
 mod derive;
 pub mod ed25519;
 pub mod hash;
@@ -17,4 +18,5 @@ pub mod seed;
 pub mod session;
 
 pub use amount::Amount;
+pub use decoders::decoders;
 pub use hash::{ChainId, Digest, Domain, Signable};

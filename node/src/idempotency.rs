@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bincode::{Decode, Encode};
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_crypto::hash::sha256;
 use towpath_crypto::{Digest, codec};
 use towpath_ledger::{Amount, ChannelId, Party, TxId};
@@ -439,6 +441,11 @@ impl Inner {
             Outcome::Opening { .. } | Outcome::Stream { .. } => {}
         }
     }
+}
+
+/// How its rows are read.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![ROW_BYTES_MAX => Row]
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod backend;
 pub mod backup;
 pub mod clock;
 pub mod config;
+mod decoders;
 pub mod devnet;
 pub mod epoch;
 pub mod idempotency;
@@ -23,5 +24,6 @@ mod node;
 mod route;
 
 pub use api::ADDRESS_FILE as API_ADDRESS_FILE;
+pub use decoders::decoders;
 pub(crate) use node::STORE_FOLDER;
 pub use node::{KEY_FILE, NodeError, key_file, run};

@@ -41,6 +41,7 @@ pub mod canary;
 #[cfg(not(feature = "canaries"))]
 mod canary;
 mod channel;
+mod decoders;
 mod effect;
 mod epoch;
 mod error;
@@ -58,6 +59,7 @@ mod verify;
 
 pub use accepts::{Accepts, Unacceptable};
 pub use channel::{Broken, Channel, Held, Origin, Turnholder, View};
+pub use decoders::decoders;
 pub use effect::{Alarm, Effect, Failure, Online, Outcome, Row};
 pub use epoch::{Epoch, Hello, Rival, Standing};
 pub use error::{Reject, RestoreError, Severity};

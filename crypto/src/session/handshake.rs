@@ -17,6 +17,8 @@ use snow::{Builder, HandshakeState};
 use super::transport::{Session, TAG_BYTES};
 use super::{HANDSHAKE_BYTES_MAX, PROTOCOL_VERSION, SessionError};
 use crate::codec;
+use crate::codec::Decoder;
+use crate::decoders;
 use crate::ed25519::{PublicKey, SecretKey, Signature, verify};
 use crate::hash::{ChainId, Domain, Signable};
 
@@ -65,6 +67,11 @@ impl Signable for Binding {
 struct Proof {
     node: PublicKey,
     signature: Signature,
+}
+
+/// How a proof is read, behind the decryption.
+pub(crate) fn proof_decoder() -> Decoder {
+    decoders![PROOF_BYTES => Proof][0]
 }
 
 /// A handshake under way. It does no I/O: messages go in and come out.

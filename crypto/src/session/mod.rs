@@ -18,6 +18,7 @@ mod handshake;
 mod tests;
 mod transport;
 
+pub(crate) use handshake::proof_decoder;
 pub use handshake::{Handshake, Role};
 pub use transport::{CHUNK_BYTES_MAX, Session, TAG_BYTES};
 

@@ -14,6 +14,7 @@ mod catch_up;
 mod config;
 mod context;
 mod convert;
+mod decoders;
 mod engine;
 mod env;
 mod error;
@@ -33,6 +34,7 @@ mod vote;
 pub mod wire;
 
 pub use config::Config;
+pub use decoders::decoders;
 pub use engine::{Engine, Progress};
 pub use error::{EngineError, Fault, HostError, LogError, Signed};
 pub use evidence::{Evidence, EvidenceError, SignedClaim};

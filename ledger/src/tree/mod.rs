@@ -22,3 +22,8 @@ pub use prove::{MerklePath, PathError, prove, root};
 pub use prune::{PrunePlan, prune};
 pub use source::{NodeSource, TreeError};
 pub use update::{TreeBatch, update};
+
+/// How the tree's rows are read, at their places.
+pub(crate) fn decoders() -> [towpath_crypto::codec::Decoder; 2] {
+    [node::decoder(), prune::decoder()]
+}

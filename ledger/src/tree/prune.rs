@@ -1,5 +1,7 @@
 //! Which nodes can go: a node that became stale at one version is needed by the versions before it only.
 
+use towpath_crypto::codec::Decoder;
+
 use super::node;
 use super::source::{NodeSource, TreeError};
 
@@ -32,6 +34,12 @@ pub(super) fn encode_stale(keys: &[Vec<u8>]) -> Vec<u8> {
         bytes.extend_from_slice(key);
     }
     bytes
+}
+
+/// How a list of stale rows is read.
+pub(super) fn decoder() -> Decoder {
+    let read = |bytes: &[u8]| decode_stale(bytes).map(|keys| encode_stale(&keys));
+    Decoder { name: "towpath_ledger::tree::prune::decode_stale", limit: 64 << 10, read }
 }
 
 fn decode_stale(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {

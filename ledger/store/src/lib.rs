@@ -11,6 +11,7 @@ mod column;
 mod condition;
 #[cfg(test)]
 mod condition_tests;
+mod decoders;
 mod error;
 mod faults;
 mod folder;
@@ -29,6 +30,7 @@ pub use chain::{
 };
 pub use column::Column;
 pub use condition::{Behind, Cause, Condition, Sequence, Session};
+pub use decoders::decoders;
 pub use error::StoreError;
 pub use faults::{Faults, WritePoint};
 pub use group::{GroupSizes, GroupStats, GroupWriter, SyncTimes};

@@ -2,6 +2,8 @@
 
 use bincode::{Decode, Encode};
 use towpath_crypto::codec;
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::hash::{ChainId, Domain, digest};
 use towpath_crypto::sealed::SealKey;
@@ -126,6 +128,11 @@ pub(super) fn open(key: &SealKey, sealed: &[u8], id: &BackupId, index: u64) -> R
         return Err(BackupError::Damaged("a part of it is missing, doubled, or of another backup"));
     }
     Ok(frame.part)
+}
+
+/// How a frame is read, once it is opened.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![FRAME_BYTES_MAX => Frame]
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ use std::path::PathBuf;
 use towpath_crypto::keyfile::KeyFileError;
 use towpath_store::StoreError;
 
+/// How what is kept here is read.
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+    format::decoders()
+}
+
 /// Why a backup is not made, read or restored. No error contains key material.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {

@@ -6,6 +6,8 @@ use bincode::{Decode, Encode};
 use towpath_api::EventBody;
 use towpath_consensus::{Check, Decided, Host, HostError, Tip as EngineTip, Validity};
 use towpath_crypto::codec;
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::chain::{
     BlockEffects, ChainParams, Checks, CommitCertificate as Certificate, Pace, Proposal, Tip, ValidatorSet,
@@ -281,4 +283,9 @@ pub fn read_fees(chain: &Chain) -> Result<u64, StoreError> {
 /// When the database cannot be read.
 pub fn supply(chain: &Chain, issued: u64) -> Result<u64, StoreError> {
     Ok(read_books(chain)?.map_or(issued, |books| books.unspent.saturating_add(books.fees)))
+}
+
+/// How its row is read.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![64 => Books]
 }

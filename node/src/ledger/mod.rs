@@ -36,6 +36,11 @@ pub use sends::PendingSend;
 use crate::idempotency::Claim;
 use crate::net::GossipId;
 
+/// How what is kept here is read.
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+    [host::decoders(), sends::decoders()].concat()
+}
+
 /// Something for the driver.
 #[derive(Debug)]
 pub enum Input {

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::{Decode, Encode};
 use towpath_crypto::codec;
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_ledger::{Amount, OutPoint, Transaction, TxId, limits as ledger_limits};
 use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
@@ -209,4 +211,9 @@ fn row_key(id: &TxId) -> Vec<u8> {
 /// Forgets one, in the batch that tells what became of it.
 pub(super) fn forget(batch: &mut Batch, id: &TxId) {
     batch.delete(Column::Meta, row_key(id));
+}
+
+/// How its rows are read.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![256 << 10 => Row]
 }

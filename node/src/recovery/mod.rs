@@ -21,6 +21,11 @@ use std::time::Duration;
 
 use towpath_crypto::ed25519::PublicKey;
 
+/// How what is kept here is read.
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+    pending::decoders()
+}
+
 /// The peer of a channel that is being closed, and of which only the ledger's output is known: nobody has this key.
 pub const NOBODY: PublicKey = PublicKey([0; 32]);
 

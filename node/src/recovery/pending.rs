@@ -2,6 +2,8 @@
 
 use bincode::{Decode, Encode};
 use towpath_crypto::codec;
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_store::{Batch, Column, Store, StoreError};
 
 /// The row of `Meta`.
@@ -112,6 +114,11 @@ impl Pending {
     pub const fn is_done(&self) -> bool {
         !self.distrust && !self.search && !self.unclaimed && self.watch_until_ms == 0 && self.votes_after == 0
     }
+}
+
+/// How its row is read.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![ROW_BYTES_MAX => Pending]
 }
 
 #[cfg(test)]

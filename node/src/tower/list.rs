@@ -3,6 +3,8 @@
 use bincode::{Decode, Encode};
 use libp2p::Multiaddr;
 use towpath_crypto::codec;
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::id::{self, Kind};
 use towpath_store::{Batch, Column, Scan, Store, StoreError};
@@ -100,6 +102,11 @@ pub fn serves(store: &dyn Store, configured: bool) -> Result<bool, StoreError> {
 /// Remembers whether it does.
 pub fn serve(batch: &mut Batch, serves: bool) {
     batch.put(Column::Meta, SERVES_ROW, vec![u8::from(serves)]);
+}
+
+/// How its rows are read.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![ROW_BYTES_MAX => Row]
 }
 
 #[cfg(test)]

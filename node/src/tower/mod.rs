@@ -37,6 +37,11 @@ use crate::ledger::Notice;
 use crate::limits;
 use crate::net::Credit;
 
+/// How what is kept here is read.
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+    list::decoders()
+}
+
 /// Something for the tower's thread.
 #[derive(Debug)]
 pub enum Input {

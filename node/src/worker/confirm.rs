@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use bincode::{Decode, Encode};
 use towpath_api::{Direction, EventBody, Units};
 use towpath_crypto::codec;
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_ledger::{Amount, ChannelId};
 use towpath_protocol::tower::{Record, Sequence};
 use towpath_protocol::{Command, Event, Immediate, Life, Now, Receive};
@@ -191,4 +193,9 @@ impl Held {
             key_index: self.channel.key_index(),
         })))
     }
+}
+
+/// How its rows are read.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![ROW_BYTES_MAX => Confirming]
 }

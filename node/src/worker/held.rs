@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bincode::{Decode, Encode};
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_crypto::hash::sha256;
 use towpath_crypto::{Digest, codec};
 use towpath_ledger::{Amount, ChannelId, Closing, OutPoint};
@@ -212,4 +214,9 @@ impl Held {
             confirming: count_of(&self.confirming),
         }
     }
+}
+
+/// How its row is read.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![NODE_ROW_BYTES_MAX => NodeRow]
 }

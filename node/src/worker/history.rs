@@ -6,6 +6,8 @@
 
 use bincode::{Decode, Encode};
 use towpath_api::{Direction, Payment, PaymentState, StoredBytes, Units};
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_crypto::{Amount, codec};
 use towpath_ledger::{ChannelId, Party};
 use towpath_protocol::ChannelEvent;
@@ -240,4 +242,9 @@ pub fn view(
         idempotency_key: None,
         reason: None,
     }
+}
+
+/// How its rows are read.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![ROW_BYTES_MAX => PaymentRow]
 }

@@ -64,6 +64,11 @@ use crate::ledger::Notice;
 use crate::limits;
 use crate::net::{Credit, SessionId};
 
+/// How what is kept here is read.
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+    [confirm::decoders(), held::decoders(), history::decoders(), why::decoders()].concat()
+}
+
 /// Something for a worker.
 #[derive(Debug)]
 pub enum Input {

@@ -6,6 +6,8 @@ use towpath_api::{
     Close, CloseReason, CloseStage, Penalty, PostedState, ReplacedState, SettledBy, Settlement, Side, Units,
 };
 use towpath_crypto::codec;
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
 use towpath_ledger::settle::PaidOut;
 use towpath_ledger::{Closing, Lock, Party, Time, TxId, Witness};
 use towpath_protocol::{ClosingStage, Life};
@@ -298,4 +300,9 @@ fn settlement(me: Party, ended: &Ended) -> Settlement {
         paid_peer: Units(paid_peer),
         fees: Units(ended.fees),
     }
+}
+
+/// How its row is read.
+pub(crate) fn decoders() -> Vec<Decoder> {
+    decoders![ROW_BYTES_MAX => CloseRecord]
 }

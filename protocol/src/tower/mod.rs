@@ -33,5 +33,14 @@ pub use service::{Opened, Quotas, Service, Usage};
 pub use shelf::{Read, Row, Shelf, ShelfError, Standing};
 pub use watch::{At, LedgerRules, Order, Report, Sponsor, Watch};
 
+/// What towers read from bytes, but for their messages.
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+    let read = |bytes: &[u8]| shelf::Key::parse(bytes).map(shelf::Key::bytes);
+    let key = towpath_crypto::codec::Decoder { name: "towpath_protocol::tower::shelf::Key", limit: 65, read };
+    let mut all = towpath_crypto::decoders![1_024 => shelf::Kept, shelf::Account, Record];
+    all.push(key);
+    all
+}
+
 #[cfg(test)]
 mod golden_tests;

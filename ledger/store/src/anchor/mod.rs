@@ -5,3 +5,4 @@ mod file;
 mod slot;
 
 pub(crate) use file::AnchorFile;
+pub(crate) use slot::decoder as slot_decoder;

@@ -2,6 +2,8 @@
 //!
 //! Layout: magic with version (8) ‖ sequence (u64 LE) ‖ session (16) ‖ zero (4) ‖ CRC-32C of all before (u32 LE).
 
+use towpath_crypto::codec::Decoder;
+
 use crate::condition::{Mark, Sequence, Session};
 
 /// The bytes of a slot.
@@ -31,6 +33,12 @@ pub(crate) fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<Mark> {
     session.copy_from_slice(&bytes[SESSION_AT..SESSION_AT + 16]);
     let mark = Mark { sequence: Sequence(u64::from_le_bytes(sequence)), session: Session(session) };
     (encode(&mark) == *bytes).then_some(mark)
+}
+
+/// How a slot is read.
+pub(crate) fn decoder() -> Decoder {
+    let read = |bytes: &[u8]| Some(encode(&decode(bytes.try_into().ok()?)?).to_vec());
+    Decoder { name: "towpath_store::anchor::slot::decode", limit: SLOT_BYTES, read }
 }
 
 /// CRC-32C (Castagnoli), bit by bit: 36 bytes a write need no table.

@@ -1,0 +1,84 @@
+//! Where inputs come from: the golden vectors of all crates, and what once went wrong.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The golden vectors, each crate's own file.
+const GOLDEN: [&str; 5] = [
+    include_str!("../../ledger/src/types/golden.txt"),
+    include_str!("../../ledger/consensus/src/golden/wire.txt"),
+    include_str!("../../ledger/consensus/src/golden/log.txt"),
+    include_str!("../../protocol/src/golden.txt"),
+    include_str!("../../protocol/src/tower/golden.txt"),
+];
+
+/// Every byte string of the golden vectors, with and without its first byte, which is a version in messages and rows.
+#[must_use]
+pub fn golden() -> Vec<Vec<u8>> {
+    let lines = GOLDEN.iter().flat_map(|file| file.lines());
+    let values = lines.filter_map(|line| hex::decode(line.rsplit(' ').next()?).ok());
+    let all: BTreeSet<Vec<u8>> = values
+        .flat_map(|bytes| [bytes.get(1..).unwrap_or_default().to_vec(), bytes])
+        .chain([include_bytes!("../../ledger/src/genesis/golden.toml").to_vec()])
+        .collect();
+    all.into_iter().collect()
+}
+
+/// Inputs on which a target once failed: each later run tries them first.
+#[derive(Debug)]
+pub struct Regressions {
+    path: PathBuf,
+    inputs: Vec<(String, Vec<u8>)>,
+}
+
+impl Regressions {
+    /// The file beside this crate.
+    #[must_use]
+    pub fn path() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions.txt")
+    }
+
+    /// Reads them: a line has a target's name and the input in hexadecimal. No file means none.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a line is something else.
+    pub fn read(path: PathBuf) -> io::Result<Self> {
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
+        };
+        let bad =
+            |line: &str| io::Error::other(format!("{}: not a target and an input: {line}", path.display()));
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let parse = |line: &str| {
+            let (target, input) = line.split_once(' ').ok_or_else(|| bad(line))?;
+            Ok((target.to_owned(), hex::decode(input).map_err(|_| bad(line))?))
+        };
+        let inputs = lines.map(parse).collect::<io::Result<_>>()?;
+        Ok(Self { path, inputs })
+    }
+
+    /// Those of a target.
+    pub fn of<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.inputs.iter().filter(move |(name, _)| name == target).map(|(_, input)| input.as_slice())
+    }
+
+    /// Keeps one more, in the file, too.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn add(&mut self, target: &str, input: &[u8]) -> io::Result<()> {
+        if self.of(target).any(|known| known == input) {
+            return Ok(());
+        }
+        self.inputs.push((target.to_owned(), input.to_vec()));
+        let lines: String =
+            self.inputs.iter().map(|(target, input)| format!("{target} {}\n", hex::encode(input))).collect();
+        std::fs::write(
+            &self.path,
+            format!("# Inputs on which a target failed; every run tries them first.\n{lines}"),
+        )
+    }
+}

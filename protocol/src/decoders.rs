@@ -1,0 +1,27 @@
+//! What this crate reads from bytes.
+
+use towpath_crypto::codec::Decoder;
+use towpath_crypto::decoders;
+
+use crate::channel::{Fixed, OpenProposal, Witnesses};
+use crate::epoch::{Epoch, Hello};
+use crate::journal::ChannelEvent;
+use crate::limits::{MESSAGE_BYTES_MAX, ROW_BYTES_MAX};
+use crate::message::Message;
+use crate::opening::Stored;
+use crate::row::Live;
+use crate::tower;
+use crate::update::{Content, Transfer};
+
+/// Every kind of bytes that this crate reads. Rows have a version byte before what is read here.
+#[must_use]
+pub fn decoders() -> Vec<Decoder> {
+    let mut all = decoders![
+        ROW_BYTES_MAX => Fixed, Live, OpenProposal, Transfer, Witnesses, Stored, ChannelEvent, Content;
+        MESSAGE_BYTES_MAX => Epoch, Hello
+    ];
+    let read = |bytes: &[u8]| Message::decode(bytes).ok().map(|message| message.encode());
+    all.push(Decoder { name: "towpath_protocol::message::Message", limit: MESSAGE_BYTES_MAX, read });
+    all.extend(tower::decoders());
+    all
+}
