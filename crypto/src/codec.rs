@@ -91,7 +91,7 @@ pub fn fits<T: Encode>(shortest: &T) -> bool {
 /// One kind of bytes that this program reads: from a peer, a disk or a file. Each crate lists its own (`decoders()`), so
 /// that whoever tries hostile bytes tries them on every kind.
 #[derive(Clone, Copy)]
-pub struct Decoder {
+pub struct Readable {
     /// The type, or what reads it, by its path.
     pub name: &'static str,
     /// The longest that is read, in bytes.
@@ -100,11 +100,11 @@ pub struct Decoder {
     pub read: fn(&[u8]) -> Option<Vec<u8>>,
 }
 
-/// The [`Decoder`]s of types that are read as they are: `decoders![LIMIT => Type, Type; OTHER_LIMIT => Type]`.
+/// The [`Readable`]s of types that are read as they are: `readable![LIMIT => Type, Type; OTHER_LIMIT => Type]`.
 #[macro_export]
-macro_rules! decoders {
+macro_rules! readable {
     ($($limit:expr => $($type:ty),+ $(,)?);+ $(;)?) => {
-        vec![$($($crate::codec::Decoder {
+        vec![$($($crate::codec::Readable {
             name: ::std::any::type_name::<$type>(),
             limit: $limit,
             read: |bytes| $crate::codec::decode::<$type>(bytes, $limit).ok().map(|value| $crate::codec::encode(&value)),

@@ -1,23 +1,23 @@
 //! What this crate reads from bytes.
 
 use crate::amount::Amount;
-use crate::codec::Decoder;
+use crate::codec::Readable;
 use crate::ed25519::{PublicKey, Signature};
 use crate::hash::{ChainId, Digest};
 use crate::id::{self, Kind};
 use crate::limits::ID_TEXT_MAX;
 use crate::schnorr::{WalletKey, WalletSignature};
 use crate::session::Role;
-use crate::{decoders, session};
+use crate::{readable, session};
 
 /// Every kind of bytes that this crate reads.
 #[must_use]
-pub fn decoders() -> Vec<Decoder> {
-    let mut all = decoders![
+pub fn decoders() -> Vec<Readable> {
+    let mut all = readable![
         64 => Amount, ChainId, Digest, PublicKey, Signature, WalletKey, WalletSignature, Role
     ];
     all.push(session::proof_decoder());
-    all.push(Decoder { name: "towpath_crypto::id::decode", limit: ID_TEXT_MAX, read: read_id });
+    all.push(Readable { name: "towpath_crypto::id::decode", limit: ID_TEXT_MAX, read: read_id });
     all
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use towpath_crypto::id::{self, Kind};
+
 /// The golden vectors, each crate's own file.
 const GOLDEN: [&str; 5] = [
     include_str!("../../ledger/src/types/golden.txt"),
@@ -21,8 +23,27 @@ pub fn golden() -> Vec<Vec<u8>> {
     let all: BTreeSet<Vec<u8>> = values
         .flat_map(|bytes| [bytes.get(1..).unwrap_or_default().to_vec(), bytes])
         .chain([include_bytes!("../../ledger/src/genesis/golden.toml").to_vec()])
+        .chain(ids())
+        .chain(tree_rows())
         .collect();
     all.into_iter().collect()
+}
+
+/// A text of each kind of id.
+fn ids() -> impl Iterator<Item = Vec<u8>> {
+    Kind::ALL.into_iter().flat_map(|kind| {
+        // An outpoint's id has four bytes more than the others.
+        let length = if kind == Kind::Output { 36 } else { 32 };
+        let text = id::encode(kind, &vec![0x2a; length]);
+        [text.to_ascii_uppercase().into_bytes(), text.into_bytes()]
+    })
+}
+
+/// The root of an empty tree, and of one with a leaf: format, which children there are, which are leaves, the children.
+fn tree_rows() -> [Vec<u8>; 3] {
+    let leaf = [[0x20; 32], [1; 32], [2; 32]].concat();
+    let inner = [[0; 8].as_slice(), &[3; 32]].concat();
+    [vec![1, 0, 0, 0, 0], [vec![1, 0, 4, 0, 4], leaf].concat(), [vec![1, 0, 1, 0, 0], inner].concat()]
 }
 
 /// Inputs on which a target once failed: each later run tries them first.

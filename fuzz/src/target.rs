@@ -1,6 +1,6 @@
 //! What is tried.
 
-use towpath_crypto::codec::Decoder;
+use towpath_crypto::codec::Readable;
 use towpath_crypto::limits::DECODE_EXPANSION_MAX;
 
 /// Something that takes bytes from strangers.
@@ -19,8 +19,8 @@ impl Target {
     /// A decoder, with what holds for each: nothing panics; what is accepted encodes to the same bytes; what is longer than
     /// allowed is refused; memory stays in proportion to the bytes.
     #[must_use]
-    pub fn of(decoder: Decoder) -> Self {
-        let Decoder { name, limit, read } = decoder;
+    pub fn of(decoder: Readable) -> Self {
+        let Readable { name, limit, read } = decoder;
         let run = move |bytes: &[u8]| match read(bytes) {
             Some(same) => {
                 assert!(bytes.len() <= limit, "{} bytes are accepted, more than {limit}", bytes.len());

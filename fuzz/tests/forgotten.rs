@@ -93,7 +93,7 @@ fn listed_names() -> BTreeSet<String> {
             continue;
         }
         let text = std::fs::read_to_string(&path).expect("a source file");
-        for list in text.split("decoders![").skip(1) {
+        for list in text.split("readable![").skip(1) {
             let list = list.split(']').next().unwrap_or_default();
             names.extend(list.split([',', ';', '>', ' ', '\n']).map(last));
         }

@@ -8,7 +8,7 @@ use towpath_fuzz::{Campaign, Regressions, all};
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// New inputs for each target.
-const INPUTS: u64 = 3_000;
+const INPUTS: u64 = 30_000;
 
 #[test]
 fn f9_l8_n3_each_target_takes_hostile_bytes() {

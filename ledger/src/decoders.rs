@@ -1,7 +1,7 @@
 //! What the ledger reads from bytes.
 
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
+use towpath_crypto::readable;
 
 use crate::chain::{BlockParams, ChainParams, CommitCertificate, SignedVote, Validator, Vote, VoteKind};
 use crate::genesis::{Allocation, AssetName, Genesis};
@@ -19,8 +19,8 @@ const SMALL: usize = 64 << 10;
 
 /// Every kind of bytes that this crate reads.
 #[must_use]
-pub fn decoders() -> Vec<Decoder> {
-    let mut all = decoders![
+pub fn decoders() -> Vec<Readable> {
+    let mut all = readable![
         BLOCK => Block;
         TRANSACTION => Transaction, TxBody, Spend, Payload, Witness, Entry, Output, Lock;
         STATE_PROOF_BYTES_MAX => StateProof, StateEntry, MerklePath;
@@ -31,7 +31,7 @@ pub fn decoders() -> Vec<Decoder> {
             AssetName, Allocation, CertifiedHeader
     ];
     all.extend(tree::decoders());
-    all.push(Decoder {
+    all.push(Readable {
         name: "towpath_ledger::genesis::parse",
         limit: GENESIS_BYTES_MAX,
         read: read_genesis,

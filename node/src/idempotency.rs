@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bincode::{Decode, Encode};
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
 use towpath_crypto::hash::sha256;
+use towpath_crypto::readable;
 use towpath_crypto::{Digest, codec};
 use towpath_ledger::{Amount, ChannelId, Party, TxId};
 use towpath_protocol::{Failure, RefuseReason};
@@ -444,8 +444,8 @@ impl Inner {
 }
 
 /// How its rows are read.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![ROW_BYTES_MAX => Row]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![ROW_BYTES_MAX => Row]
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What this crate reads from bytes.
 
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
+use towpath_crypto::readable;
 
 use crate::channel::{Fixed, OpenProposal, Witnesses};
 use crate::epoch::{Epoch, Hello};
@@ -15,13 +15,13 @@ use crate::update::{Content, Transfer};
 
 /// Every kind of bytes that this crate reads. Rows have a version byte before what is read here.
 #[must_use]
-pub fn decoders() -> Vec<Decoder> {
-    let mut all = decoders![
+pub fn decoders() -> Vec<Readable> {
+    let mut all = readable![
         ROW_BYTES_MAX => Fixed, Live, OpenProposal, Transfer, Witnesses, Stored, ChannelEvent, Content;
         MESSAGE_BYTES_MAX => Epoch, Hello
     ];
     let read = |bytes: &[u8]| Message::decode(bytes).ok().map(|message| message.encode());
-    all.push(Decoder { name: "towpath_protocol::message::Message", limit: MESSAGE_BYTES_MAX, read });
+    all.push(Readable { name: "towpath_protocol::message::Message", limit: MESSAGE_BYTES_MAX, read });
     all.extend(tower::decoders());
     all
 }

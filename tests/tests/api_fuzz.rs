@@ -140,7 +140,9 @@ impl Hostile<'_> {
             return self.random.pick(choices).cloned().unwrap_or_default();
         }
         match schema["type"].as_str() {
-            Some("array") => (0..self.random.below(4)).map(|_| self.body(&schema["items"], depth + 1)).collect(),
+            Some("array") => {
+                (0..self.random.below(4)).map(|_| self.body(&schema["items"], depth + 1)).collect()
+            }
             Some("boolean") => json!(self.chance(2)),
             Some("integer") => json!(self.random.next() >> self.random.below(64)),
             _ => json!(self.text()),
@@ -178,7 +180,11 @@ impl Hostile<'_> {
             }
         }
         let mut head = format!("{} {} HTTP/1.1\r\n", operation.method, self.path(operation));
-        head.push_str(&format!("host: {}\r\nauthorization: {}\r\nconnection: close\r\n", api.address, api.bearer()));
+        head.push_str(&format!(
+            "host: {}\r\nauthorization: {}\r\nconnection: close\r\n",
+            api.address,
+            api.bearer()
+        ));
         head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
         if self.chance(4) {
             let key: String = self.text().chars().filter(|letter| !letter.is_control()).collect();

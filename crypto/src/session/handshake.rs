@@ -17,10 +17,10 @@ use snow::{Builder, HandshakeState};
 use super::transport::{Session, TAG_BYTES};
 use super::{HANDSHAKE_BYTES_MAX, PROTOCOL_VERSION, SessionError};
 use crate::codec;
-use crate::codec::Decoder;
-use crate::decoders;
+use crate::codec::Readable;
 use crate::ed25519::{PublicKey, SecretKey, Signature, verify};
 use crate::hash::{ChainId, Domain, Signable};
+use crate::readable;
 
 /// What the library calls this handshake.
 const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_SHA256";
@@ -70,8 +70,8 @@ struct Proof {
 }
 
 /// How a proof is read, behind the decryption.
-pub(crate) fn proof_decoder() -> Decoder {
-    decoders![PROOF_BYTES => Proof][0]
+pub(crate) fn proof_decoder() -> Readable {
+    readable![PROOF_BYTES => Proof][0]
 }
 
 /// A handshake under way. It does no I/O: messages go in and come out.

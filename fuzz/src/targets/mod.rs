@@ -1,13 +1,13 @@
 //! All targets.
 
-use towpath_crypto::codec::Decoder;
+use towpath_crypto::codec::Readable;
 
 use crate::target::Target;
 
 /// The decoders of the pure crates. The store's and the node's are tried by the end-to-end tests (`tests/tests/decoders.rs`), so
 /// that this crate builds without a database.
 #[must_use]
-pub fn decoders() -> Vec<Decoder> {
+pub fn decoders() -> Vec<Readable> {
     [
         towpath_crypto::decoders(),
         towpath_ledger::decoders(),

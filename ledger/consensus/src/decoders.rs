@@ -1,7 +1,7 @@
 //! What the engine reads from bytes.
 
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
+use towpath_crypto::readable;
 
 use crate::evidence::Evidence;
 use crate::limits::{PROPOSAL_BYTES, SYNC_REQUEST_BYTES, SYNC_RESPONSE_BYTES};
@@ -11,17 +11,17 @@ use crate::wire::{self, Envelope};
 
 /// Every kind of bytes that this crate reads.
 #[must_use]
-pub fn decoders() -> Vec<Decoder> {
-    let mut all = decoders![PROPOSAL_BYTES => Envelope, Evidence];
+pub fn decoders() -> Vec<Readable> {
+    let mut all = readable![PROPOSAL_BYTES => Envelope, Evidence];
     all.extend([
-        Decoder { name: "towpath_consensus::wire::decode", limit: PROPOSAL_BYTES, read: read_message },
-        Decoder { name: "towpath_consensus::log::Record", limit: PROPOSAL_BYTES, read: read_record },
-        Decoder {
+        Readable { name: "towpath_consensus::wire::decode", limit: PROPOSAL_BYTES, read: read_message },
+        Readable { name: "towpath_consensus::log::Record", limit: PROPOSAL_BYTES, read: read_record },
+        Readable {
             name: "towpath_consensus::sync_wire::SyncRequest",
             limit: SYNC_REQUEST_BYTES,
             read: read_request,
         },
-        Decoder {
+        Readable {
             name: "towpath_consensus::sync_wire::SyncResponse",
             limit: SYNC_RESPONSE_BYTES,
             read: read_response,

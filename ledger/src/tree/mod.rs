@@ -24,6 +24,6 @@ pub use source::{NodeSource, TreeError};
 pub use update::{TreeBatch, update};
 
 /// How the tree's rows are read, at their places.
-pub(crate) fn decoders() -> [towpath_crypto::codec::Decoder; 2] {
+pub(crate) fn decoders() -> [towpath_crypto::codec::Readable; 2] {
     [node::decoder(), prune::decoder()]
 }

@@ -4,7 +4,7 @@
 //! therefore holds at least two entries. The root's row is there at each version, even without entries.
 
 use towpath_crypto::Digest;
-use towpath_crypto::codec::Decoder;
+use towpath_crypto::codec::Readable;
 
 use super::hash;
 use super::source::TreeError;
@@ -217,10 +217,10 @@ impl Node {
 }
 
 /// How a row of the root is read, which any key may be below.
-pub(super) fn decoder() -> Decoder {
+pub(super) fn decoder() -> Readable {
     let read = |bytes: &[u8]| Node::decode(bytes, &Path::ROOT, u64::MAX).ok().map(|node| node.encode());
     let limit = HEADER_BYTES + 16 * LEAF_BYTES;
-    Decoder { name: "towpath_ledger::tree::node::Node", limit, read }
+    Readable { name: "towpath_ledger::tree::node::Node", limit, read }
 }
 
 fn take_leaf<'a>(bytes: &'a [u8], below: &Path) -> Result<(Child, &'a [u8]), &'static str> {

@@ -1,6 +1,6 @@
 //! Which nodes can go: a node that became stale at one version is needed by the versions before it only.
 
-use towpath_crypto::codec::Decoder;
+use towpath_crypto::codec::Readable;
 
 use super::node;
 use super::source::{NodeSource, TreeError};
@@ -37,9 +37,9 @@ pub(super) fn encode_stale(keys: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// How a list of stale rows is read.
-pub(super) fn decoder() -> Decoder {
+pub(super) fn decoder() -> Readable {
     let read = |bytes: &[u8]| decode_stale(bytes).map(|keys| encode_stale(&keys));
-    Decoder { name: "towpath_ledger::tree::prune::decode_stale", limit: 64 << 10, read }
+    Readable { name: "towpath_ledger::tree::prune::decode_stale", limit: 64 << 10, read }
 }
 
 fn decode_stale(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {

@@ -223,7 +223,7 @@ impl Node {
         address: Option<&str>,
         within: Duration,
     ) -> Result<(), ApiError> {
-        if self.net.sessions().contains(&peer) {
+        if self.board.is_spoken_with(&peer) {
             return Ok(());
         }
         let addresses = address.map(parse_address).transpose()?.into_iter().collect();
@@ -231,7 +231,7 @@ impl Node {
         wanted.map_err(|error| ApiError::new(Code::PeerOffline, error.to_string()))?;
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         let wait = async {
-            while !self.net.sessions().contains(&peer) {
+            while !self.board.is_spoken_with(&peer) {
                 ticks.tick().await;
             }
         };

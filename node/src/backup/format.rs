@@ -2,10 +2,10 @@
 
 use bincode::{Decode, Encode};
 use towpath_crypto::codec;
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::hash::{ChainId, Domain, digest};
+use towpath_crypto::readable;
 use towpath_crypto::sealed::SealKey;
 use towpath_crypto::seed::Seed;
 use towpath_store::Column;
@@ -131,8 +131,8 @@ pub(super) fn open(key: &SealKey, sealed: &[u8], id: &BackupId, index: u64) -> R
 }
 
 /// How a frame is read, once it is opened.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![FRAME_BYTES_MAX => Frame]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![FRAME_BYTES_MAX => Frame]
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use towpath_crypto::keyfile::KeyFileError;
 use towpath_store::StoreError;
 
 /// How what is kept here is read.
-pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Readable> {
     format::decoders()
 }
 

@@ -6,9 +6,9 @@ use bincode::{Decode, Encode};
 use towpath_api::EventBody;
 use towpath_consensus::{Check, Decided, Host, HostError, Tip as EngineTip, Validity};
 use towpath_crypto::codec;
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
 use towpath_crypto::ed25519::PublicKey;
+use towpath_crypto::readable;
 use towpath_ledger::chain::{
     BlockEffects, ChainParams, Checks, CommitCertificate as Certificate, Pace, Proposal, Tip, ValidatorSet,
     build_block, execute_block, next_time, travel_time,
@@ -286,6 +286,6 @@ pub fn supply(chain: &Chain, issued: u64) -> Result<u64, StoreError> {
 }
 
 /// How its row is read.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![64 => Books]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![64 => Books]
 }

@@ -37,7 +37,7 @@ use crate::idempotency::Claim;
 use crate::net::GossipId;
 
 /// How what is kept here is read.
-pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Readable> {
     [host::decoders(), sends::decoders()].concat()
 }
 

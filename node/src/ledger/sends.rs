@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::{Decode, Encode};
 use towpath_crypto::codec;
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
+use towpath_crypto::readable;
 use towpath_ledger::{Amount, OutPoint, Transaction, TxId, limits as ledger_limits};
 use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
@@ -214,6 +214,6 @@ pub(super) fn forget(batch: &mut Batch, id: &TxId) {
 }
 
 /// How its rows are read.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![256 << 10 => Row]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![256 << 10 => Row]
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use towpath_crypto::ed25519::PublicKey;
 
 /// How what is kept here is read.
-pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Readable> {
     pending::decoders()
 }
 

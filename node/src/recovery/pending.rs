@@ -2,8 +2,8 @@
 
 use bincode::{Decode, Encode};
 use towpath_crypto::codec;
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
+use towpath_crypto::readable;
 use towpath_store::{Batch, Column, Store, StoreError};
 
 /// The row of `Meta`.
@@ -117,8 +117,8 @@ impl Pending {
 }
 
 /// How its row is read.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![ROW_BYTES_MAX => Pending]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![ROW_BYTES_MAX => Pending]
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use bincode::{Decode, Encode};
 use libp2p::Multiaddr;
 use towpath_crypto::codec;
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::id::{self, Kind};
+use towpath_crypto::readable;
 use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
 /// Rows of `Meta`: this prefix ‖ node.
@@ -105,8 +105,8 @@ pub fn serve(batch: &mut Batch, serves: bool) {
 }
 
 /// How its rows are read.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![ROW_BYTES_MAX => Row]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![ROW_BYTES_MAX => Row]
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ use crate::limits;
 use crate::net::Credit;
 
 /// How what is kept here is read.
-pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Readable> {
     list::decoders()
 }
 

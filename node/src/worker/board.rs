@@ -20,6 +20,8 @@ pub struct Board {
     views: RwLock<BTreeMap<ChannelId, Arc<ChannelView>>>,
     /// Channels whose rows cannot be used, and why. They have no view, and must not be forgotten for that.
     damaged: RwLock<BTreeMap<ChannelId, String>>,
+    /// Peers that are spoken with. The network has a session a moment before the worker that owns the peer uses it.
+    spoken_with: RwLock<BTreeSet<PublicKey>>,
 }
 
 impl Board {
@@ -34,6 +36,22 @@ impl Board {
             }
             board.insert(view.id, view);
         }
+    }
+
+    /// A worker speaks with a peer from now on.
+    pub(super) fn speaks_with(&self, peer: PublicKey) {
+        self.spoken_with.write().unwrap_or_else(PoisonError::into_inner).insert(peer);
+    }
+
+    /// It does no longer.
+    pub(super) fn speaks_no_more(&self, peer: &PublicKey) {
+        self.spoken_with.write().unwrap_or_else(PoisonError::into_inner).remove(peer);
+    }
+
+    /// Whether the worker that owns this peer has a session with it, and takes calls that need one.
+    #[must_use]
+    pub fn is_spoken_with(&self, peer: &PublicKey) -> bool {
+        self.spoken_with.read().unwrap_or_else(PoisonError::into_inner).contains(peer)
     }
 
     /// Puts up a channel that cannot be restored.

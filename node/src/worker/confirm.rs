@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use bincode::{Decode, Encode};
 use towpath_api::{Direction, EventBody, Units};
 use towpath_crypto::codec;
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
+use towpath_crypto::readable;
 use towpath_ledger::{Amount, ChannelId};
 use towpath_protocol::tower::{Record, Sequence};
 use towpath_protocol::{Command, Event, Immediate, Life, Now, Receive};
@@ -196,6 +196,6 @@ impl Held {
 }
 
 /// How its rows are read.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![ROW_BYTES_MAX => Confirming]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![ROW_BYTES_MAX => Confirming]
 }

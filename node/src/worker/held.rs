@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bincode::{Decode, Encode};
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
 use towpath_crypto::hash::sha256;
+use towpath_crypto::readable;
 use towpath_crypto::{Digest, codec};
 use towpath_ledger::{Amount, ChannelId, Closing, OutPoint};
 use towpath_protocol::tower::Sequence;
@@ -217,6 +217,6 @@ impl Held {
 }
 
 /// How its row is read.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![NODE_ROW_BYTES_MAX => NodeRow]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![NODE_ROW_BYTES_MAX => NodeRow]
 }

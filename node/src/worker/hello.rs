@@ -58,6 +58,7 @@ impl Worker {
 
     fn greet(&mut self, peer: PublicKey, turn: &mut Turn) {
         if self.sessions.insert(peer) {
+            self.parts.board.speaks_with(peer);
             for channel in self.channels_of(&peer) {
                 self.step(channel, Event::Connected, turn).ok();
             }

@@ -6,8 +6,8 @@
 
 use bincode::{Decode, Encode};
 use towpath_api::{Direction, Payment, PaymentState, StoredBytes, Units};
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
+use towpath_crypto::readable;
 use towpath_crypto::{Amount, codec};
 use towpath_ledger::{ChannelId, Party};
 use towpath_protocol::ChannelEvent;
@@ -245,6 +245,6 @@ pub fn view(
 }
 
 /// How its rows are read.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![ROW_BYTES_MAX => PaymentRow]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![ROW_BYTES_MAX => PaymentRow]
 }

@@ -65,7 +65,7 @@ use crate::limits;
 use crate::net::{Credit, SessionId};
 
 /// How what is kept here is read.
-pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Readable> {
     [confirm::decoders(), held::decoders(), history::decoders(), why::decoders()].concat()
 }
 

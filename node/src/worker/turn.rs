@@ -79,6 +79,7 @@ impl Worker {
                 self.hailed.remove(&peer);
                 self.unknown.remove(&peer);
                 self.sessions.remove(&peer);
+                self.parts.board.speaks_no_more(&peer);
                 self.refusals.remove(&peer);
                 self.abandon_openings(&peer, turn);
                 for channel in self.channels_of(&peer) {

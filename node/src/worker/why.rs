@@ -6,8 +6,8 @@ use towpath_api::{
     Close, CloseReason, CloseStage, Penalty, PostedState, ReplacedState, SettledBy, Settlement, Side, Units,
 };
 use towpath_crypto::codec;
-use towpath_crypto::codec::Decoder;
-use towpath_crypto::decoders;
+use towpath_crypto::codec::Readable;
+use towpath_crypto::readable;
 use towpath_ledger::settle::PaidOut;
 use towpath_ledger::{Closing, Lock, Party, Time, TxId, Witness};
 use towpath_protocol::{ClosingStage, Life};
@@ -303,6 +303,6 @@ fn settlement(me: Party, ended: &Ended) -> Settlement {
 }
 
 /// How its row is read.
-pub(crate) fn decoders() -> Vec<Decoder> {
-    decoders![ROW_BYTES_MAX => CloseRecord]
+pub(crate) fn decoders() -> Vec<Readable> {
+    readable![ROW_BYTES_MAX => CloseRecord]
 }

@@ -34,10 +34,11 @@ pub use shelf::{Read, Row, Shelf, ShelfError, Standing};
 pub use watch::{At, LedgerRules, Order, Report, Sponsor, Watch};
 
 /// What towers read from bytes, but for their messages.
-pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Decoder> {
+pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Readable> {
     let read = |bytes: &[u8]| shelf::Key::parse(bytes).map(shelf::Key::bytes);
-    let key = towpath_crypto::codec::Decoder { name: "towpath_protocol::tower::shelf::Key", limit: 65, read };
-    let mut all = towpath_crypto::decoders![1_024 => shelf::Kept, shelf::Account, Record];
+    let key =
+        towpath_crypto::codec::Readable { name: "towpath_protocol::tower::shelf::Key", limit: 65, read };
+    let mut all = towpath_crypto::readable![1_024 => shelf::Kept, shelf::Account, Record];
     all.push(key);
     all
 }

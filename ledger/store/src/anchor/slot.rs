@@ -2,7 +2,7 @@
 //!
 //! Layout: magic with version (8) ‖ sequence (u64 LE) ‖ session (16) ‖ zero (4) ‖ CRC-32C of all before (u32 LE).
 
-use towpath_crypto::codec::Decoder;
+use towpath_crypto::codec::Readable;
 
 use crate::condition::{Mark, Sequence, Session};
 
@@ -36,9 +36,9 @@ pub(crate) fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<Mark> {
 }
 
 /// How a slot is read.
-pub(crate) fn decoder() -> Decoder {
+pub(crate) fn decoder() -> Readable {
     let read = |bytes: &[u8]| Some(encode(&decode(bytes.try_into().ok()?)?).to_vec());
-    Decoder { name: "towpath_store::anchor::slot::decode", limit: SLOT_BYTES, read }
+    Readable { name: "towpath_store::anchor::slot::decode", limit: SLOT_BYTES, read }
 }
 
 /// CRC-32C (Castagnoli), bit by bit: 36 bytes a write need no table.

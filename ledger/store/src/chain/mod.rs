@@ -23,6 +23,6 @@ pub use store::{ChainStore, ChainTip, KeepBlocks, Retention};
 pub use wallet::{HistoryPage, Position};
 
 /// How the row that says where the ledger is is read.
-pub(crate) fn tip_decoder() -> towpath_crypto::codec::Decoder {
-    towpath_crypto::decoders![crate::limits::SMALL_ROW_BYTES_MAX => store::TipRow][0]
+pub(crate) fn tip_decoder() -> towpath_crypto::codec::Readable {
+    towpath_crypto::readable![crate::limits::SMALL_ROW_BYTES_MAX => store::TipRow][0]
 }
