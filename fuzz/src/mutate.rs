@@ -34,14 +34,14 @@ fn change(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
     let at = random.below(bytes.len());
     match random.below(11) {
         0 => edit(bytes, at, |byte| *byte ^= 1 << random.below(8)),
-        1 => edit(bytes, at, |byte| *byte = random.next().to_le_bytes()[0]),
+        1 => edit(bytes, at, |byte| *byte = random.number().to_le_bytes()[0]),
         2 => edit(bytes, at, |byte| *byte = byte.wrapping_add(1)),
         3 => write(bytes, at, &edge(random).to_le_bytes()),
         4 => write(bytes, at, &edge(random).to_le_bytes()[..4]),
         5 => bytes.truncate(at),
         6 => {
             let more = random.below(40);
-            bytes.extend((0..more).map(|_| random.next().to_le_bytes()[0]));
+            bytes.extend((0..more).map(|_| random.number().to_le_bytes()[0]));
         }
         7 => {
             let end = at + random.below((bytes.len() - at).min(64) + 1);
@@ -68,7 +68,7 @@ fn change(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
 /// An edge, or a number beside it.
 fn edge(random: &mut Random) -> u64 {
     let edge = random.pick(&EDGES).copied().unwrap_or_default();
-    edge.wrapping_add(random.next() % 3).wrapping_sub(1)
+    edge.wrapping_add(random.number() % 3).wrapping_sub(1)
 }
 
 fn edit(bytes: &mut [u8], at: usize, change: impl FnOnce(&mut u8)) {

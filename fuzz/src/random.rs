@@ -18,7 +18,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -27,7 +27,7 @@ impl Random {
 
     /// A number below `bound`; zero if that is zero.
     pub fn below(&mut self, bound: usize) -> usize {
-        if bound == 0 { 0 } else { usize::try_from(self.next() >> 33).unwrap_or(0) % bound }
+        if bound == 0 { 0 } else { usize::try_from(self.number() >> 33).unwrap_or(0) % bound }
     }
 
     /// One of `all`.

@@ -3,6 +3,9 @@
 use towpath_crypto::codec::Readable;
 use towpath_crypto::limits::DECODE_EXPANSION_MAX;
 
+/// Takes an input and says whether it was accepted; panics when something does not hold.
+type Run = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// Something that takes bytes from strangers.
 pub struct Target {
     /// Its name, as the command line takes it.
@@ -11,8 +14,8 @@ pub struct Target {
     pub limit: usize,
     /// The most memory that an input of so many bytes may take at its peak; none if that is not looked at.
     pub memory: Option<fn(usize) -> usize>,
-    /// Takes an input; says whether it was accepted. Panics when something does not hold.
-    pub run: Box<dyn Fn(&[u8]) -> bool + Send + Sync>,
+    /// What takes the bytes.
+    pub run: Run,
 }
 
 impl Target {

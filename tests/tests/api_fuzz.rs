@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use towpath_fuzz::{Random, mutate};
 use towpath_testnet::{Plan, Topology};
 use towpath_tests::http::Api;
-use towpath_tests::kit::{Net, pay};
+use towpath_tests::kit::{Net, until};
 
 /// Requests for each operation.
 const REQUESTS: usize = 200;
@@ -144,7 +144,7 @@ impl Hostile<'_> {
                 (0..self.random.below(4)).map(|_| self.body(&schema["items"], depth + 1)).collect()
             }
             Some("boolean") => json!(self.chance(2)),
-            Some("integer") => json!(self.random.next() >> self.random.below(64)),
+            Some("integer") => json!(self.random.number() >> self.random.below(64)),
             _ => json!(self.text()),
         }
     }
@@ -261,11 +261,13 @@ async fn a5_f9_f10_thousands_of_malformed_requests_get_an_answer_each_and_change
         }
     }
     assert!(answered >= 5_600, "{answered} requests");
-    // The other node's channel, which nobody could reach, still pays.
-    let bob = net.client("bob");
-    let channel = bob.channel(&edge.channel).await.expect("a channel");
-    if format!("{:?}", channel.state).contains("Active") {
-        pay(&bob, &edge.channel, 1).await.expect_err("bob has nothing yet, and is told so");
-    }
-    net.client("alice").info().await.expect("it goes on");
+    // Some of it was valid by chance, and paid, streamed or closed: both still agree on the channel, to the unit.
+    let (alice, bob) = (net.client("alice"), net.client("bob"));
+    until("both agree", async || {
+        let (here, there) =
+            (alice.channel(&edge.channel).await.ok()?, bob.channel(&edge.channel).await.ok()?);
+        let agree = here.balance == there.peer_balance && here.peer_balance == there.balance;
+        (agree && here.version == there.version).then_some(())
+    })
+    .await;
 }

@@ -338,6 +338,21 @@ async fn sessions_that_come_and_go_write_nothing_about_channels_that_are_over() 
 }
 
 #[tokio::test]
+async fn a_peer_is_spoken_with_once_it_said_which_of_its_processes_it_is() {
+    let mut town = Town::new(2, 2, POLICY);
+    let peer = town.nodes[0].id;
+    let is_spoken_with = |town: &Town| town.nodes[1].worker.parts.board.is_spoken_with(&peer);
+    assert!(is_spoken_with(&town));
+    town.nodes[1].turn(vec![Input::SessionDown(peer)]);
+    assert!(!is_spoken_with(&town), "the session is over");
+    town.nodes[1].turn(vec![Input::SessionUp(peer, crate::net::SessionId(2))]);
+    assert!(!is_spoken_with(&town), "the network has a session, and the worker refuses calls that need one");
+    let hello = Message::Hello(town.nodes[0].worker.parts.epoch.hello());
+    town.nodes[1].hear(peer, vec![hello]);
+    assert!(is_spoken_with(&town));
+}
+
+#[tokio::test]
 async fn the_newest_settled_channels_are_kept_and_older_ones_forgotten() {
     let mut town = Town::new(2, 8, POLICY);
     town.nodes[0].worker.settled_kept = 2;
