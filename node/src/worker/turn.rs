@@ -81,6 +81,7 @@ impl Worker {
                 self.sessions.remove(&peer);
                 self.refusals.remove(&peer);
                 self.abandon_openings(&peer, turn);
+                self.forget_stranger(&peer);
                 for channel in self.channels_of(&peer) {
                     self.step(channel, Event::Disconnected, turn).ok();
                 }
