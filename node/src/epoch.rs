@@ -125,6 +125,11 @@ pub fn remember(batch: &mut Batch, node: &PublicKey, hello: &Hello) {
     batch.put(Column::Meta, peer_key(node), codec::encode(hello));
 }
 
+/// Forgets a node with which nothing is left to contradict.
+pub fn forget(batch: &mut Batch, node: &PublicKey) {
+    batch.delete(Column::Meta, peer_key(node));
+}
+
 /// Remembers that another process of this node took over, for ever until the operator says otherwise.
 pub fn supersede(batch: &mut Batch) {
     batch.put(Column::Meta, SUPERSEDED_ROW, [1]);

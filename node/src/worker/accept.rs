@@ -178,6 +178,7 @@ impl Worker {
     ) {
         self.awaited.remove(&open.open);
         let Some(reserved) = reserved else {
+            self.forget_stranger(&peer);
             return self.decline(peer, open, DeclineReason::Funds, turn);
         };
         let first_input = reserved.first_input();
@@ -198,6 +199,7 @@ impl Worker {
     ) {
         let Some(identity) = self.next_key(peer, turn) else {
             Self::release_coins(first_input, turn);
+            self.forget_stranger(&peer);
             return self.decline(peer, open, DeclineReason::Busy, turn);
         };
         match Acceptance::new(open, contribution, &identity, &self.bounds(), turn.now) {
@@ -205,18 +207,23 @@ impl Worker {
                 Self::write_opening(&acceptance, outcome, turn);
                 let acceptance = Box::new(acceptance);
                 self.awaited.insert(open.open, Awaited::Acceptance { acceptance, first_input });
+                self.keep_word(&peer, turn);
             }
             Err(reject) => {
                 tracing::info!(?peer, %reject, "an opening is declined");
                 Self::release_coins(first_input, turn);
+                self.forget_stranger(&peer);
                 self.decline(peer, open, DeclineReason::Terms, turn);
             }
         }
     }
 
     fn decline(&mut self, peer: PublicKey, open: &Open, reason: DeclineReason, turn: &mut Turn) {
-        let refusals = self.refusals.entry(peer).or_default();
-        refusals.count = refusals.count.saturating_add(1);
+        // The wallet may answer when the session is over: then nobody would take the count away again.
+        if self.sessions.contains(&peer) {
+            let refusals = self.refusals.entry(peer).or_default();
+            refusals.count = refusals.count.saturating_add(1);
+        }
         turn.send(peer, &Message::Decline(Decline { open: open.open, reason }));
     }
 

@@ -92,6 +92,9 @@ impl Worker {
         let Life::Settled(_) = life else { return };
         self.duties.remove(&id);
         self.confirm_settled(id, turn);
+        if let Some(peer) = self.channels.get(&id).map(|held| *held.channel.peer()) {
+            self.drop_word(&peer, turn);
+        }
         let Some(held) = self.channels.get_mut(&id) else { return };
         // Callers that still wait for payments are answered by `Failed`; whatever is left has nothing to wait for.
         for waiting in held.settling.drain(..) {

@@ -5,6 +5,7 @@ use towpath_crypto::ed25519::PublicKey;
 use towpath_protocol::{Event, Hello, Message, Rival, Standing};
 
 use super::Input;
+use super::open::Awaited;
 use super::run::Worker;
 use super::turn::Turn;
 use crate::epoch;
@@ -31,8 +32,8 @@ impl Worker {
         };
         match hello.standing(newest.as_ref()) {
             Standing::Newer => {
-                epoch::remember(&mut turn.entry.batch, &peer, &hello);
                 self.heard.insert(peer, hello);
+                self.keep_word(&peer, turn);
                 self.greet(peer, turn);
             }
             Standing::Newest => self.greet(peer, turn),
@@ -48,7 +49,43 @@ impl Worker {
         }
     }
 
-    /// What was heard last of a peer: in this process, or before it.
+    /// Puts the row of a peer's word, if this node has something on disk in which two of its processes could contradict
+    /// each other. A stranger leaves no row: there could be any number of them (FAULTS C2).
+    pub(super) fn keep_word(&self, peer: &PublicKey, turn: &mut Turn) {
+        if self.is_partner(peer)
+            && let Some(hello) = self.heard.get(peer)
+        {
+            epoch::remember(&mut turn.entry.batch, peer, hello);
+        }
+    }
+
+    /// The last channel or opening with a peer is over: its row goes with it.
+    pub(super) fn drop_word(&mut self, peer: &PublicKey, turn: &mut Turn) {
+        if !self.is_partner(peer) {
+            epoch::forget(&mut turn.entry.batch, peer);
+            self.forget_stranger(peer);
+        }
+    }
+
+    /// Forgets what a peer said, if it has no session, and nothing with this node. Of others it stays in memory, too: their
+    /// row may not be durable yet.
+    pub(super) fn forget_stranger(&mut self, peer: &PublicKey) {
+        let waits = || self.awaited.values().any(|awaited| awaited.peer() == peer);
+        if !self.hailed.contains_key(peer) && !self.by_peer.contains_key(peer) && !waits() {
+            self.heard.remove(peer);
+        }
+    }
+
+    /// Whether a peer has a channel that is not settled, or an opening that is on disk.
+    fn is_partner(&self, peer: &PublicKey) -> bool {
+        let is_theirs = |awaited: &Awaited| match awaited {
+            Awaited::Acceptance { acceptance, .. } => acceptance.peer() == peer,
+            Awaited::Offer { .. } | Awaited::Coins { .. } => false,
+        };
+        self.by_peer.contains_key(peer) || self.awaited.values().any(is_theirs)
+    }
+
+    /// What was heard last of a peer: in this session, or before it.
     fn newest_of(&self, peer: &PublicKey) -> Result<Option<Hello>, towpath_store::StoreError> {
         match self.heard.get(peer) {
             Some(hello) => Ok(Some(*hello)),

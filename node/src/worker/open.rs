@@ -311,10 +311,11 @@ impl Worker {
 
     /// Takes a new channel into its care; its first turn ends with this one.
     fn begin(&mut self, channel: Channel, first_input: Option<OutPoint>, turn: &mut Turn) {
-        let id = channel.id();
+        let (id, peer) = (channel.id(), *channel.peer());
         let mut row = NodeRow::new(turn.now.local_ms);
         row.first_input = first_input;
         self.adopt(Held::new(channel, row, VecDeque::new()));
+        self.keep_word(&peer, turn);
         self.touch(id, turn);
         // The opener may have been fast: a block that came before the channel was here told this worker nothing of it.
         self.report_output(id, turn);
@@ -369,7 +370,9 @@ impl Worker {
             self.awaited.iter().filter(|(_, it)| is_late(it)).map(|(id, _)| *id).collect();
         for awaited in late.iter().filter_map(|id| self.awaited.remove(id)).collect::<Vec<_>>() {
             let why = CallError::Declined("it did not answer in time".to_owned());
+            let peer = *awaited.peer();
             Self::end_opening(awaited, why, turn);
+            self.drop_word(&peer, turn);
         }
     }
 

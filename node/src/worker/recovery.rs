@@ -122,6 +122,7 @@ impl Worker {
             turn.entry.batch.delete_range(Column::Channels, id.0.0, end);
         }
         self.adopt(Held::new(channel, NodeRow::new(turn.now.local_ms), VecDeque::new()));
+        self.keep_word(&peer, turn);
         self.reserve_key(peer, key_index, turn);
         self.touch(id, turn);
         if self.sessions.contains(&peer) {

@@ -121,7 +121,7 @@ pub struct Worker {
     pub(super) sessions: BTreeSet<PublicKey>,
     /// What peers said in this session of channels that are not known here, or not yet: the ledger may still show them.
     pub(super) unknown: BTreeMap<PublicKey, BTreeMap<ChannelId, ChannelMessage>>,
-    /// The newest word of each peer that came in this process's life.
+    /// The newest word of each peer that came in this process's life: of those with a session, a channel or an opening.
     pub(super) heard: BTreeMap<PublicKey, Hello>,
     /// The number of this process under which everything was distrusted.
     pub(super) said: Option<u64>,

@@ -82,6 +82,7 @@ impl Worker {
                 self.parts.board.speaks_no_more(&peer);
                 self.refusals.remove(&peer);
                 self.abandon_openings(&peer, turn);
+                self.forget_stranger(&peer);
                 for channel in self.channels_of(&peer) {
                     self.step(channel, Event::Disconnected, turn).ok();
                 }

@@ -26,7 +26,7 @@ fn stranger_key(number: u16) -> SecretKey {
 }
 
 /// A stranger's offer, funded by it alone.
-fn offer(town: &Town, number: u16) -> Open {
+pub(super) fn offer(town: &Town, number: u16) -> Open {
     let mut id = [1; 32];
     id[..2].copy_from_slice(&number.to_be_bytes());
     let first_input = OutPoint { tx: TxId(Digest(id)), index: 0 };
@@ -50,7 +50,7 @@ fn offer(town: &Town, number: u16) -> Open {
 }
 
 /// The same, with so much of the acceptor's money.
-fn dual(town: &Town, number: u16, amount_b: u64) -> Open {
+pub(super) fn dual(town: &Town, number: u16, amount_b: u64) -> Open {
     let single = offer(town, number);
     let Funding::Single { first_input, .. } = &single.funding else { panic!("a single funding") };
     let lock = towpath_ledger::Lock::Wallet(single.payout.clone());
