@@ -256,11 +256,15 @@ fn client_exit(error: &ClientError) -> Exit {
 fn testnet_exit(error: &TestnetError) -> Exit {
     match error {
         TestnetError::NoNetwork { .. } | TestnetError::NoNode { .. } => Exit::NotFound,
-        TestnetError::Running { .. } | TestnetError::Different { .. } | TestnetError::NotRunning { .. } => {
-            Exit::Refused
-        }
-        TestnetError::State { .. } | TestnetError::Io { .. } | TestnetError::SetUp { .. } => Exit::Local,
-        TestnetError::NotReady { .. } | TestnetError::Broken(_) => Exit::Failed,
+        TestnetError::Running { .. }
+        | TestnetError::Different { .. }
+        | TestnetError::NotRunning { .. }
+        | TestnetError::NotHere(_) => Exit::Refused,
+        TestnetError::State { .. }
+        | TestnetError::Io { .. }
+        | TestnetError::SetUp { .. }
+        | TestnetError::NoCheat { .. } => Exit::Local,
+        TestnetError::NotReady { .. } | TestnetError::Broken(_) | TestnetError::Cheat { .. } => Exit::Failed,
         TestnetError::Call { source, .. } => client_exit(source),
         TestnetError::TimedOut { .. } => Exit::TimedOut,
     }

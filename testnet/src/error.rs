@@ -95,6 +95,21 @@ pub enum TestnetError {
         /// How long it was given.
         seconds: u64,
     },
+    /// The program that cheats is not there.
+    #[error("{} is not there: it lies, so it is no part of this program; `./x build` builds both", program.display())]
+    NoCheat {
+        /// Where it was looked for.
+        program: PathBuf,
+    },
+    /// The program that cheats, or what it was given, failed.
+    #[error("the cheat does not come about: {reason}")]
+    Cheat {
+        /// Why.
+        reason: String,
+    },
+    /// What is asked for cannot be shown on this network.
+    #[error("{0}")]
+    NotHere(String),
     /// A rule that a run of the crash harness or the benchmark found broken.
     #[error("{0}")]
     Broken(String),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod channels;
+mod cheat;
 mod crash;
 mod error;
 mod names;
@@ -17,6 +18,10 @@ mod watch;
 
 pub use bench::{BenchPlan, BenchReport, BenchRun, Machine, Ways, run as bench};
 pub use channels::{DISPUTE_WINDOW_MS, Edge, open_all};
+pub use cheat::{
+    Act, CheatReport, Cue, ScenePlan, Settled, Shares, Spread, TrialsPlan, Victim, Why, play as cheat,
+    trials as cheat_trials,
+};
 pub use crash::{CrashPlan, CrashReport, Kills, Recovery, run as crash};
 pub use error::TestnetError;
 pub use names::{NODES_MAX, names};

@@ -242,8 +242,11 @@ impl Network {
         Ok(ended)
     }
 
-    /// Kills all nodes at once: for one who cannot wait, such as a test that failed.
+    /// Kills all nodes at once, also those that someone else restarted: for one who cannot wait, such as a test that failed.
     pub fn abandon(&mut self) {
+        if let Ok(state) = NetworkState::load(&self.dir) {
+            self.state = state;
+        }
         let nodes = self.state.nodes.iter().filter_map(|node| node.process);
         self.state.traffic.into_iter().chain(nodes).for_each(process::kill);
         let names: Vec<String> = self.children.keys().cloned().collect();

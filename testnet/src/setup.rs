@@ -33,7 +33,7 @@ const BLOCK_STEP_MS_MAX: u64 = 2_000;
 const CONTRIBUTE_MAX: u64 = 1_000_000_000_000_000_000;
 
 /// The passphrase of the key files: as public as the keys.
-const PASSPHRASE: &str = "local test network";
+pub(crate) const PASSPHRASE: &str = "local test network";
 
 /// What a network is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -146,8 +146,16 @@ pub fn run(command: &mut Command) -> Output {
 ///
 /// # Panics
 /// When that takes too long.
-pub async fn until<T: std::fmt::Debug>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + WAIT_MAX;
+pub async fn until<T: std::fmt::Debug>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(what, WAIT_MAX, ask).await
+}
+
+async fn until_within<T: std::fmt::Debug>(
+    what: &str,
+    within: Duration,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + within;
     loop {
         if let Some(answer) = ask().await {
             return answer;
@@ -185,7 +193,15 @@ pub async fn metric(client: &Client, name: &str) -> u64 {
 /// # Panics
 /// When the node does not answer, or it takes too long.
 pub async fn ended(client: &Client, stream: Stream) -> Stream {
-    until("the stream ends", async || {
+    ended_within(client, stream, WAIT_MAX).await
+}
+
+/// The same for a long one.
+///
+/// # Panics
+/// When the node does not answer, or it takes too long.
+pub async fn ended_within(client: &Client, stream: Stream, within: Duration) -> Stream {
+    until_within("the stream ends", within, async || {
         let now = client.stream(&stream.id).await.expect("the node answers");
         (now.state != StreamState::Running).then_some(now)
     })

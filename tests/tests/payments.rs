@@ -163,6 +163,12 @@ async fn what_was_done_under_a_key_is_done_once_even_if_the_node_is_killed() {
     assert_eq!(alice.pay(&channel, &pay(250)).await.expect("the same").id, paid);
     let over = alice.start_stream(&channel, &stream()).await.expect_err("it does not begin again");
     assert_eq!(over.code(), Some(Code::StreamNotFound));
+    // What the command line says under that word is the same call.
+    let amount = AMOUNT.to_string();
+    let words = ["-n", "alice", "channel", "open", "bob", &amount, "--idempotency-key", "open"];
+    let output = net.run(&words);
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a document");
+    assert_eq!(said["id"], channel, "{}", String::from_utf8_lossy(&output.stderr));
     let conflicts = [
         alice.open_channel(&open(AMOUNT + 1)).await.expect_err("another channel").code(),
         alice.send(&send(70_001)).await.expect_err("another send").code(),

@@ -61,6 +61,10 @@ pub struct Open {
     /// How long the channel may live, such as 30d: both nodes close it then. For ever if not given.
     #[arg(long, value_name = "TIME")]
     pub expires_in: Option<Span>,
+    /// A word of your choice: a repeated call with the same word is the same channel, not a second one. Not with
+    /// --expires-in, which counts from each call, so that a repeated one would be another.
+    #[arg(long, value_name = "WORD", conflicts_with = "expires_in")]
+    pub idempotency_key: Option<String>,
     /// Answer as soon as the peer has agreed, before payments can flow.
     #[arg(long)]
     pub no_wait: bool,

@@ -18,7 +18,7 @@ pub use backup::Backup;
 pub use channel::{Channel, ChannelState, Close, List, Open, Pay};
 pub use settings::Settings;
 pub use span::{Patience, Span};
-pub use testnet::{Crash, Testnet, TestnetTime, Up};
+pub use testnet::{Cheat, Crash, Testnet, TestnetTime, Up};
 pub use tower::Tower;
 
 /// A payment-channel node and everything to use it.

@@ -51,6 +51,12 @@ pub enum Testnet {
     ///
     /// Runs a network of its own in a folder of its own, so it disturbs no other.
     Crash(Crash),
+    /// A lie on stage: a node closes a channel with an old state, and everybody sees what it comes to.
+    ///
+    /// A node of the running network opens a channel, keeps a copy of its data, pays, and then posts the state of the copy,
+    /// in which it still had the money. The screen shows who answers, the penalty, and where each unit went. The lying is
+    /// done by a program of its own, towpath-cheat, which `./x build` puts beside this one; a node cannot do it.
+    Cheat(Cheat),
 }
 
 /// `towpath testnet time …`
@@ -109,5 +115,37 @@ pub struct Crash {
     pub nodes: u8,
     /// A new folder for this run; by default a temporary one, kept only on failure.
     #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `towpath testnet cheat`
+#[derive(Args, Debug)]
+pub struct Cheat {
+    /// Who lies: a running node of the network, such as `alice`.
+    #[arg(required_unless_present = "trials", conflicts_with = "trials")]
+    pub name: Option<String>,
+    /// Whom about; the next node of the network if not given.
+    #[arg(long, value_name = "NAME", conflicts_with = "trials")]
+    pub victim: Option<String>,
+    /// Stop the victim's process before the lie, so that only watchtowers can answer; it is started again at the end.
+    #[arg(long)]
+    pub offline_victim: bool,
+    /// Instead: so many lies on a network of their own, in a folder of its own, each audited to the unit; 1 to 1000.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub trials: Option<u32>,
+    /// With --trials: how many watchtowers the victim uses, 0 to 7; 3 with --offline-victim, else none.
+    #[arg(long, value_name = "COUNT", requires = "trials", value_parser = clap::value_parser!(u8).range(0..=7))]
+    pub towers: Option<u8>,
+    /// With --trials: how many of the watchtowers are dead when the lies are told, 0 to 4.
+    #[arg(long, value_name = "COUNT", requires = "trials", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=4))]
+    pub dead: u8,
+    /// With --trials: how long each close can be answered.
+    #[arg(long, value_name = "TIME", requires = "trials", default_value = "30s")]
+    pub dispute_window: Span,
+    /// With --trials: chooses amounts and moments; the same seed makes the same choices.
+    #[arg(long, value_name = "NUMBER", requires = "trials", default_value_t = 1)]
+    pub seed: u64,
+    /// With --trials: a new folder for the run; by default a temporary one, kept only on failure.
+    #[arg(long, value_name = "DIR", requires = "trials")]
     pub dir: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod bench;
 mod channel;
+mod cheat;
 mod crash;
 mod events;
 mod exit_codes;

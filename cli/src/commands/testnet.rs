@@ -11,7 +11,7 @@ use towpath_testnet::{
 };
 
 use crate::args::{Common, Span, Testnet, TestnetTime, Up};
-use crate::commands::crash;
+use crate::commands::{cheat, crash};
 use crate::errors::CliError;
 use crate::output::{Live, Style, amount, answer, grouped, note, short, table, time};
 
@@ -71,6 +71,7 @@ pub async fn testnet(common: &Common, command: Testnet) -> Result<(), CliError> 
         }
         Testnet::Time { command } => travel(style, dir, command).await,
         Testnet::Crash(args) => crash::crash(style, args).await,
+        Testnet::Cheat(args) => cheat::cheat(dir, style, args).await,
     }
 }
 
@@ -264,7 +265,8 @@ pub async fn unless_stopped<T>(
     }
 }
 
-async fn stop_signal() {
+/// Waits until the user wants to stop.
+pub async fn stop_signal() {
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
     let terminate = async {
         match &mut terminated {

@@ -46,7 +46,7 @@ async fn open(common: &Common, client: &Client, args: Open) -> Result<(), CliErr
         expires_ms,
         wait: if args.no_wait { OpenWait::Accepted } else { OpenWait::Active },
         timeout_ms: Some(args.timeout.ms()),
-        idempotency_key: None,
+        idempotency_key: args.idempotency_key,
     };
     answer(Style::of(common), &client.open_channel(&request).await?, view::one)
 }
