@@ -3,6 +3,7 @@
 mod board;
 mod callers;
 mod closes;
+mod many;
 mod once;
 mod openings;
 mod together;
