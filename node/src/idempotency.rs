@@ -19,7 +19,8 @@ use towpath_crypto::hash::sha256;
 use towpath_crypto::readable;
 use towpath_crypto::{Digest, codec};
 use towpath_ledger::{Amount, ChannelId, Party, TxId};
-use towpath_protocol::{Failure, RefuseReason};
+use towpath_protocol::limits::FUNDED_TOGETHER_MAX;
+use towpath_protocol::{Failure, LeftOut, RefuseReason};
 use towpath_store::{Batch, Column, Scan, Store, StoreError};
 
 use crate::limits;
@@ -27,8 +28,8 @@ use crate::limits;
 /// Where the rows are.
 const PREFIX: &[u8] = b"idempotency/";
 
-/// Bytes of a row, at most.
-const ROW_BYTES_MAX: usize = 512;
+/// Bytes of a row, at most: an opening of as many channels as share a funding is the largest.
+const ROW_BYTES_MAX: usize = 256 + FUNDED_TOGETHER_MAX * 40;
 
 /// A caller's word, as a digest: what callers write has no place in the database.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Debug)]
@@ -74,6 +75,24 @@ pub enum Outcome {
         /// How it went.
         state: SendState,
     },
+    /// Channels that share one funding, whether or not it comes.
+    Openings {
+        /// The funding.
+        tx: TxId,
+        /// Its fee.
+        fee: Amount,
+        /// What became of each, in the order of the call.
+        openings: Vec<Opening>,
+    },
+}
+
+/// What became of one of many openings.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+pub enum Opening {
+    /// It is a channel.
+    Channel(ChannelId),
+    /// It is not in the funding.
+    Left(LeftOut),
 }
 
 /// A payment through a channel that has a number.
@@ -139,7 +158,7 @@ impl Outcome {
         match self {
             Self::Payment(made) => !matches!(made.state, PaymentState::Pending),
             Self::Send { state, .. } => !matches!(state, SendState::Pending),
-            Self::Opening { .. } | Self::Stream { .. } => true,
+            Self::Opening { .. } | Self::Stream { .. } | Self::Openings { .. } => true,
         }
     }
 }
@@ -382,8 +401,11 @@ impl Inner {
             Outcome::Send { tx, state: SendState::Pending, .. } => {
                 self.sends.insert(*tx, key);
             }
-            Outcome::Payment(_) | Outcome::Send { .. } | Outcome::Opening { .. } | Outcome::Stream { .. } => {
-            }
+            Outcome::Payment(_)
+            | Outcome::Send { .. }
+            | Outcome::Opening { .. }
+            | Outcome::Stream { .. }
+            | Outcome::Openings { .. } => {}
         }
         self.known.insert(key, Known::Kept { serial, row, is_shown });
     }
@@ -438,7 +460,7 @@ impl Inner {
         match row.outcome {
             Outcome::Payment(made) => drop(self.payments.remove(&(made.channel, made.number))),
             Outcome::Send { tx, .. } => drop(self.sends.remove(&tx)),
-            Outcome::Opening { .. } | Outcome::Stream { .. } => {}
+            Outcome::Opening { .. } | Outcome::Openings { .. } | Outcome::Stream { .. } => {}
         }
     }
 }

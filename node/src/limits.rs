@@ -60,7 +60,8 @@ pub const STREAM_IN_FLIGHT: u32 = 1_024;
 /// The longest latency that is told apart, in microseconds: an hour.
 pub const LATENCY_US_MAX: u64 = 3_600_000_000;
 
-/// Idempotency keys that are remembered, the oldest of calls that are done forgotten first: some 20 MB.
+/// Idempotency keys that are remembered, the oldest of calls that are done forgotten first: some 20 MB, and 40 bytes for each
+/// channel of openings of many.
 pub const IDEMPOTENCY_KEYS: usize = 65_536;
 
 /// How long a key is remembered after its call is done, in milliseconds: a day. Who lost an answer asks again sooner.
@@ -77,6 +78,9 @@ pub const WALLET_INPUTS: usize = 64;
 
 /// Payments from the wallet that are not final: each is a row, and handed in again and again.
 pub const SENDS: usize = 1_024;
+
+/// Fundings of many channels that are not final: each is a row of up to 140 KB, and gone after ten minutes.
+pub const SHARED_FUNDINGS: usize = 64;
 
 /// Addresses that a wallet hands out.
 pub const ADDRESSES: u32 = 10_000;

@@ -23,6 +23,7 @@
 //! # From nothing to a channel
 //! A: [`Offer::new`], send [`Offer::message`]; [`Offer::on_accept`] makes the [`Channel`].
 //! B: [`Acceptance::new`] (its outcome stores and sends); [`Acceptance::on_message`] makes the [`Channel`].
+//! Many by one transaction: [`Offer::agreed`] for each, and [`Agreed::sign`] when the [`Batch`] says so.
 //! Then `TurnEnd` on the new channel. Both ask their wallets by effects ([`Effect::Fund`] or [`Effect::SignFunding`]),
 //! and become active when their own replica shows the funding ([`LedgerEvent::Funded`]).
 //!
@@ -36,6 +37,7 @@ pub mod limits;
 pub mod tower;
 
 mod accepts;
+mod batch;
 #[cfg(feature = "canaries")]
 pub mod canary;
 #[cfg(not(feature = "canaries"))]
@@ -58,6 +60,7 @@ mod update;
 mod verify;
 
 pub use accepts::{Accepts, Unacceptable};
+pub use batch::{Batch, BatchEvent, BatchOrder, LeftOut, Share};
 pub use channel::{Broken, Channel, Held, Origin, Turnholder, View};
 pub use decoders::decoders;
 pub use effect::{Alarm, Effect, Failure, Online, Outcome, Row};
@@ -71,7 +74,7 @@ pub use message::{
     MESSAGE_VERSION, Message, Open, OpenId, Propose, Recover, Reestablish, Refuse, RefuseReason, Refused,
     Request, Resume, Role, Route, WalletWitness,
 };
-pub use opening::{Acceptance, Bounds, Contribution, Identity, Offer};
+pub use opening::{Acceptance, Agreed, Bounds, Contribution, Identity, Offer};
 pub use signer::{KeySigner, Mark, SignError, StateSigner};
 pub use update::{Content, Transfer, Update, UpdateError};
 pub use verify::{Deferred, Immediate, Verifier};

@@ -43,6 +43,13 @@ pub const ACK_DELAY_MS_MAX: u64 = 500;
 /// How long an offer waits for its acceptance, and an acceptance for the first signatures (FAULTS C2).
 pub const OPEN_TIMEOUT_MS: u64 = 60_000;
 
+/// How long peers have to agree to channels that share a funding: an honest one answers within a round trip and a sync, and
+/// those that agreed at once must still hold their acceptance ([`OPEN_TIMEOUT_MS`]) when the last one is given up.
+pub const AGREE_TIMEOUT_MS: u64 = 10_000;
+
+/// Channels that share one funding: with the largest payouts they are 132 KiB, so that any ledger takes the transaction.
+pub const FUNDED_TOGETHER_MAX: usize = 128;
+
 /// The largest version number ever signed; far from the end of `u64`, so that version arithmetic never overflows.
 pub const VERSION_MAX: u64 = u64::MAX - 2 * IN_FLIGHT_MAX;
 

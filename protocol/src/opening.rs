@@ -113,6 +113,14 @@ impl Offer {
         now: Now,
         verifier: &mut dyn Verifier,
     ) -> Result<Channel, Reject> {
+        Ok(self.agreed(accept, now, verifier)?.sign(now))
+    }
+
+    /// B accepted, and A signs nothing yet: for an opening that waits for others (SPEC P-71).
+    ///
+    /// # Errors
+    /// [`Reject`] if the answer does not fit; the offer still stands.
+    pub fn agreed(&self, accept: &Accept, now: Now, verifier: &mut dyn Verifier) -> Result<Agreed, Reject> {
         if accept.open != self.open.open {
             return Err(Reject::WrongChannel);
         }
@@ -120,18 +128,40 @@ impl Offer {
         if accept.signature.held != 0 {
             return Err(Reject::Held { held: accept.signature.held });
         }
-        let state = &fixed.first.state;
-        if !verifier.verify(accept.signature.check(&accept.key, &fixed.chain, state)) {
+        if !verifier.verify(accept.signature.check(&accept.key, &fixed.chain, &fixed.first.state)) {
             return Err(Reject::Signature);
         }
-        let mut guard = Guard::new(Arc::clone(&self.identity.keys), Mark::NONE);
+        Ok(Agreed { fixed, keys: Arc::clone(&self.identity.keys), theirs: accept.signature })
+    }
+}
+
+/// A's opening that B has accepted, and of which A has signed nothing: dropped, it never was.
+#[derive(Clone)]
+pub struct Agreed {
+    fixed: Fixed,
+    keys: Arc<dyn StateSigner>,
+    theirs: StateSignature,
+}
+
+impl Agreed {
+    /// The id of the channel that it would be.
+    #[must_use]
+    pub const fn id(&self) -> ChannelId {
+        self.fixed.terms.id
+    }
+
+    /// Signs version 1: the channel. End its first turn with [`crate::Event::TurnEnd`]; then it is stored, and speaks.
+    #[must_use]
+    pub fn sign(self, now: Now) -> Channel {
+        let Self { fixed, keys, theirs } = self;
+        let mut guard = Guard::new(Arc::clone(&keys), Mark::NONE);
         let mine = guard
-            .sign_state(&fixed.chain, state, 1)
+            .sign_state(&fixed.chain, &fixed.first.state, 1)
             .expect("a signer that has signed nothing signs the first version");
-        let (keys, mark) = (Arc::clone(&self.identity.keys), *guard.mark());
-        let mut channel = Channel::created(Arc::new(fixed), keys, mark, (mine, accept.signature), now);
+        let mark = *guard.mark();
+        let mut channel = Channel::created(Arc::new(fixed), keys, mark, (mine, theirs), now);
         channel.begin();
-        Ok(channel)
+        channel
     }
 }
 

@@ -8,10 +8,11 @@ use super::span::{Patience, Span};
 /// `towpath channel …`
 #[derive(Subcommand, Debug)]
 pub enum Channel {
-    /// Open a channel with a peer.
+    /// Open a channel with a peer, or with each of many.
     ///
     /// This node puts AMOUNT into the channel, out of its wallet. The channel carries payments once its funding is final
-    /// on the ledger, which takes a second or two.
+    /// on the ledger, which takes a second or two. Channels with many peers are funded by one transaction, once all have
+    /// agreed; who declines, is away or does not answer within ten seconds is left out.
     Open(Open),
     /// The channels, with totals.
     List(List),
@@ -42,14 +43,14 @@ pub enum Channel {
 /// `towpath channel open`
 #[derive(Args, Debug)]
 pub struct Open {
-    /// The peer: `node1…` (or as much of it as is unique), or a name in the local network.
-    pub peer: String,
-    /// What this node puts in, in base units.
-    pub amount: Units,
-    /// What the peer is asked to put in; it may refuse.
+    /// The peer: `node1…` (or as much of it as is unique), or a name in the local network; and what this node puts in, in base
+    /// units. Again for each further channel.
+    #[arg(value_names = ["PEER", "AMOUNT"], num_args = 2.., required = true)]
+    pub channels: Vec<String>,
+    /// What the peer is asked to put in; it may refuse. For one channel.
     #[arg(long, value_name = "AMOUNT")]
     pub peer_amount: Option<Units>,
-    /// Where to find the peer, if this node is not connected to it: `/ip4/192.0.2.1/tcp/7421/p2p/12D3…`.
+    /// Where to find the peer, if this node is not connected to it: `/ip4/192.0.2.1/tcp/7421/p2p/12D3…`. For one channel.
     #[arg(long, value_name = "MULTIADDRESS")]
     pub address: Option<String>,
     /// How long the channel can be disputed after one party closed it alone, such as 12h; one day if not given.
@@ -61,7 +62,7 @@ pub struct Open {
     /// How long the channel may live, such as 30d: both nodes close it then. For ever if not given.
     #[arg(long, value_name = "TIME")]
     pub expires_in: Option<Span>,
-    /// A word of your choice: a repeated call with the same word is the same channel, not a second one. Not with
+    /// A word of your choice: a repeated call with the same word finds the same channels, and opens no others. Not with
     /// --expires-in, which counts from each call, so that a repeated one would be another.
     #[arg(long, value_name = "WORD", conflicts_with = "expires_in")]
     pub idempotency_key: Option<String>,

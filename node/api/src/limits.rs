@@ -26,6 +26,9 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 64;
 /// The most payments of one stream that may be unacknowledged at once: each is held in memory.
 pub const STREAM_IN_FLIGHT_MAX: u32 = 1024;
 
+/// Channels that one call opens: as many as one transaction funds.
+pub const CHANNELS_TOGETHER_MAX: usize = 128;
+
 /// The longest that a request may ask the node to wait for an outcome.
 pub const WAIT_MS_MAX: u64 = 10 * 60 * 1000;
 

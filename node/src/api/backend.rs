@@ -4,9 +4,9 @@ use futures::future::BoxFuture;
 use towpath_api::{
     AddTower, ApiError, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
     CloseChannel, Closed, ConnectPeer, EventItem, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info,
-    LedgerInfo, LedgerTip, NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment,
-    PaymentPage, Peer, Peers, Ready, ServeTower, StartStream, Stats, Stream, Submitted, TowerChannels,
-    TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    LedgerInfo, LedgerTip, NewAddress, OpenChannel, OpenChannels, OpenedChannels, OutputInfo, OutputProof,
+    PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower, StartStream, Stats, Stream,
+    Submitted, TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 /// Who uses the API now.
@@ -60,6 +60,8 @@ pub trait Backend: Send + Sync + 'static {
     fn channels(&self, query: ChannelQuery) -> Reply<'_, ChannelPage>;
     /// Opens a channel.
     fn open_channel(&self, request: OpenChannel) -> Reply<'_, Channel>;
+    /// Opens many channels by one transaction.
+    fn open_channels(&self, request: OpenChannels) -> Reply<'_, OpenedChannels>;
     /// The channel with this id, or the only one whose id starts so.
     fn channel(&self, id: String) -> Reply<'_, Channel>;
     /// Pays through a channel.

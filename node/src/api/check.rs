@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use towpath_api::limits::{
-    IDEMPOTENCY_KEY_BYTES_MAX, MEMO_BYTES_MAX, PAGE_MAX, STREAM_IN_FLIGHT_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX,
+    CHANNELS_TOGETHER_MAX, IDEMPOTENCY_KEY_BYTES_MAX, MEMO_BYTES_MAX, PAGE_MAX, STREAM_IN_FLIGHT_MAX,
+    WAIT_MS_DEFAULT, WAIT_MS_MAX,
 };
-use towpath_api::{Code, EventType, OpenChannel, Pay, StartStream, Units, WalletSend};
+use towpath_api::{Code, EventType, OpenChannel, OpenChannels, Pay, StartStream, Units, WalletSend};
 
 use super::problem::Problem;
 
@@ -54,6 +55,23 @@ pub fn open_channel(request: &OpenChannel) -> Checked {
         Some(0) => Err(Problem::new(Code::InvalidAmount, "amount and peer_amount are both zero")),
         Some(_) => Ok(()),
     }
+}
+
+pub fn open_channels(request: &OpenChannels) -> Checked {
+    idempotency_key(request.idempotency_key.as_deref())?;
+    let count = request.channels.len();
+    if !(1..=CHANNELS_TOGETHER_MAX).contains(&count) {
+        return Err(invalid(format!("{count} channels, not 1 to {CHANNELS_TOGETHER_MAX}")));
+    }
+    let mut sum = Units(0);
+    for channel in &request.channels {
+        amount("amount", channel.amount)?;
+        let more = sum.0.checked_add(channel.amount.0);
+        sum = Units(more.ok_or_else(|| {
+            Problem::new(Code::InvalidAmount, "the amounts together exceed the largest amount")
+        })?);
+    }
+    Ok(())
 }
 
 /// How long a request may wait for its outcome.

@@ -41,9 +41,9 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// How far ahead a funding's deadline is, in milliseconds of ledger time: half of what peers accept, since theirs may
 /// be some blocks behind.
-const FUNDING_MS: u64 = FUNDING_MS_MAX / 2;
+pub(super) const FUNDING_MS: u64 = FUNDING_MS_MAX / 2;
 
-fn call_error(error: &CallError) -> ApiError {
+pub(super) fn call_error(error: &CallError) -> ApiError {
     let code = match error {
         CallError::NoChannel => Code::ChannelNotFound,
         CallError::NoStream => Code::StreamNotFound,
@@ -61,7 +61,7 @@ fn call_error(error: &CallError) -> ApiError {
         CallError::NoSession => Code::PeerOffline,
         CallError::TooManyOpenings | CallError::TooManyStreams | CallError::Busy => Code::TooManyRequests,
         CallError::NoMoreKeys => Code::Internal,
-        CallError::Declined(_) => Code::PeerRefused,
+        CallError::Declined(_) | CallError::Silent => Code::PeerRefused,
         CallError::Funds(error) => return funds_error(error),
         CallError::Recovering => Code::Recovery,
     };
@@ -77,7 +77,7 @@ pub(super) fn limit_of(limit: Option<u32>) -> usize {
 }
 
 impl Node {
-    fn ledger_time(&self) -> Time {
+    pub(super) fn ledger_time(&self) -> Time {
         self.chain.tip().header().time
     }
 
@@ -151,9 +151,13 @@ impl Node {
         let claim = match self.once(request.idempotency_key.as_deref(), content, until).await? {
             Once::First(claim) => claim,
             Once::Again(_, Outcome::Opening { channel }) => return Ok(channel),
-            Once::Again(_, Outcome::Payment(_) | Outcome::Stream { .. } | Outcome::Send { .. }) => {
-                return Err(other_kind());
-            }
+            Once::Again(
+                _,
+                Outcome::Payment(_)
+                | Outcome::Stream { .. }
+                | Outcome::Send { .. }
+                | Outcome::Openings { .. },
+            ) => return Err(other_kind()),
         };
         let left = until.saturating_duration_since(Instant::now());
         self.session_with(peer, request.address.as_deref(), left).await?;
@@ -190,7 +194,7 @@ impl Node {
     }
 
     /// Waits until the channel's view is as wanted.
-    async fn wait_for(
+    pub(super) async fn wait_for(
         &self,
         channel: ChannelId,
         within: Duration,
@@ -217,7 +221,7 @@ impl Node {
     }
 
     /// A channel session with a node: there already, or made now.
-    async fn session_with(
+    pub(super) async fn session_with(
         &self,
         peer: PublicKey,
         address: Option<&str>,
@@ -373,9 +377,13 @@ impl Node {
                 let hint = "the payments that it made stand: look at the channel's payments";
                 return Err(ApiError::new(Code::StreamNotFound, detail).with_hint(hint));
             }
-            Once::Again(_, Outcome::Payment(_) | Outcome::Opening { .. } | Outcome::Send { .. }) => {
-                return Err(other_kind());
-            }
+            Once::Again(
+                _,
+                Outcome::Payment(_)
+                | Outcome::Opening { .. }
+                | Outcome::Send { .. }
+                | Outcome::Openings { .. },
+            ) => return Err(other_kind()),
         };
         let asked = self.workers.ask(&view.peer, |reply| Call::StartStream { channel, plan, claim, reply });
         asked.await.map_err(busy)?.map_err(|error| call_error(&error))

@@ -8,6 +8,7 @@ mod find;
 mod history;
 mod ledger;
 mod once;
+mod open_many;
 mod proof;
 mod tower;
 mod wallet;
@@ -25,9 +26,10 @@ use tokio::sync::watch;
 use towpath_api::{
     AddTower, ApiError, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
     CloseChannel, Closed, Code, ConnectPeer, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info,
-    LedgerInfo, LedgerTip, Mode, NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery, Pay, Payment,
-    PaymentPage, Peer, Peers, Ready, RecoveryInfo, ServeTower, StartStream, Stats, Stream, Submitted,
-    TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    LedgerInfo, LedgerTip, Mode, NewAddress, OpenChannel, OpenChannels, OpenedChannels, OutputInfo,
+    OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, RecoveryInfo, ServeTower,
+    StartStream, Stats, Stream, Submitted, TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet,
+    WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;
@@ -324,6 +326,10 @@ impl Backend for NodeBackend {
 
     fn open_channel(&self, request: OpenChannel) -> Reply<'_, Channel> {
         self.run(|node| async move { node.open_channel(request).await })
+    }
+
+    fn open_channels(&self, request: OpenChannels) -> Reply<'_, OpenedChannels> {
+        self.run(|node| async move { node.open_channels(request).await })
     }
 
     fn channel(&self, id: String) -> Reply<'_, Channel> {

@@ -27,7 +27,9 @@ pub(super) fn funds_error(error: &FundsError) -> ApiError {
         }
         FundsError::Wallet(WalletError::Overflow) | FundsError::TooSmall { .. } => Code::InvalidAmount,
         FundsError::Wallet(WalletError::UnknownKey(_)) | FundsError::Refused(_) => Code::TransactionRejected,
-        FundsError::NoMoreAddresses { .. } | FundsError::TooManySends { .. } => Code::TooManyRequests,
+        FundsError::NoMoreAddresses { .. }
+        | FundsError::TooManySends { .. }
+        | FundsError::TooManyFundings { .. } => Code::TooManyRequests,
         FundsError::Store(_) => Code::Internal,
     };
     ApiError::new(code, error.to_string())
@@ -160,7 +162,9 @@ fn sent_before(outcome: &Outcome) -> Result<WalletSent, ApiError> {
         Outcome::Send { tx, fee, state: SendState::Pending | SendState::Final } => {
             Ok(WalletSent { tx: tx.to_string(), fee: (*fee).into() })
         }
-        Outcome::Payment(_) | Outcome::Opening { .. } | Outcome::Stream { .. } => Err(other_kind()),
+        Outcome::Payment(_) | Outcome::Opening { .. } | Outcome::Openings { .. } | Outcome::Stream { .. } => {
+            Err(other_kind())
+        }
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use towpath_consensus::{Engine, EngineError, Fault, GossipVerdict, HostError, Output, SyncFailure};
 use towpath_crypto::codec;
 use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_ledger::chain::{ChainParams, ValidatorSet};
 use towpath_ledger::mempool::{Queue, Refusal, Source};
 use towpath_ledger::rules::Signatures;
-use towpath_ledger::{Amount, Payout, Time, Transaction, TxId};
+use towpath_ledger::{Amount, OutPoint, Payout, Time, Transaction, TxId};
 use towpath_store::Batch;
 
 use super::funds::{Funds, FundsError};
@@ -22,9 +22,9 @@ use super::membership::Membership;
 use super::notice::Notice;
 use super::sends;
 use super::timers::Timers;
-use super::{FundsCall, Input, LedgerHandle, LedgerInbox, Status, SubmitError};
+use super::{FundsCall, Input, LedgerHandle, LedgerInbox, Reserved, SharedFunding, Status, SubmitError};
 use crate::clock;
-use crate::idempotency::{Claim, IdempotencyKeys, Kept, Outcome, SendState};
+use crate::idempotency::{Claim, IdempotencyKeys, Kept, Opening, Outcome, SendState};
 use crate::journal::{Entry, Journal};
 use crate::net::{NetHandle, Topic, Verdict};
 
@@ -327,15 +327,22 @@ impl Driver {
             FundsCall::Send { to, amount, claim, reply } => drop(reply.send(self.send((to, amount), claim))),
             FundsCall::Reserve { purpose, reply } => {
                 let reserved = self.funds.reserve(&self.chain, now, purpose);
-                let first = reserved.as_ref().ok().and_then(super::Reserved::first_input);
-                if reply.send(reserved).is_err()
-                    && let Some(first) = first
-                {
-                    self.funds.release(&first);
-                }
+                self.hand_over(reserved, reply);
             }
-            FundsCall::Fund { first_input, output, expiry, reply } => {
-                drop(reply.send(self.fund(first_input, *output, expiry)));
+            FundsCall::ReserveShared { purpose, channels, reply } => {
+                let reserved = self.funds.reserve_shared(&self.chain, now, purpose, channels);
+                self.hand_over(reserved, reply);
+            }
+            FundsCall::Fund { first_input, index, output, expiry, reply } => {
+                drop(reply.send(self.fund(first_input, (index, *output), expiry)));
+            }
+            FundsCall::FundShared { plan, claim, reply } => {
+                let first_input = plan.first_input;
+                let funded = self.fund_shared(&plan, claim);
+                if funded.is_err() {
+                    self.funds.release(&first_input);
+                }
+                drop(reply.send(funded));
             }
             FundsCall::SignFunding { body, spent, from, to, reply } => {
                 drop(reply.send(self.funds.sign_funding(&body, &spent, from..to)));
@@ -343,6 +350,20 @@ impl Driver {
             FundsCall::Sponsor { transaction, short } => self.sponsor(*transaction, short, now),
             FundsCall::Reach { addresses, reply } => drop(reply.send(self.reach(addresses))),
             FundsCall::Release { first_input } => self.funds.release(&first_input),
+        }
+    }
+
+    /// Gives coins that are set aside to whoever asked for them; if nobody takes them, they are free.
+    fn hand_over(
+        &mut self,
+        reserved: Result<Reserved, FundsError>,
+        reply: oneshot::Sender<Result<Reserved, FundsError>>,
+    ) {
+        let first = reserved.as_ref().ok().and_then(Reserved::first_input);
+        if reply.send(reserved).is_err()
+            && let Some(first) = first
+        {
+            self.funds.release(&first);
         }
     }
 
@@ -394,8 +415,9 @@ impl Driver {
     }
 
     /// It is known what became of some payments of the wallet. If this write is lost, the next start finds it out again.
-    fn end_sends(&self, ended: Vec<(TxId, SendState)>) {
+    fn end_sends(&mut self, ended: Vec<(TxId, SendState)>) {
         let (now_ms, mut batch) = (clock::now_ms(), Batch::new());
+        self.funds.forget_shared(&mut batch);
         for (id, state) in ended {
             if state == SendState::Void {
                 tracing::error!(transaction = %id, "a payment will never be made: another transaction spent its coins");
@@ -408,19 +430,48 @@ impl Driver {
         }
     }
 
+    /// Hands in the funding of a channel, which may be that of others, too.
     fn fund(
         &mut self,
-        first_input: towpath_ledger::OutPoint,
-        output: towpath_ledger::Output,
-        expiry: towpath_ledger::Time,
-    ) -> Result<TxId, FundsError> {
+        first_input: OutPoint,
+        (index, output): (u32, towpath_ledger::Output),
+        expiry: Time,
+    ) -> Result<Option<TxId>, FundsError> {
         let now = self.chain.tip().header().time;
-        let transaction = self.funds.fund(&self.chain, now, first_input, output, expiry)?;
+        let transaction = if index == 0 {
+            self.funds.fund(&self.chain, now, first_input, output, expiry)?
+        } else {
+            let again = self.funds.shared_again(&self.chain, &first_input, (index, &output))?;
+            let Some(transaction) = again else { return Ok(None) };
+            transaction
+        };
         let id = transaction.id();
         match self.submit(transaction) {
-            Ok(_) | Err(SubmitError::Final) => Ok(id),
+            Ok(_) | Err(SubmitError::Final) => Ok(Some(id)),
             Err(error) => Err(FundsError::Refused(error.to_string())),
         }
+    }
+
+    /// Funds many channels, all of which are durable: the transaction is remembered before it is handed out, in one write with
+    /// what a repeated call is told. Whatever becomes of the first try, the channels ask for it again.
+    fn fund_shared(
+        &mut self,
+        plan: &SharedFunding,
+        claim: Option<(Claim, Vec<Opening>)>,
+    ) -> Result<(TxId, Amount), FundsError> {
+        let (transaction, fee) = self.funds.plan_shared(&self.chain, plan)?;
+        let checked = self.engine.host().check(&transaction);
+        checked.map_err(|error| FundsError::Refused(error.to_string()))?;
+        let (now_ms, mut batch, tx) = (clock::now_ms(), Batch::new(), transaction.id());
+        self.funds.promise_shared(&mut batch, transaction.body.clone());
+        let kept = claim
+            .map(|(claim, openings)| claim.keep(&mut batch, Outcome::Openings { tx, fee, openings }, now_ms));
+        self.journal.commit(Entry { batch, events: Vec::new() }, now_ms)?;
+        kept.into_iter().for_each(Kept::show);
+        if let Err(SubmitError::Refused(reason)) = self.submit(transaction) {
+            tracing::warn!(transaction = %tx, %reason, "a funding is not taken now; it is handed in again");
+        }
+        Ok((tx, fee))
     }
 
     fn sponsor(&mut self, transaction: Transaction, short: Amount, now: Time) {

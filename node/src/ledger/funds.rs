@@ -1,5 +1,7 @@
 //! The wallet as the driver keeps it: coins on the ledger, less those that are promised or spent by what waits.
 
+mod shared;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use towpath_crypto::schnorr::WalletKey;
@@ -10,6 +12,7 @@ use towpath_ledger::{
 };
 use towpath_store::{Batch, Column, StoreError};
 
+use self::shared::Shared;
 use super::host::Chain;
 use super::sends::{PendingSend, Sends};
 use crate::idempotency::SendState;
@@ -53,6 +56,12 @@ pub enum FundsError {
     NoMoreAddresses {
         /// How many.
         limit: u32,
+    },
+    /// As many fundings of many channels are on their way as are remembered.
+    #[error("{limit} openings of many channels are on their way already; wait until some are final")]
+    TooManyFundings {
+        /// How many.
+        limit: usize,
     },
     /// As many payments are on their way as are remembered.
     #[error("{limit} payments are on their way already; wait until some are final")]
@@ -133,6 +142,8 @@ pub(super) struct Funds {
     waiting: BTreeMap<TxId, Touch>,
     /// Payments from this wallet that are not final, whether or not they wait in the pool.
     sends: Sends,
+    /// Fundings of many channels that are promised and not final, by their first inputs.
+    shared: Shared,
 }
 
 /// What a transaction does to the wallet.
@@ -157,6 +168,7 @@ impl Funds {
             reserved: BTreeMap::new(),
             waiting: BTreeMap::new(),
             sends: Sends::open(&**chain.store())?,
+            shared: Shared::default(),
         };
         for index in 0..handed_out.clamp(1, limits::ADDRESSES) {
             funds.keys.push(funds.seed.wallet_key(index));
@@ -164,6 +176,7 @@ impl Funds {
         let sends = funds.sends.newest_first().into_iter();
         let sends: Vec<_> = sends.map(|(id, transaction, ..)| (id, funds.touch(transaction))).collect();
         funds.waiting.extend(sends);
+        funds.open_shared(chain)?;
         Ok(funds)
     }
 
@@ -330,15 +343,18 @@ impl Funds {
         Ok(reserved)
     }
 
-    /// Sets coins free again.
+    /// Sets coins free again, unless a funding that is promised spends them.
     pub(super) fn release(&mut self, first_input: &OutPoint) {
-        self.reserved.remove(first_input);
+        if !self.shared.is_promised(first_input) {
+            self.reserved.remove(first_input);
+        }
     }
 
     /// Sets free what was set aside for fundings that are not valid any more at `now`. Who reserved should have said so;
     /// what it said may have been lost.
     pub(super) fn expire(&mut self, now: Time) {
         self.reserved.retain(|_, reservation| reservation.until >= now);
+        self.shared.expire(now);
     }
 
     /// The funding that this party pays alone: the channel first, then the change. After a restart the reservation is
@@ -511,6 +527,7 @@ impl Funds {
         self.waiting.remove(&id);
         for input in &transaction.body.inputs {
             self.reserved.remove(input);
+            self.shared.remove(input);
         }
         self.sends.is_final(&id, &transaction.body.inputs)
     }

@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::schnorr::{WalletKey, WalletSignature};
 use towpath_ledger::{Amount, OutPoint, Output, Payout, Time, Transaction, TxBody, TxId, Witness};
+use towpath_protocol::Share;
 
 pub use driver::{Driver, DriverConfig, spawn};
 pub use funds::{FundsError, Purpose, Reserved, WalletView};
@@ -33,7 +34,7 @@ pub use ingress::Ingress;
 pub use notice::{Change, ChannelChange, Notice, channel_of};
 pub use sends::PendingSend;
 
-use crate::idempotency::Claim;
+use crate::idempotency::{Claim, Opening};
 use crate::net::GossipId;
 
 /// How what is kept here is read.
@@ -122,16 +123,36 @@ pub enum FundsCall {
         /// The coins.
         reply: oneshot::Sender<Result<Reserved, FundsError>>,
     },
+    /// Set coins aside for channels that are to share one funding.
+    ReserveShared {
+        /// What they take together, and for how long.
+        purpose: Purpose,
+        /// How many they are.
+        channels: usize,
+        /// The coins.
+        reply: oneshot::Sender<Result<Reserved, FundsError>>,
+    },
     /// Sign and broadcast the funding that this party pays alone.
     Fund {
         /// Its first input, which was reserved.
         first_input: OutPoint,
-        /// The channel's output; it is the first.
+        /// The place of the channel's output: 0 if it is funded alone, else it shares a funding.
+        index: u32,
+        /// The channel's output.
         output: Box<Output>,
         /// When it expires.
         expiry: Time,
-        /// The transaction.
-        reply: oneshot::Sender<Result<TxId, FundsError>>,
+        /// The transaction; none if it shares one that is not made yet.
+        reply: oneshot::Sender<Result<Option<TxId>, FundsError>>,
+    },
+    /// Make, remember, sign and broadcast the one funding of channels that share it.
+    FundShared {
+        /// What it is to be.
+        plan: Box<SharedFunding>,
+        /// Makes a repeated call the same channels.
+        claim: Option<(Claim, Vec<Opening>)>,
+        /// The transaction and its fee.
+        reply: oneshot::Sender<Result<(TxId, Amount), FundsError>>,
     },
     /// Sign some inputs of a funding by both.
     SignFunding {
@@ -165,6 +186,17 @@ pub enum FundsCall {
         /// The first of them.
         first_input: OutPoint,
     },
+}
+
+/// One transaction that funds many channels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SharedFunding {
+    /// Its first input, which names the reservation.
+    pub first_input: OutPoint,
+    /// Its outputs from place 1 on; place 0 is the change.
+    pub shares: Vec<Share>,
+    /// When it expires.
+    pub expiry: Time,
 }
 
 /// A wallet witness, as channel messages carry it.

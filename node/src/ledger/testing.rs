@@ -13,11 +13,13 @@ use towpath_ledger::chain::{
 };
 use towpath_ledger::genesis::{Allocation, AssetName, Genesis};
 use towpath_ledger::rules::{BlockContext, Signatures, apply_transaction};
-use towpath_ledger::{Amount, Block, Header, Payout, Time, Transaction, merkle};
+use towpath_ledger::{Amount, Block, Header, Payout, Time, Transaction, TxId, merkle};
 use towpath_store::{Batch, ChainRetention, Store};
 
 use super::funds::Funds;
 use super::notice::notice;
+use crate::idempotency::{Claim, Kept, Opening, Outcome};
+
 use super::{Chain, FundsCall, Input, LedgerHandle, LedgerInbox, Notice, SubmitError};
 
 /// What each coin of a wallet holds at the start.
@@ -137,12 +139,22 @@ impl TestLedger {
             FundsCall::Reserve { purpose, reply } => {
                 drop(reply.send(self.funds.reserve(&self.chain, now, purpose)));
             }
-            FundsCall::Fund { first_input, output, expiry, reply } => {
-                let made = self.funds.fund(&self.chain, now, first_input, *output, expiry);
+            FundsCall::Fund { first_input, index, output, expiry, reply } => {
+                let made = match index {
+                    0 => self.funds.fund(&self.chain, now, first_input, *output, expiry).map(Some),
+                    _ => self.funds.shared_again(&self.chain, &first_input, (index, &output)),
+                };
                 let taken = made.and_then(|made| {
-                    self.submit(made).map_err(|error| super::FundsError::Refused(error.to_string()))
+                    let taken = made.map(|made| self.submit(made)).transpose();
+                    taken.map_err(|error| super::FundsError::Refused(error.to_string()))
                 });
                 drop(reply.send(taken));
+            }
+            FundsCall::ReserveShared { purpose, channels, reply } => {
+                drop(reply.send(self.funds.reserve_shared(&self.chain, now, purpose, channels)));
+            }
+            FundsCall::FundShared { plan, claim, reply } => {
+                drop(reply.send(self.fund_shared(&plan, claim)));
             }
             FundsCall::SignFunding { body, spent, from, to, reply } => {
                 drop(reply.send(self.funds.sign_funding(&body, &spent, from..to)));
@@ -162,6 +174,33 @@ impl TestLedger {
             FundsCall::Release { first_input } => self.funds.release(&first_input),
             other => panic!("no worker sends {other:?}"),
         }
+    }
+
+    fn fund_shared(
+        &mut self,
+        plan: &super::SharedFunding,
+        claim: Option<(Claim, Vec<Opening>)>,
+    ) -> Result<(TxId, Amount), super::FundsError> {
+        let (transaction, fee) = self.funds.plan_shared(&self.chain, plan)?;
+        let (mut batch, tx) = (Batch::new(), transaction.id());
+        self.funds.promise_shared(&mut batch, transaction.body.clone());
+        let kept =
+            claim.map(|(claim, openings)| claim.keep(&mut batch, Outcome::Openings { tx, fee, openings }, 0));
+        self.chain.store().commit(batch).expect("no write fails here");
+        kept.into_iter().for_each(Kept::show);
+        // It is owed, whether or not it is taken now.
+        let _ = self.submit(transaction);
+        Ok((tx, fee))
+    }
+
+    /// The wallet forgets what it has in mind, and starts again from its disk.
+    pub(crate) fn restart_wallet(&mut self, seed: Seed) {
+        let params = self.genesis.params.rules.clone();
+        self.funds = Funds::open(seed, &self.chain, params).expect("a wallet");
+        self.waiting.clear();
+        let mut batch = Batch::new();
+        self.funds.forget_shared(&mut batch);
+        self.chain.store().commit(batch).expect("no write fails here");
     }
 
     fn tip<'a>(&'a self, parent: &'a Header) -> Tip<'a, Chain, Chain> {
@@ -214,6 +253,9 @@ impl TestLedger {
         }
         self.funds.keep_waiting(|_| false);
         self.funds.expire(self.time());
+        let mut batch = Batch::new();
+        self.funds.forget_shared(&mut batch);
+        self.chain.store().commit(batch).expect("no write fails here");
         Arc::new(notice(block, &effects))
     }
 }

@@ -63,7 +63,7 @@ impl Worker {
         };
         for awaited in self.awaited.values() {
             match awaited {
-                Awaited::Offer { .. } => {}
+                Awaited::Offer { .. } | Awaited::Agreed { .. } => {}
                 Awaited::Coins { amount, .. } => add(*amount),
                 Awaited::Acceptance { acceptance, .. } => add(acceptance.brought()),
             }
@@ -80,7 +80,7 @@ impl Worker {
     fn counts_of(&self, peer: &PublicKey) -> (usize, u64) {
         let awaited = self.awaited.values().filter(|awaited| awaited.peer() == peer);
         let waiting = awaited.filter_map(|awaited| match awaited {
-            Awaited::Offer { .. } => None,
+            Awaited::Offer { .. } | Awaited::Agreed { .. } => None,
             Awaited::Coins { amount, .. } => Some(*amount),
             Awaited::Acceptance { acceptance, .. } => Some(acceptance.brought()),
         });

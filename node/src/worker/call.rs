@@ -3,8 +3,8 @@
 use tokio::sync::oneshot;
 use towpath_api::Stream;
 use towpath_crypto::ed25519::PublicKey;
-use towpath_ledger::{Amount, ChannelId, Time};
-use towpath_protocol::{Failure, Reject};
+use towpath_ledger::{Amount, ChannelId, OutPoint, Output, Payout, Time};
+use towpath_protocol::{DeclineReason, Failure, OpenId, Reject};
 
 use super::streams::Plan;
 use crate::idempotency::{Claim, Key};
@@ -22,6 +22,25 @@ pub enum Call {
         request: OpenRequest,
         /// The channel.
         reply: Reply<Opened>,
+    },
+    /// Ask a peer to agree to a channel that is to share its funding with others.
+    Ask {
+        /// The terms.
+        request: Box<AskRequest>,
+        /// When it has agreed.
+        reply: Reply<()>,
+    },
+    /// Nobody waits for the peer's answer any more.
+    DropAsked {
+        /// The opening.
+        open: OpenId,
+    },
+    /// Sign the first version of a channel to which a peer has agreed, and make it durable.
+    SignAgreed {
+        /// The opening.
+        open: OpenId,
+        /// The channel, once it is durable.
+        reply: Reply<Signed>,
     },
     /// Pay through a channel.
     Pay {
@@ -118,6 +137,38 @@ pub struct OpenRequest {
     pub claim: Option<Claim>,
 }
 
+/// What an opener of many channels decides about one of them.
+#[derive(Debug)]
+pub struct AskRequest {
+    /// Its name.
+    pub open: OpenId,
+    /// With whom.
+    pub peer: PublicKey,
+    /// What this party brings.
+    pub amount: Amount,
+    /// How long a close can be answered; this node's own choice if not given.
+    pub dispute_window_ms: Option<u64>,
+    /// What each keeps.
+    pub reserve: Amount,
+    /// Where this party is paid.
+    pub payout: Payout,
+    /// The first input of the funding, and the channel's place in it: not 0, which is the change.
+    pub place: (OutPoint, u32),
+    /// The last ledger time at which the funding is valid.
+    pub deadline: Time,
+    /// When the channel's term is over; none = never.
+    pub expiry: Option<Time>,
+}
+
+/// A channel that can be funded: its first version is signed by both, and durable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Signed {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Its output.
+    pub output: Box<Output>,
+}
+
 /// An opening that both agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Opened {
@@ -197,8 +248,11 @@ pub enum CallError {
     #[error("all channel keys of this node's seed are used; open channels from a node with a new one")]
     NoMoreKeys,
     /// The peer said no.
-    #[error("the peer declined: {0}")]
-    Declined(String),
+    #[error("the peer declined: {}", declined(*.0))]
+    Declined(DeclineReason),
+    /// The peer said nothing.
+    #[error("the peer did not answer in time")]
+    Silent,
     /// The wallet said no.
     #[error(transparent)]
     Funds(#[from] FundsError),
@@ -208,6 +262,16 @@ pub enum CallError {
     /// The node is stopping, or its queues are full.
     #[error("the node is busy or stopping; try again")]
     Busy,
+}
+
+/// Why a peer declines, in words.
+const fn declined(reason: DeclineReason) -> &'static str {
+    match reason {
+        DeclineReason::Terms => "the terms are outside of what it allows",
+        DeclineReason::Busy => "too many openings wait there; try again",
+        DeclineReason::Unwanted => "it wants no such channel",
+        DeclineReason::Funds => "it does not bring what was asked of it",
+    }
 }
 
 /// A failure in words.

@@ -13,6 +13,9 @@ impl Worker {
     pub(super) fn on_call(&mut self, call: Call, turn: &mut Turn) {
         match call {
             Call::Open { request, reply } => self.open(request, reply, turn),
+            Call::Ask { request, reply } => self.ask_peer(*request, reply, turn),
+            Call::DropAsked { open } => self.drop_asked(&open),
+            Call::SignAgreed { open, reply } => self.sign_agreed(&open, reply, turn),
             Call::Pay { request, reply } => self.pay(request, reply, turn),
             Call::PaidBefore { channel, key, wait, reply } => {
                 self.paid_before((channel, key), wait, reply, turn);

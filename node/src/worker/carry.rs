@@ -53,8 +53,8 @@ impl Worker {
             Effect::Failed { number, reason } => self.failed(id, number, reason, turn),
             Effect::Unknown { number } => self.unknown(id, number, turn),
             Effect::Received { number, amount, memo } => self.received(id, (number, amount, memo), turn),
-            Effect::Fund { first_input, output, expiry, .. } => {
-                let order = Order::Fund { first_input, output: Box::new(output), expiry };
+            Effect::Fund { first_input, index, output, expiry } => {
+                let order = Order::Fund { first_input, index, output: Box::new(output), expiry };
                 self.owe(id, order, turn);
             }
             Effect::SignFunding { body, spent, from, to } => {

@@ -54,6 +54,8 @@ pub(super) enum Order {
     Fund {
         /// The first input, which names the reservation.
         first_input: OutPoint,
+        /// The place of the channel's output; not 0 if it shares the transaction with others.
+        index: u32,
         /// The channel's output.
         output: Box<Output>,
         /// Until when it is valid.
@@ -298,10 +300,10 @@ impl Worker {
                 self.submit(vec![id], *why, transaction.clone(), turn);
             }
             Order::Together { .. } => self.submit_together(&[id], turn),
-            Order::Fund { first_input, output, expiry } => {
+            Order::Fund { first_input, index, output, expiry } => {
                 let (reply, answer) = tokio::sync::oneshot::channel();
-                let (first_input, output, expiry) = (*first_input, output.clone(), *expiry);
-                let call = FundsCall::Fund { first_input, output, expiry, reply };
+                let (first_input, index, output, expiry) = (*first_input, *index, output.clone(), *expiry);
+                let call = FundsCall::Fund { first_input, index, output, expiry, reply };
                 turn.release.ledger.push(LedgerInput::Funds(call));
                 self.hear_back(vec![id], None, async move {
                     answer.await.ok().and_then(Result::err).map(|error| error.to_string())

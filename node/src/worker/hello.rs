@@ -80,7 +80,7 @@ impl Worker {
     fn is_partner(&self, peer: &PublicKey) -> bool {
         let is_theirs = |awaited: &Awaited| match awaited {
             Awaited::Acceptance { acceptance, .. } => acceptance.peer() == peer,
-            Awaited::Offer { .. } | Awaited::Coins { .. } => false,
+            Awaited::Offer { .. } | Awaited::Agreed { .. } | Awaited::Coins { .. } => false,
         };
         self.by_peer.contains_key(peer) || self.awaited.values().any(is_theirs)
     }

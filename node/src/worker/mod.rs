@@ -18,6 +18,7 @@ mod held;
 mod hello;
 mod history;
 mod open;
+mod open_many;
 mod pay;
 mod recovery;
 mod release;
@@ -44,7 +45,7 @@ use towpath_protocol::tower::{Record, Sequence};
 
 pub use accept::{FUNDING_MS_MAX, Policy};
 pub use board::Board;
-pub use call::{Call, CallError, OpenRequest, Opened, Paid, PayRequest, Risk, Wait};
+pub use call::{AskRequest, Call, CallError, OpenRequest, Opened, Paid, PayRequest, Risk, Signed, Wait};
 pub use duties::Refused;
 pub use history::{
     PaymentRow, Progress, Retention, log as channel_log, payment_id, payments, stored_bytes,
@@ -270,6 +271,20 @@ impl Workers {
     ) -> Result<T, Busy> {
         let (sender, receiver) = oneshot::channel();
         self.offer(peer, Input::Call(Box::new(make(sender))))?;
+        receiver.await.map_err(|_| Busy)
+    }
+
+    /// The same for what must not be lost because the worker is busy: waits for room in its inbox.
+    ///
+    /// # Errors
+    /// [`Busy`] when the node is stopping.
+    pub async fn ask_patiently<T>(
+        &self,
+        peer: &PublicKey,
+        make: impl FnOnce(oneshot::Sender<T>) -> Call,
+    ) -> Result<T, Busy> {
+        let (sender, receiver) = oneshot::channel();
+        self.push(peer, Input::Call(Box::new(make(sender)))).await;
         receiver.await.map_err(|_| Busy)
     }
 

@@ -8,10 +8,10 @@ use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::hash::sha256;
 use towpath_crypto::seed::Seed;
 use towpath_ledger::rules::Params;
-use towpath_ledger::{Amount, AssetId, ChannelId, Lock, OutPoint, Output, Party, Payout, Witness};
+use towpath_ledger::{Amount, AssetId, ChannelId, Lock, OutPoint, Output, Party, Payout, Time, Witness};
 use towpath_protocol::{
-    Accept, Acceptance, Channel, ChannelMessage, Decline, DeclineReason, Event, Funding, FundingInput,
-    Identity, Immediate, KeySigner, Offer, Open, OpenId, Reject,
+    Accept, Acceptance, Agreed, Channel, ChannelMessage, Decline, Event, Funding, FundingInput, Identity,
+    Immediate, KeySigner, Offer, Open, OpenId, Reject,
 };
 use towpath_store::{Column, Scan, Store, StoreError};
 
@@ -112,23 +112,41 @@ pub enum WalletAnswer {
 /// An opening that has no channel yet.
 pub(super) enum Awaited {
     /// Ours: the peer has not accepted.
-    Offer {
-        peer: PublicKey,
-        offer: Box<Offer>,
-        first_input: Option<OutPoint>,
-        claim: Option<Claim>,
-        reply: Reply<Opened>,
-    },
+    Offer { peer: PublicKey, offer: Box<Offer>, asker: Asker },
+    /// Ours: the peer has accepted, and others with which it is to share its funding have not.
+    Agreed { peer: PublicKey, agreed: Box<Agreed>, deadline_ms: u64 },
     /// The wallet looks for coins.
     Coins { peer: PublicKey, amount: Amount },
     /// The peer's: it has not signed the first version.
     Acceptance { acceptance: Box<Acceptance>, first_input: Option<OutPoint> },
 }
 
+/// Who waits for a peer's answer to an offer.
+pub(super) enum Asker {
+    /// Who opens one channel, with coins of its own.
+    One { first_input: Option<OutPoint>, claim: Option<Claim>, reply: Reply<Opened> },
+    /// Who opens many, and decides when all have answered.
+    Many { reply: Reply<()> },
+}
+
+/// What this node decides about a channel that it offers.
+pub(super) struct Wish {
+    pub open: OpenId,
+    pub peer: PublicKey,
+    pub amount: Amount,
+    pub peer_amount: Amount,
+    pub dispute_window_ms: Option<u64>,
+    pub reserve: Amount,
+    pub payout: Payout,
+    pub funding: Funding,
+    pub deadline: Time,
+    pub expiry: Option<Time>,
+}
+
 impl Awaited {
     pub(super) fn peer(&self) -> &PublicKey {
         match self {
-            Self::Offer { peer, .. } | Self::Coins { peer, .. } => peer,
+            Self::Offer { peer, .. } | Self::Agreed { peer, .. } | Self::Coins { peer, .. } => peer,
             Self::Acceptance { acceptance, .. } => acceptance.peer(),
         }
     }
@@ -173,81 +191,94 @@ impl Worker {
 
     /// A caller opens a channel; its coins are set aside already.
     pub(super) fn open(&mut self, request: OpenRequest, reply: Reply<Opened>, turn: &mut Turn) {
-        let first_input = request.coins.first_input();
-        let refuse = |error: CallError, reply: Reply<Opened>, turn: &mut Turn| {
-            Self::release_coins(first_input, turn);
-            drop(reply.send(Err(error)));
+        let OpenRequest { peer, amount, peer_amount, coins, deadline, claim, .. } = request;
+        let first_input = coins.first_input();
+        let funding = match first_input {
+            None => Err(CallError::Rejected(Reject::Terms("no coins"))),
+            Some(first_input) if peer_amount.is_zero() => Ok(Funding::Single { first_input, index: 0 }),
+            Some(_) => Ok(Funding::Dual {
+                inputs: inputs_of(&coins),
+                change: coins.change.iter().cloned().collect(),
+            }),
         };
-        if !self.sessions.contains(&request.peer) {
-            return refuse(CallError::NoSession, reply, turn);
+        let wish = |funding| Wish {
+            open: OpenId(rand::random()),
+            peer,
+            amount,
+            peer_amount,
+            dispute_window_ms: request.dispute_window_ms,
+            reserve: request.reserve,
+            payout: coins.payout.clone(),
+            funding,
+            deadline,
+            expiry: request.expiry,
+        };
+        match funding.and_then(|funding| self.offer(wish(funding), turn)) {
+            Ok(offer) => {
+                let (id, asker) = (offer.open().open, Asker::One { first_input, claim, reply });
+                self.awaited.insert(id, Awaited::Offer { peer, offer, asker });
+            }
+            Err(error) => {
+                Self::release_coins(first_input, turn);
+                drop(reply.send(Err(error)));
+            }
         }
-        let offers = self.awaited.values().filter(|awaited| matches!(awaited, Awaited::Offer { .. }));
-        if offers.count() >= limits::OFFERS {
-            return refuse(CallError::TooManyOpenings, reply, turn);
+    }
+
+    /// Offers a channel.
+    pub(super) fn offer(&mut self, wish: Wish, turn: &mut Turn) -> Result<Box<Offer>, CallError> {
+        if !self.sessions.contains(&wish.peer) {
+            return Err(CallError::NoSession);
         }
-        let Some(capacity) = request.amount.checked_add(request.peer_amount) else {
-            return refuse(CallError::Rejected(Reject::Terms("amounts too large")), reply, turn);
-        };
-        let Some(first) = first_input else {
-            return refuse(CallError::Rejected(Reject::Terms("no coins")), reply, turn);
-        };
-        let Some(identity) = self.next_key(request.peer, turn) else {
-            return refuse(CallError::NoMoreKeys, reply, turn);
-        };
-        let funding = if request.peer_amount.is_zero() {
-            Funding::Single { first_input: first, index: 0 }
-        } else {
-            let change = request.coins.change.iter().cloned().collect();
-            Funding::Dual { inputs: inputs_of(&request.coins), change }
-        };
+        let is_own = |awaited: &&Awaited| matches!(awaited, Awaited::Offer { .. } | Awaited::Agreed { .. });
+        if self.awaited.values().filter(is_own).count() >= limits::OFFERS {
+            return Err(CallError::TooManyOpenings);
+        }
+        let capacity = wish.amount.checked_add(wish.peer_amount);
+        let capacity = capacity.ok_or(CallError::Rejected(Reject::Terms("amounts too large")))?;
+        let identity = self.next_key(wish.peer, turn).ok_or(CallError::NoMoreKeys)?;
         let (params, accepts) = (self.parts.keys.params(), &self.parts.policy.accepts);
         let windows = accepts.windows_ms(params);
         let penalty = PENALTY_BASIS_POINTS.max(accepts.penalty_basis_points_min);
         let fees = params.fee_min(CLOSE_BYTES).min(capacity.share(params.close_fee_basis_points_max));
         let open = Open {
-            open: OpenId(rand::random()),
+            open: wish.open,
             chain: self.parts.chain_id,
             asset: AssetId::NATIVE,
             key: identity.keys.public(),
-            payout: request.coins.payout.clone(),
-            amount_a: request.amount,
-            amount_b: request.peer_amount,
+            payout: wish.payout,
+            amount_a: wish.amount,
+            amount_b: wish.peer_amount,
             sequencer: Party::A,
-            dispute_window_ms: request
+            dispute_window_ms: wish
                 .dispute_window_ms
                 .unwrap_or(DISPUTE_WINDOW_MS.clamp(*windows.start(), *windows.end())),
             penalty_basis_points: penalty.min(params.penalty_basis_points_max),
-            reserve: request.reserve,
+            reserve: wish.reserve,
             close_fee_max: fees,
-            expiry: request.expiry,
-            funding,
-            funding_deadline: request.deadline,
+            expiry: wish.expiry,
+            funding: wish.funding,
+            funding_deadline: wish.deadline,
         };
-        let id = open.open;
-        match Offer::new(open, identity, &self.bounds(), turn.now) {
-            Ok(offer) => {
-                turn.send(request.peer, &offer.message());
-                let offer = Box::new(offer);
-                let OpenRequest { peer, claim, .. } = request;
-                self.awaited.insert(id, Awaited::Offer { peer, offer, first_input, claim, reply });
-            }
-            Err(reject) => refuse(reject.into(), reply, turn),
-        }
+        let offer = Offer::new(open, identity, &self.bounds(), turn.now)?;
+        turn.send(wish.peer, &offer.message());
+        Ok(Box::new(offer))
     }
 
-    /// The peer accepts this node's offer: the channel exists, and asks for its funding.
+    /// The peer accepts this node's offer: the channel exists, and asks for its funding, or it waits for others.
     pub(super) fn on_accept(&mut self, peer: PublicKey, accept: Accept, turn: &mut Turn) {
         let Some(Awaited::Offer { peer: asked, offer, .. }) = self.awaited.get(&accept.open) else { return };
         if *asked != peer {
             return;
         }
-        match offer.on_accept(&accept, turn.now, &mut Immediate) {
-            Ok(channel) => {
-                let Some(Awaited::Offer { first_input, claim, reply, .. }) =
-                    self.awaited.remove(&accept.open)
-                else {
-                    return;
-                };
+        let (agreed, deadline_ms) = (offer.agreed(&accept, turn.now, &mut Immediate), offer.deadline_ms());
+        let agreed = match agreed {
+            Ok(agreed) => agreed,
+            Err(reject) => return tracing::warn!(?peer, %reject, "an acceptance does not fit"),
+        };
+        match self.awaited.remove(&accept.open) {
+            Some(Awaited::Offer { asker: Asker::One { first_input, claim, reply }, .. }) => {
+                let channel = agreed.sign(turn.now);
                 let id = channel.id();
                 self.begin(channel, first_input, turn);
                 if let Some(claim) = claim {
@@ -258,7 +289,12 @@ impl Worker {
                 let opened = Opened { channel: id };
                 turn.release.answers.push(Box::new(move || drop(reply.send(Ok(opened)))));
             }
-            Err(reject) => tracing::warn!(?peer, %reject, "an acceptance does not fit"),
+            Some(Awaited::Offer { asker: Asker::Many { reply }, .. }) => {
+                let agreed = Box::new(agreed);
+                self.awaited.insert(accept.open, Awaited::Agreed { peer, agreed, deadline_ms });
+                drop(reply.send(Ok(())));
+            }
+            Some(Awaited::Agreed { .. } | Awaited::Coins { .. } | Awaited::Acceptance { .. }) | None => {}
         }
     }
 
@@ -269,13 +305,7 @@ impl Worker {
         if self.awaited.get(&decline.open).is_some_and(is_asked)
             && let Some(awaited) = self.awaited.remove(&decline.open)
         {
-            let why = match decline.reason {
-                DeclineReason::Terms => "the terms are outside of what it allows",
-                DeclineReason::Busy => "too many openings wait there; try again",
-                DeclineReason::Unwanted => "it wants no such channel",
-                DeclineReason::Funds => "it does not bring what was asked of it",
-            };
-            Self::end_opening(awaited, CallError::Declined(why.to_owned()), turn);
+            Self::end_opening(awaited, CallError::Declined(decline.reason), turn);
         }
     }
 
@@ -293,7 +323,10 @@ impl Worker {
             {
                 Some(*open)
             }
-            Awaited::Acceptance { .. } | Awaited::Offer { .. } | Awaited::Coins { .. } => None,
+            Awaited::Acceptance { .. }
+            | Awaited::Offer { .. }
+            | Awaited::Agreed { .. }
+            | Awaited::Coins { .. } => None,
         });
         let Some(open) = found else {
             return tracing::debug!(?peer, %channel, kind = message.name(), "a message about an unknown channel");
@@ -310,7 +343,7 @@ impl Worker {
     }
 
     /// Takes a new channel into its care; its first turn ends with this one.
-    fn begin(&mut self, channel: Channel, first_input: Option<OutPoint>, turn: &mut Turn) {
+    pub(super) fn begin(&mut self, channel: Channel, first_input: Option<OutPoint>, turn: &mut Turn) {
         let (id, peer) = (channel.id(), *channel.peer());
         let mut row = NodeRow::new(turn.now.local_ms);
         row.first_input = first_input;
@@ -351,7 +384,10 @@ impl Worker {
 
     /// A session ended: this node's offers in it are void.
     pub(super) fn abandon_openings(&mut self, peer: &PublicKey, turn: &mut Turn) {
-        let mine = |awaited: &Awaited| matches!(awaited, Awaited::Offer { peer: asked, .. } if asked == peer);
+        let mine = |awaited: &Awaited| match awaited {
+            Awaited::Offer { peer: asked, .. } | Awaited::Agreed { peer: asked, .. } => asked == peer,
+            Awaited::Coins { .. } | Awaited::Acceptance { .. } => false,
+        };
         let ids: Vec<OpenId> = self.awaited.iter().filter(|(_, it)| mine(it)).map(|(id, _)| *id).collect();
         for awaited in ids.iter().filter_map(|id| self.awaited.remove(id)).collect::<Vec<_>>() {
             Self::end_opening(awaited, CallError::NoSession, turn);
@@ -363,31 +399,33 @@ impl Worker {
         let now = turn.now.local_ms;
         let is_late = |awaited: &Awaited| match awaited {
             Awaited::Offer { offer, .. } => now > offer.deadline_ms(),
+            Awaited::Agreed { deadline_ms, .. } => now > *deadline_ms,
             Awaited::Acceptance { acceptance, .. } => now > acceptance.deadline_ms(),
             Awaited::Coins { .. } => false,
         };
         let late: Vec<OpenId> =
             self.awaited.iter().filter(|(_, it)| is_late(it)).map(|(id, _)| *id).collect();
         for awaited in late.iter().filter_map(|id| self.awaited.remove(id)).collect::<Vec<_>>() {
-            let why = CallError::Declined("it did not answer in time".to_owned());
             let peer = *awaited.peer();
-            Self::end_opening(awaited, why, turn);
+            Self::end_opening(awaited, CallError::Silent, turn);
             self.drop_word(&peer, turn);
         }
     }
 
     fn end_opening(awaited: Awaited, why: CallError, turn: &mut Turn) {
         match awaited {
-            Awaited::Offer { first_input, reply, .. } => {
+            Awaited::Offer { asker: Asker::One { first_input, reply, .. }, .. } => {
                 Self::release_coins(first_input, turn);
                 turn.release.answers.push(Box::new(move || drop(reply.send(Err(why)))));
             }
+            Awaited::Offer { asker: Asker::Many { reply }, .. } => drop(reply.send(Err(why))),
             Awaited::Acceptance { acceptance, first_input } => {
                 Self::release_coins(first_input, turn);
                 let outcome = acceptance.forget();
                 Self::write_opening(&acceptance, outcome, turn);
             }
-            Awaited::Coins { .. } => {}
+            // Nothing was promised; whoever asked finds it gone.
+            Awaited::Agreed { .. } | Awaited::Coins { .. } => {}
         }
     }
 }

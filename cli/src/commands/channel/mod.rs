@@ -1,14 +1,15 @@
 //! `towpath channel …`
 
 mod close;
+mod open;
 mod pay;
 mod show;
 mod view;
 mod why;
 
-use towpath_api::{ChannelQuery, ChannelState, Client, OpenChannel, OpenWait};
+use towpath_api::{ChannelQuery, ChannelState, Client};
 
-use crate::args::{self, Channel, Common, List, Open};
+use crate::args::{self, Channel, Common, List};
 use crate::context;
 use crate::errors::CliError;
 use crate::output::{Style, answer};
@@ -21,34 +22,13 @@ pub async fn channel(common: &Common, command: Channel) -> Result<(), CliError> 
     let client = context::client(common)?;
     let style = Style::of(common);
     match command {
-        Channel::Open(args) => open(common, &client, args).await,
+        Channel::Open(args) => open::open(common, &client, args).await,
         Channel::List(args) => list(common, &client, args).await,
         Channel::Show { channel } => show::show(&client, style, &channel).await,
         Channel::Pay(args) => pay::pay(&client, style, args).await,
         Channel::Close(args) => close::close(&client, style, args).await,
         Channel::Why { channel } => why::why(&client, style, &channel).await,
     }
-}
-
-async fn open(common: &Common, client: &Client, args: Open) -> Result<(), CliError> {
-    let expires_ms = match args.expires_in {
-        // Ledger time is what counts, and only the node knows it.
-        Some(span) => Some(client.ledger().await?.time_ms.saturating_add(span.ms())),
-        None => None,
-    };
-    let request = OpenChannel {
-        address: args.address.or_else(|| context::p2p_address(common, &args.peer)),
-        peer: context::node_id(common, &args.peer)?,
-        amount: args.amount,
-        peer_amount: args.peer_amount,
-        dispute_window_ms: args.dispute_window.map(args::Span::ms),
-        reserve: args.reserve,
-        expires_ms,
-        wait: if args.no_wait { OpenWait::Accepted } else { OpenWait::Active },
-        timeout_ms: Some(args.timeout.ms()),
-        idempotency_key: args.idempotency_key,
-    };
-    answer(Style::of(common), &client.open_channel(&request).await?, view::one)
 }
 
 async fn list(common: &Common, client: &Client, args: List) -> Result<(), CliError> {

@@ -11,9 +11,10 @@ use crate::limits;
 use crate::types::{
     AddTower, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
     CloseChannel, Closed, ConnectPeer, EventQuery, HeaderPage, HeaderQuery, Health, HistoryPage,
-    HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OutputInfo, OutputProof, PageQuery,
-    Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower, StartStream, Stats, Stream, SubmitTransaction,
-    Submitted, TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OpenChannels, OpenedChannels,
+    OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower,
+    StartStream, Stats, Stream, SubmitTransaction, Submitted, TowerChannels, TowerInfo, TowerQuery,
+    Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 fn get<'a>(path: &'a [&'a str]) -> Request<'a> {
@@ -104,6 +105,11 @@ impl Client {
     /// `POST /v1/channels`.
     pub async fn open_channel(&self, request: &OpenChannel) -> Result<Channel, ClientError> {
         self.call_with(post_and_wait(&["v1", "channels"], request.timeout_ms), request).await
+    }
+
+    /// `POST /v1/channels/batch`.
+    pub async fn open_channels(&self, request: &OpenChannels) -> Result<OpenedChannels, ClientError> {
+        self.call_with(post_and_wait(&["v1", "channels", "batch"], request.timeout_ms), request).await
     }
 
     /// `GET /v1/channels/{id}`; the id, or a prefix of it that fits no other.

@@ -5,6 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::closing::Close;
 use super::units::Units;
+use crate::error::ApiError;
 
 /// Where a channel is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
@@ -249,6 +250,77 @@ pub struct OpenChannel {
     /// A request with the same key and content is done once: it gives the same channel. Remembered for 24 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+}
+
+/// One of many channels that are opened by one transaction.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenOne {
+    /// The node to open it with.
+    pub peer: String,
+    /// Where it is, if this node doesn't know: a multiaddress or `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// What this node puts in.
+    pub amount: Units,
+}
+
+/// `POST /v1/channels/batch`. The peers put nothing in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenChannels {
+    /// With whom, and for how much: 1 to 128. A node accepts few openings of one peer at a time.
+    pub channels: Vec<OpenOne>,
+    /// How long a close can be answered; the ledger's default if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispute_window_ms: Option<u64>,
+    /// What each party keeps in the channel; none if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserve: Option<Units>,
+    /// When the channels' term is over, in ledger time: both nodes close them then. Never if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+    /// Until when the answer waits.
+    #[serde(default)]
+    pub wait: OpenWait,
+    /// For how long it waits; 30 s if not given. What is not active by then is shown as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// A request with the same key and content is done once: it gives the same channels, and leaves out the same peers.
+    /// Remembered for 24 hours. If no channel was opened, nothing is remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+/// The answer to an opening of many channels.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OpenedChannels {
+    /// The transaction that funds them; absent if none was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx: Option<String>,
+    /// Its fee.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee: Option<Units>,
+    /// What became of each, in the order of the request.
+    pub openings: Vec<OpenedOne>,
+}
+
+/// What became of one of many openings: a channel, or an error.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OpenedOne {
+    /// The node that was asked.
+    pub peer: String,
+    /// What this node was to put in.
+    pub amount: Units,
+    /// The channel's id, if the peer agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The channel as it is now; absent if it is forgotten by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
+    /// Why there is no channel, and no money in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ApiError>,
 }
 
 /// How to close.

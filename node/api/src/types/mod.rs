@@ -16,8 +16,8 @@ mod wallet;
 pub use backup::{BackupPage, BackupQuery};
 pub use channels::{
     Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, ChannelState, ChannelTotals,
-    CloseChannel, CloseMode, CloseWait, Closed, DamagedChannel, OpenChannel, OpenWait, Outcome, PageQuery,
-    Role, Side, StoredBytes,
+    CloseChannel, CloseMode, CloseWait, Closed, DamagedChannel, OpenChannel, OpenChannels, OpenOne, OpenWait,
+    OpenedChannels, OpenedOne, Outcome, PageQuery, Role, Side, StoredBytes,
 };
 pub use closing::{
     Close, CloseReason, CloseStage, Penalty, PostedState, ReplacedState, SettledBy, Settlement,

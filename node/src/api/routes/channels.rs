@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use towpath_api::{
-    Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, OpenChannel, PageQuery, Pay,
-    Payment, PaymentPage,
+    Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, OpenChannel, OpenChannels,
+    OpenedChannels, PageQuery, Pay, Payment, PaymentPage,
 };
 
 use super::super::body::{Json, Params, PathId};
@@ -37,6 +37,23 @@ pub async fn open(State(app): State<App>, Json(request): Json<OpenChannel>) -> R
     check::open_channel(&request)?;
     let wait = check::wait(request.timeout_ms)?;
     app.outcome(app.backend.open_channel(request), wait).await
+}
+
+/// Opens channels with many peers by one transaction.
+///
+/// Peers that decline, are not there or do not answer within ten seconds are left out, and the others have their channels.
+#[utoipa::path(
+    post,
+    path = "/v1/channels/batch",
+    operation_id = "open_channels",
+    tag = "channels",
+    request_body = OpenChannels,
+    responses((status = 200, description = "What became of each, as far as was waited for", body = OpenedChannels))
+)]
+pub async fn open_many(State(app): State<App>, Json(request): Json<OpenChannels>) -> Result<OpenedChannels> {
+    check::open_channels(&request)?;
+    let wait = check::wait(request.timeout_ms)?;
+    app.outcome(app.backend.open_channels(request), wait).await
 }
 
 /// One channel.

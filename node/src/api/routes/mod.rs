@@ -106,6 +106,7 @@ pub fn all() -> OpenApiRouter<App> {
         .routes(routes!(wallet::send))
         .routes(routes!(wallet::history))
         .routes(routes!(channels::list, channels::open))
+        .routes(routes!(channels::open_many))
         .routes(routes!(channels::show))
         .routes(routes!(channels::pay))
         .routes(routes!(channels::payments))

@@ -231,6 +231,18 @@ impl Backend for Fake {
         }))
     }
 
+    fn open_channels(&self, request: OpenChannels) -> Reply<'_, OpenedChannels> {
+        let openings = request.channels.into_iter().map(|one| OpenedOne {
+            peer: one.peer,
+            amount: one.amount,
+            id: None,
+            channel: None,
+            error: Some(ApiError::new(Code::PeerRefused, "no")),
+        });
+        let opened = OpenedChannels { tx: None, fee: None, openings: openings.collect() };
+        answer(Ok(opened))
+    }
+
     fn open_channel(&self, _request: OpenChannel) -> Reply<'_, Channel> {
         answer(self.channel_now(CHANNEL))
     }

@@ -4,6 +4,7 @@ mod board;
 mod callers;
 mod closes;
 mod hellos;
+mod many;
 mod once;
 mod openings;
 mod together;
