@@ -16,6 +16,7 @@ pub mod logging;
 pub mod metrics;
 pub mod net;
 pub mod recovery;
+pub mod stepped;
 pub mod tower;
 pub mod wallet;
 pub mod worker;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use towpath_consensus::{Engine, EngineError, Fault, GossipVerdict, HostError, Output, SyncFailure};
@@ -72,44 +72,21 @@ pub struct Driver {
 /// The driver's thread, and how it does.
 pub type Spawned = (std::thread::JoinHandle<()>, watch::Receiver<Status>);
 
+/// What the driver works with: the chain, the way to disk, and the network.
+pub(super) type Surroundings = (Arc<Chain>, Arc<Journal>, NetHandle);
+
 /// Starts the driver's thread. `notices` hears of each applied block, in order.
 ///
 /// # Errors
 /// When the engine or the wallet cannot be set up.
 pub fn spawn(
     config: DriverConfig,
-    (chain, journal, net): (Arc<Chain>, Arc<Journal>, NetHandle),
+    surroundings: Surroundings,
     (handle, inbox): (LedgerHandle, LedgerInbox),
     notices: Box<dyn Fn(Arc<Notice>) + Send>,
     fatal: impl FnOnce(String) + Send + 'static,
 ) -> Result<Spawned, String> {
-    let shared = (config.params.clone(), config.validators);
-    let host = LedgerHost::new(
-        Arc::clone(&chain),
-        Arc::clone(&journal),
-        shared,
-        config.identity.public(),
-        config.issued,
-    );
-    let log = EngineLog::new(Arc::clone(&journal));
-    let engine = Engine::new(config.identity, host, log, config.engine).map_err(|error| error.to_string())?;
-    let funds = Funds::open(config.seed, &chain, config.params.rules).map_err(|error| error.to_string())?;
-    let (status, read) = watch::channel(Status::default());
-    let driver = Driver {
-        engine,
-        funds,
-        timers: Timers::default(),
-        chain,
-        journal,
-        net,
-        runtime: tokio::runtime::Handle::current(),
-        own: handle,
-        notices,
-        status,
-        idempotency: config.idempotency,
-        insist_at_ms: 0,
-        membership: Membership::default(),
-    };
+    let (driver, read) = Driver::open(config, surroundings, handle, notices)?;
     let thread = std::thread::Builder::new()
         .name("ledger".into())
         .spawn(move || {
@@ -122,28 +99,79 @@ pub fn spawn(
 }
 
 impl Driver {
+    /// The driver, before it has done anything, and how it does.
+    pub(super) fn open(
+        config: DriverConfig,
+        (chain, journal, net): Surroundings,
+        own: LedgerHandle,
+        notices: Box<dyn Fn(Arc<Notice>) + Send>,
+    ) -> Result<(Self, watch::Receiver<Status>), String> {
+        let host = LedgerHost::new(
+            Arc::clone(&chain),
+            Arc::clone(&journal),
+            (config.params.clone(), config.validators),
+            config.identity.public(),
+            config.issued,
+        );
+        let log = EngineLog::new(Arc::clone(&journal));
+        let engine = Engine::new(config.identity, host, log, config.engine);
+        let engine = engine.map_err(|error| error.to_string())?;
+        let funds = Funds::open(config.seed, &chain, config.params.rules).map_err(|error| error.to_string())?;
+        let (status, read) = watch::channel(Status::default());
+        let driver = Self {
+            engine,
+            funds,
+            timers: Timers::default(),
+            chain,
+            journal,
+            net,
+            runtime: tokio::runtime::Handle::current(),
+            own,
+            notices,
+            status,
+            idempotency: config.idempotency,
+            insist_at_ms: 0,
+            membership: Membership::default(),
+        };
+        Ok((driver, read))
+    }
+
     fn run(mut self, inbox: &LedgerInbox) -> Result<(), EngineError> {
-        let ended = self.funds.sends().catch_up(&self.chain);
-        let ended = ended.map_err(|error| EngineError::Fatal(Fault::Host(HostError(error.to_string()))))?;
-        self.end_sends(ended);
-        let outputs = self.engine.start()?;
-        self.carry_out(outputs)?;
+        self.begin()?;
         loop {
             self.insist()?;
-            let wait = self.timers.wait(Instant::now()).unwrap_or(IDLE).min(IDLE);
-            match inbox.take(wait) {
+            match inbox.take(self.due_in().unwrap_or(IDLE).min(IDLE)) {
                 Some(Input::Stop) => return Ok(()),
                 Some(input) => self.take(input)?,
                 None => {}
             }
-            while let Some(token) = self.timers.pop(Instant::now()) {
-                let outputs = self.engine.on_timer(token)?;
-                self.carry_out(outputs)?;
-            }
+            self.timers_due()?;
         }
     }
 
-    fn take(&mut self, input: Input) -> Result<(), EngineError> {
+    /// Comes up to date with what is stored, and joins the others.
+    pub(super) fn begin(&mut self) -> Result<(), EngineError> {
+        let ended = self.funds.sends().catch_up(&self.chain);
+        let ended = ended.map_err(|error| EngineError::Fatal(Fault::Host(HostError(error.to_string()))))?;
+        self.end_sends(ended);
+        let outputs = self.engine.start()?;
+        self.carry_out(outputs)
+    }
+
+    /// Until the next timer is due; none if there is none.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        self.timers.wait(clock::instant())
+    }
+
+    pub(super) fn timers_due(&mut self) -> Result<(), EngineError> {
+        while let Some(token) = self.timers.pop(clock::instant()) {
+            let outputs = self.engine.on_timer(token)?;
+            self.carry_out(outputs)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn take(&mut self, input: Input) -> Result<(), EngineError> {
         match input {
             Input::Consensus { from, id, bytes } => {
                 let gossiped = self.engine.on_gossip(from, &bytes)?;
@@ -217,7 +245,7 @@ impl Driver {
                     self.status.send_modify(|status| status.consensus_messages += 1);
                 }
                 Output::RequestSync { peer, bytes } => self.request_sync(peer, bytes),
-                Output::SetTimer { token, after } => self.timers.set(token, Instant::now() + after),
+                Output::SetTimer { token, after } => self.timers.set(token, clock::instant() + after),
                 Output::BuildValue { height, round, deadline: _ } => {
                     let built = self.engine.host_mut().build();
                     let block = built.map_err(|error| EngineError::Fatal(Fault::Host(error)))?;
@@ -389,7 +417,7 @@ impl Driver {
     }
 
     /// Looks at who is connected, and hands in again what was sent and is not final.
-    fn insist(&mut self) -> Result<(), EngineError> {
+    pub(super) fn insist(&mut self) -> Result<(), EngineError> {
         let now_ms = clock::now_ms();
         if now_ms < self.insist_at_ms {
             return Ok(());

@@ -14,6 +14,7 @@ mod notice;
 mod sends;
 #[cfg(test)]
 mod sends_tests;
+mod stepped;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timers;
@@ -33,6 +34,7 @@ pub use inbox::{LedgerBusy, LedgerHandle, LedgerInbox};
 pub use ingress::Ingress;
 pub use notice::{Change, ChannelChange, Notice, channel_of};
 pub use sends::PendingSend;
+pub use stepped::SteppedDriver;
 
 use crate::idempotency::{Claim, Opening};
 use crate::net::GossipId;

@@ -87,6 +87,14 @@ impl NetHandle {
         Self { local, commands, shared, task: Arc::new(Mutex::new(Some(task))) }
     }
 
+    /// A handle of a network that is carried by hand ([`super::SteppedNet`]), and the network's ends of what it shares.
+    pub(crate) fn by_hand(local: NodeId) -> (Self, mpsc::Receiver<Command>, Arc<Shared>) {
+        let (commands, receiver) = mpsc::channel(super::limits::COMMANDS_MAX);
+        let shared = Arc::new(Shared::default());
+        let handle = Self { local, commands, shared: Arc::clone(&shared), task: Arc::default() };
+        (handle, receiver, shared)
+    }
+
     /// A handle of a network that is not there: nothing reaches anybody.
     #[cfg(test)]
     pub(crate) fn silent(local: NodeId) -> Self {

@@ -19,6 +19,7 @@ pub mod identity;
 pub mod limits;
 mod metrics;
 mod schedule;
+mod stepped;
 mod sync;
 mod text;
 
@@ -30,6 +31,7 @@ pub use gossip::Topic;
 pub use handle::{Dialled, NetHandle, PeerInfo, SyncReply};
 pub use identity::{NodeId, node_of, peer_of};
 pub use metrics::NetMetrics;
+pub use stepped::{Sent, SteppedNet};
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ mod run;
 mod shelf;
 mod sight;
 mod stats;
+mod stepped;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use list::Listed;
 pub use mailbox::{Mailbox, Offered};
 pub use run::{Parts, Settings};
 pub use stats::{TowerStats, TowerTotals};
+pub use stepped::SteppedTower;
 
 use crate::ledger::Notice;
 use crate::limits;

@@ -169,9 +169,7 @@ impl Thread {
     /// Runs until it is stopped, or the database fails, which stops the node.
     pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
         let runtime = self.parts.runtime.clone();
-        for tower in self.towers.values().cloned().collect::<Vec<_>>() {
-            self.want(&tower);
-        }
+        self.want_all();
         if let Err(error) = self.catch_up() {
             return tracing::error!(%error, "the tower cannot start");
         }
@@ -197,14 +195,23 @@ impl Thread {
         }
     }
 
+    /// Keeps a session with each of its towers.
+    pub(super) fn want_all(&self) {
+        self.towers.values().for_each(|tower| self.want(tower));
+    }
+
     fn wait(&self) -> Duration {
+        self.due_in().map_or(IDLE, |wait| wait.clamp(Duration::from_millis(1), IDLE))
+    }
+
+    /// Until the next thing is due; none if nothing is.
+    pub(super) fn due_in(&self) -> Option<Duration> {
         let due = self.client.next_deadline_ms();
-        due.map_or(IDLE, |due| Duration::from_millis(due.saturating_sub(clock::now_ms())))
-            .clamp(Duration::from_millis(1), IDLE)
+        due.map(|due| Duration::from_millis(due.saturating_sub(clock::now_ms())))
     }
 
     /// At the start: every closing that the ledger shows, and what was settled since the tower last looked.
-    fn catch_up(&mut self) -> Result<(), ShelfError> {
+    pub(super) fn catch_up(&mut self) -> Result<(), ShelfError> {
         if self.tower.usage().records == 0 {
             return Ok(());
         }
@@ -227,7 +234,7 @@ impl Thread {
         seen.into_iter().try_for_each(|sighting| self.tower.see(sighting, &Rows(&*store)))
     }
 
-    fn turn(&mut self, inputs: Vec<Input>) -> Result<(), ShelfError> {
+    pub(super) fn turn(&mut self, inputs: Vec<Input>) -> Result<(), ShelfError> {
         let mut turn = Turn::default();
         for input in inputs {
             match input {

@@ -25,6 +25,7 @@ mod release;
 mod run;
 mod start;
 mod stats;
+mod stepped;
 mod stream_calls;
 mod streams;
 mod tally;
@@ -57,6 +58,7 @@ pub use recovery::Searched;
 pub use run::Parts;
 pub use start::{StartError, Started, Trust, start};
 pub use stats::{WorkerStats, WorkerTotals};
+pub use stepped::SteppedWorkers;
 pub use streams::{Plan, stream_id};
 pub use tally::Tally;
 pub use view::{ChannelView, node_text, state_of};
@@ -242,6 +244,13 @@ impl Workers {
     pub fn push_block(&self, notice: &Arc<Notice>) {
         for worker in self.0.iter() {
             let _ = worker.inputs.blocking_send(Input::Block(Arc::clone(notice)));
+        }
+    }
+
+    /// Hands a block to every worker that has room for it.
+    pub(crate) fn offer_block(&self, notice: &Arc<Notice>) {
+        for worker in self.0.iter() {
+            let _ = worker.inputs.try_send(Input::Block(Arc::clone(notice)));
         }
     }
 

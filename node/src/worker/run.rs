@@ -164,13 +164,13 @@ pub struct Worker {
 
 /// Whether the worker goes on after a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum More {
+pub(super) enum More {
     Run,
     Stop,
 }
 
 /// Takes what waits for a turn, until it is long enough.
-fn gather(inputs: &mut Vec<Input>, inbox: &mut mpsc::Receiver<Input>) -> More {
+pub(super) fn gather(inputs: &mut Vec<Input>, inbox: &mut mpsc::Receiver<Input>) -> More {
     let mut cost: usize = inputs.iter().map(Input::cost).sum();
     while inputs.len() < limits::TURN_INPUTS && cost < limits::TURN_COST {
         match inbox.try_recv() {
@@ -273,15 +273,17 @@ impl Worker {
         }
     }
 
-    /// Until the next thing is due.
+    /// Until the next thing is due, or it is time to look around.
     fn wait(&self) -> Duration {
+        self.due_in().map_or(IDLE, |wait| wait.clamp(Duration::from_millis(1), IDLE))
+    }
+
+    /// Until the next thing is due; none if nothing is.
+    pub(super) fn due_in(&self) -> Option<Duration> {
         let now = clock::now_ms();
         let due = self.deadlines.first().map(|(due, _)| *due);
-        due.into_iter()
-            .chain(self.gathering.due_ms())
-            .min()
-            .map_or(IDLE, |due| Duration::from_millis(due.saturating_sub(now)))
-            .clamp(Duration::from_millis(1), IDLE)
+        let due = due.into_iter().chain(self.gathering.due_ms()).min();
+        due.map(|due| Duration::from_millis(due.saturating_sub(now)))
     }
 
     /// This worker's own counters.
@@ -294,7 +296,7 @@ impl Worker {
     }
 
     /// One turn: everything that came in, then one batch.
-    fn turn(&mut self, inputs: Vec<Input>) {
+    pub(super) fn turn(&mut self, inputs: Vec<Input>) {
         let count = u64::try_from(inputs.len()).unwrap_or(u64::MAX);
         let mut turn = Turn::new(self.now(), Instant::now());
         let credits = self.run_turn(inputs, &mut turn);
@@ -348,6 +350,11 @@ impl Worker {
             release.run(&net, &ledger, (&board, &tower));
             drop(in_flight);
         });
+    }
+
+    /// Whether a turn could be handed over without waiting for an earlier one to be written.
+    pub(super) fn has_room(&self) -> bool {
+        self.free.try_recv().is_ok_and(|()| self.give_back.try_send(()).is_ok())
     }
 
     /// Waits until all that was handed over is durable.

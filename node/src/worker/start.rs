@@ -1,9 +1,11 @@
 //! The start of all workers: what is in the database is shared out among them, and each gets a thread.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
+use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::ChannelId;
 use towpath_protocol::Now;
 use towpath_store::{Batch, Column, Scan, Store, StoreError};
@@ -34,7 +36,7 @@ pub struct Started {
     /// Channels whose rows cannot be used, and why: nothing is signed or closed for them.
     pub damaged: Vec<(ChannelId, String)>,
     /// Peers with channels that are not settled: the node keeps connected to them.
-    pub peers: Vec<towpath_crypto::ed25519::PublicKey>,
+    pub peers: Vec<PublicKey>,
 }
 
 /// What the stored channels are worth.
@@ -55,10 +57,32 @@ pub fn start(
     inboxes: Vec<mpsc::Receiver<Input>>,
     trust: Trust,
 ) -> Result<Started, StartError> {
+    let Restored { starts, damaged, peers } = restore(parts, inboxes.len(), trust)?;
+    let mut threads = Vec::with_capacity(inboxes.len());
+    for (start, inbox) in starts.into_iter().zip(inboxes) {
+        let name = format!("worker-{}", start.place);
+        let worker = Worker::new(parts.clone(), start);
+        let thread = std::thread::Builder::new().name(name).spawn(move || worker.run(inbox));
+        threads.push(thread.map_err(StartError::Thread)?);
+    }
+    Ok(Started { threads, damaged, peers: peers.into_iter().collect() })
+}
+
+/// What was found on disk.
+pub(super) struct Restored {
+    /// What each worker begins with.
+    pub starts: Vec<Start>,
+    /// See [`Started`].
+    pub damaged: Vec<(ChannelId, String)>,
+    /// See [`Started`].
+    pub peers: BTreeSet<PublicKey>,
+}
+
+/// Restores all channels for so many workers.
+pub(super) fn restore(parts: &Parts, count: usize, trust: Trust) -> Result<Restored, StoreError> {
     let store: &dyn Store = &**parts.journal.store();
     let now = Now { local_ms: clock::now_ms(), ledger: parts.chain.tip().header().time };
     let found = find(store, &parts.keys, now)?;
-    let count = inboxes.len();
     let seen_height = seen_height(&parts.journal, count)?;
     let mut starts = Vec::with_capacity(count);
     for place in 0..count {
@@ -66,7 +90,7 @@ pub fn start(
         let distrusts = trust == Trust::MayBeOld;
         starts.push(Start { channels: Vec::new(), acceptances: Vec::new(), place, seen_height, distrusts });
     }
-    let mut peers = std::collections::BTreeSet::new();
+    let mut peers = BTreeSet::new();
     for held in found.channels {
         if !matches!(held.channel.life(), towpath_protocol::Life::Settled(_)) {
             peers.insert(*held.channel.peer());
@@ -82,14 +106,7 @@ pub fn start(
         peers.insert(*acceptance.peer());
         starts[Workers::place(acceptance.peer(), count)].acceptances.push(acceptance);
     }
-    let mut threads = Vec::with_capacity(count);
-    for (start, inbox) in starts.into_iter().zip(inboxes) {
-        let name = format!("worker-{}", start.place);
-        let worker = Worker::new(parts.clone(), start);
-        let thread = std::thread::Builder::new().name(name).spawn(move || worker.run(inbox));
-        threads.push(thread.map_err(StartError::Thread)?);
-    }
-    Ok(Started { threads, damaged: found.damaged, peers: peers.into_iter().collect() })
+    Ok(Restored { starts, damaged: found.damaged, peers })
 }
 
 /// The last block that every worker saw. Their number may have changed since, and with it who owns which channel: rows of

@@ -56,14 +56,7 @@ impl GroupWriter {
         store: Arc<dyn Store>,
         on_fatal: impl Fn(&StoreError) + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared {
-            store,
-            queue: Queue::default(),
-            counters: Counters::default(),
-            anchoring: AtomicU64::new(0),
-            on_fatal: Box::new(on_fatal),
-            failure: OnceLock::new(),
-        });
+        let shared = Arc::new(Shared::new(store, Box::new(on_fatal)));
         // No room between the threads: a group that cannot be anchored yet keeps the writer from going further ahead.
         let (hand_over, written) = sync_channel(0);
         let for_writer = Arc::clone(&shared);
@@ -71,6 +64,31 @@ impl GroupWriter {
         let writer = spawn("store-writer", move || for_writer.write_groups(&hand_over))?;
         let anchor = spawn("store-anchor", move || for_anchor.anchor_groups(&written))?;
         Ok(Self { shared, threads: vec![writer, anchor] })
+    }
+
+    /// A writer without threads, for whoever steps a whole node by hand (the simulator): what is submitted waits until
+    /// [`Self::write_group`], and is lost with the writer, as in a crash.
+    pub fn by_hand(
+        store: Arc<dyn Store>,
+        on_fatal: impl Fn(&StoreError) + Send + Sync + 'static,
+    ) -> Self {
+        let shared = Shared::new(store, Box::new(on_fatal));
+        Self { shared: Arc::new(shared), threads: Vec::new() }
+    }
+
+    /// Without threads of its own: writes what waits as one group, anchors it and runs its callbacks, as the threads
+    /// would. Whether anything waited; never anything for a writer that has threads.
+    pub fn write_group(&self) -> bool {
+        if !self.threads.is_empty() || self.shared.queue.is_empty() {
+            return false;
+        }
+        let Some(group) = self.shared.queue.take_group() else { return false };
+        let (batch, callbacks) = merge(group);
+        match self.shared.write(batch, callbacks.len()) {
+            Ok(sequence) => self.shared.anchor(Written { sequence, callbacks }),
+            Err(error) => self.shared.fail(&error, callbacks),
+        }
+        true
     }
 
     /// Queues a batch; waits while the queue is full. `callback` is called once, on one of the writer's threads, in
@@ -105,6 +123,7 @@ impl GroupWriter {
             // Nobody waits any more only if this very call has ended.
             let _gone = answer.send(result);
         });
+        while self.write_group() {}
         answered.recv().unwrap_or(Err(StoreError::Closed))
     }
 
@@ -139,6 +158,17 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 }
 
 impl Shared {
+    fn new(store: Arc<dyn Store>, on_fatal: OnFatal) -> Self {
+        Self {
+            store,
+            queue: Queue::default(),
+            counters: Counters::default(),
+            anchoring: AtomicU64::new(0),
+            on_fatal,
+            failure: OnceLock::new(),
+        }
+    }
+
     /// The writer thread.
     fn write_groups(&self, hand_over: &SyncSender<Written>) {
         while let Some(group) = self.queue.take_group() {

@@ -105,6 +105,13 @@ impl OutboxReader {
         taken
     }
 
+    /// Takes a batch if one waits.
+    pub(crate) fn try_take(&mut self) -> Option<Batch> {
+        let batch = self.queue.try_recv().ok()?;
+        self.waiting.fetch_sub(bytes_of(&batch), Ordering::Relaxed);
+        Some(batch)
+    }
+
     /// Whether nothing waits right now.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()

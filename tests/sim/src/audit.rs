@@ -1,0 +1,320 @@
+//! The auditor: what must hold after every step, by a second and simpler model of the whole. It knows outputs and sums, who
+//! was told what, and what each node has durably said of its channels; it knows nothing of how nodes get there.
+
+use std::collections::BTreeMap;
+
+use towpath_crypto::{Amount, Digest};
+use towpath_ledger::{BlockId, ChannelId, Party};
+use towpath_protocol::Life;
+
+use crate::books::{Books, Ending};
+use crate::promises::Promises;
+use crate::station::Station;
+use crate::tally::{Tally, Work};
+use crate::violation::{Violation, must};
+use crate::work::Told;
+use crate::world::World;
+
+/// What a node has durably said of a channel.
+#[derive(Clone, Copy, Default, Debug)]
+struct Said {
+    /// The newest version that it held.
+    version: u64,
+    /// The number of its newest payment that is settled.
+    settled: u64,
+    /// Payments to it, and their sum.
+    received: (u64, u64),
+    /// The least that it has by any state by which the channel can be settled.
+    floor: Amount,
+    /// Whether the channel is over for it.
+    is_over: bool,
+}
+
+/// See the module.
+pub struct Auditor {
+    /// The ledger, as the auditor counts it.
+    pub books: Books,
+    /// What honest nodes signed.
+    pub promises: Promises,
+    ids: Vec<BlockId>,
+    heights: Vec<u64>,
+    said: BTreeMap<(usize, ChannelId), Said>,
+    /// What a node had said when its process ended.
+    remembered: BTreeMap<(usize, ChannelId), Said>,
+    tips: BTreeMap<usize, u64>,
+    rogue: Option<usize>,
+}
+
+impl Auditor {
+    /// An auditor of these machines, one of which may not be honest.
+    #[must_use]
+    pub fn new(stations: &[Station], rogue: Option<usize>) -> Self {
+        let (said, remembered) = (BTreeMap::new(), BTreeMap::new());
+        let heights = vec![0; stations.len()];
+        Self {
+            books: Books::default(),
+            promises: Promises::default(),
+            ids: Vec::new(),
+            heights,
+            said,
+            remembered,
+            tips: BTreeMap::new(),
+            rogue,
+        }
+    }
+
+    fn is_honest(&self, node: usize) -> bool {
+        self.rogue != Some(node)
+    }
+
+    /// Looks at a node after a step of it.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn look_at(&mut self, station: &Station, node: usize) -> Result<(), Violation> {
+        if !self.is_honest(node) {
+            return Ok(());
+        }
+        let Some(process) = station.process.as_ref() else { return Ok(()) };
+        self.look_at_chain(station, node)?;
+        let is_durable = process.unwritten() == 0;
+        for channel in process.workers().channels() {
+            let id = channel.id();
+            channel.check().map_err(|broken| {
+                Violation::new("I2 a channel is whole", format!("node {node}, {id}: {broken}"))
+            })?;
+            if is_durable {
+                let said = self.said.entry((node, id)).or_default();
+                let view = channel.view();
+                said.version = view.version;
+                said.settled = view.sent;
+                said.is_over = matches!(view.life, Life::Settled(_));
+                if let Some(floor) = channel.possible_balances().min() {
+                    said.floor = floor;
+                }
+                if let Some(shown) = process.parts().board.get(&id) {
+                    said.received = (shown.received.payments, shown.received.total);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// New blocks of its replica: the same as everybody's, and one after the other.
+    fn look_at_chain(&mut self, station: &Station, node: usize) -> Result<(), Violation> {
+        let Some(process) = station.process.as_ref() else { return Ok(()) };
+        let chain = &process.parts().chain;
+        let tip = chain.tip().height();
+        let unreadable = |error: towpath_store::StoreError| {
+            Violation::new("a replica can be read", format!("node {node}: {error}"))
+        };
+        if self.ids.is_empty() {
+            self.books.begin(&station.host.genesis, chain).map_err(unreadable)?;
+            let first = chain.header(0).map_err(unreadable)?;
+            self.ids.push(first.map_or(BlockId(Digest::ZERO), |header| header.id()));
+        }
+        for height in self.heights[node] + 1..=tip {
+            let place = usize::try_from(height).unwrap_or(usize::MAX);
+            let header = chain.header(height).map_err(unreadable)?;
+            let id = header.map_or(BlockId(Digest::ZERO), |header| header.id());
+            if let Some(known) = self.ids.get(place) {
+                must(*known == id, "I5 replicas agree", || {
+                    format!("node {node} has {id} at height {height}, others {known}")
+                })?;
+                continue;
+            }
+            let block = chain.block(height).map_err(unreadable)?;
+            let block = block.ok_or_else(|| {
+                Violation::new("I5 replicas agree", format!("node {node} has no block {height}"))
+            })?;
+            self.ids.push(id);
+            let endings = self.books.apply(&block)?;
+            for ending in endings {
+                self.judge(&ending)?;
+            }
+        }
+        self.heights[node] = self.heights[node].max(tip);
+        self.tips.insert(node, tip);
+        Ok(())
+    }
+
+    /// A channel was settled: nobody honest has less than by any state that it had to reckon with, or is penalized.
+    fn judge(&self, ending: &Ending) -> Result<(), Violation> {
+        for ((node, channel), said) in &self.said {
+            if *channel != ending.channel || said.is_over {
+                continue;
+            }
+            let Some(party) = self.books.party_of(*node, channel) else { continue };
+            let has = ending.state.balance(party);
+            must(has >= said.floor, "I3 nobody honest loses", || {
+                let (floor, version) = (said.floor.units(), ending.state.version);
+                format!(
+                    "node {node}, {channel}: settled by version {version} with {} of at least {floor}; it held {}",
+                    has.units(),
+                    said.version
+                )
+            })?;
+            must(ending.penalized != Some(party), "I6 nobody honest is penalized", || {
+                format!("node {node} is, in {channel}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A node's process ends: what it said is remembered.
+    pub fn remember(&mut self, _station: &Station, node: usize) {
+        let said = self.said.iter().filter(|((of, _), _)| *of == node);
+        let said: Vec<_> = said.map(|(key, said)| (*key, *said)).collect();
+        self.remembered.extend(said);
+    }
+
+    /// A node has started: it has everything that it had promised.
+    ///
+    /// # Errors
+    /// What it lost.
+    pub fn compare(&mut self, station: &Station, node: usize) -> Result<(), Violation> {
+        let Some(process) = station.process.as_ref().filter(|_| self.is_honest(node)) else { return Ok(()) };
+        let (tip, before) = (process.parts().chain.tip().height(), self.tips.get(&node).copied().unwrap_or(0));
+        must(tip >= before, "I5 a decided block stays", || {
+            format!("node {node} was at height {before} and starts at {tip}")
+        })?;
+        must(process.workers().damaged.is_empty(), "I7 nothing that was promised is lost", || {
+            format!("node {node} cannot restore {:?}", process.workers().damaged)
+        })?;
+        for ((of, channel), before) in &self.remembered {
+            if *of != node {
+                continue;
+            }
+            let lost = |what: String| {
+                Violation::new("I7 nothing that was promised is lost", format!("node {node}, {channel}: {what}"))
+            };
+            let Some(held) = process.workers().channel(channel) else {
+                if before.is_over {
+                    continue;
+                }
+                return Err(lost("the channel is gone".to_owned()));
+            };
+            let view = held.view();
+            if view.version < before.version || view.sent < before.settled {
+                return Err(lost(format!(
+                    "version {} of {}, settled {} of {}",
+                    view.version, before.version, view.sent, before.settled
+                )));
+            }
+            let received = process.parts().board.get(channel).map_or(0, |shown| shown.received.payments);
+            if received < before.received.0 {
+                return Err(lost(format!("{received} of {} received payments", before.received.0)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything has settled: replicas are together, channels are quiet or over, and everybody has an answer.
+    #[must_use]
+    pub fn is_settled(&self, world: &World) -> bool {
+        self.unsettled(world).is_empty()
+    }
+
+    /// What has not settled, in words.
+    #[must_use]
+    pub fn unsettled(&self, world: &World) -> String {
+        let gone = |node: usize| world.stations[node].is_gone || Some(node) == self.rogue;
+        if !world.callers.is_idle(gone) {
+            return "callers wait for answers".to_owned();
+        }
+        let known = u64::try_from(self.ids.len()).unwrap_or(u64::MAX);
+        for (node, station) in world.stations.iter().enumerate().filter(|(node, _)| !gone(*node)) {
+            let Some(process) = station.process.as_ref() else { return format!("node {node} is down") };
+            if process.parts().chain.tip().height() + 3 < known {
+                return format!("node {node} is behind");
+            }
+            for channel in process.workers().channels() {
+                let view = channel.view();
+                let peer = world.place_of(&view.peer);
+                let alone = peer.is_none_or(&gone);
+                let quiet = (view.in_flight, view.waiting) == (0, 0);
+                match view.life {
+                    Life::Settled(_) => {}
+                    Life::Active if !alone && quiet && view.online == towpath_protocol::Online::Yes => {}
+                    life => {
+                        return format!(
+                            "node {node}, {}: {life:?}, {:?}, {} in flight, {} waiting",
+                            view.id, view.online, view.in_flight, view.waiting
+                        );
+                    }
+                }
+            }
+        }
+        String::new()
+    }
+
+    /// The last account, when everything has settled: each channel holds, or paid, exactly what callers were told.
+    ///
+    /// # Errors
+    /// What does not add up.
+    pub fn settle_up(&self, world: &World) -> Result<(), Violation> {
+        self.books.check()?;
+        for (channel, sides) in world.callers.channels.clone() {
+            for node in [sides.0, sides.1].into_iter().filter(|node| self.is_honest(*node)) {
+                self.account(world, node, if node == sides.0 { sides.1 } else { sides.0 }, &channel)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the ledger did.
+    pub fn count(&self, tally: &mut Tally) {
+        tally.works(Work::Block, u64::try_from(self.ids.len()).unwrap_or(0));
+        tally.works(Work::Transaction, self.books.transactions);
+        tally.works(Work::ClosedTogether, self.books.together);
+        tally.works(Work::ClosedAlone, self.books.alone);
+        tally.works(Work::Penalized, self.books.penalized);
+    }
+
+    /// What a node has in a channel, or got out of it, is what it and its callers were told.
+    fn account(&self, world: &World, node: usize, peer: usize, channel: &ChannelId) -> Result<(), Violation> {
+        let Some(process) = world.stations[node].process.as_ref() else { return Ok(()) };
+        let Some(held) = process.workers().channel(channel) else {
+            return Err(Violation::new("I7 nothing that was promised is lost", format!("node {node}: {channel}")));
+        };
+        let life = held.life();
+        if life == Life::Settled(towpath_protocol::Settlement::NeverFunded) {
+            return Ok(());
+        }
+        let paid = |payer: usize| -> u64 {
+            let payments = world.callers.payments.iter();
+            let settled = payments.filter(|it| it.channel == *channel && it.payer == payer);
+            settled.filter(|it| matches!(it.told, Told::Settled(_))).map(|it| it.amount).sum()
+        };
+        let sent = paid(node);
+        let received = if self.is_honest(peer) {
+            paid(peer)
+        } else {
+            process.parts().board.get(channel).map_or(0, |shown| shown.received.total)
+        };
+        let should = i128::from(held.brought().units()) + i128::from(received) - i128::from(sent);
+        let (has, what) = match self.books.ending(channel) {
+            Some(ending) => (i128::from(ending.state.balance(held.me()).units()), "was settled with"),
+            None => (i128::from(held.held().co_signed_balance(held.me())), "holds"),
+        };
+        let holds = if self.is_honest(peer) { has == should } else { has >= should };
+        must(holds, "the account adds up", || {
+            format!(
+                "node {node}, {channel} with node {peer} ({life:?}) {what} {has}; brought {}, was told {received} \
+                 received and {sent} sent: {should}",
+                held.brought().units()
+            )
+        })
+    }
+}
+
+/// The balance of a held state.
+trait Balance {
+    fn co_signed_balance(&self, party: Party) -> u64;
+}
+
+impl Balance for towpath_protocol::Held {
+    fn co_signed_balance(&self, party: Party) -> u64 {
+        self.content.state.balance(party).units()
+    }
+}

@@ -1,0 +1,35 @@
+//! `towpath-sim`: runs worlds, tells how far it is, and reports.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod report;
+
+/// Runs whole networks of nodes in simulated worlds, with every kind of fault, from seeds.
+#[derive(Parser, Debug)]
+#[command(name = "towpath-sim")]
+pub struct Options {
+    /// How many seeds to run; those that once failed are run before them.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// Runs this seed alone, or with --seeds so many from it on.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Which layer: 1 is the pure world.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    layer: u8,
+    /// How many worlds at once.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Runs each seed twice, and compares.
+    #[arg(long)]
+    twice: bool,
+    /// Prints the hash of each seed.
+    #[arg(long)]
+    hashes: bool,
+}
+
+fn main() -> ExitCode {
+    report::main(&Options::parse())
+}

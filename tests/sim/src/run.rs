@@ -1,0 +1,52 @@
+//! One seed, from its beginning to its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::plan::Plan;
+use crate::rng::Rng;
+use crate::tally::Tally;
+use crate::violation::Violation;
+use crate::world::World;
+
+/// What became of a world.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// What it was about.
+    pub plan: Plan,
+    /// The hash of all its steps.
+    pub digest: String,
+    /// How many there were.
+    pub steps: u64,
+    /// How long it lasted, in virtual milliseconds.
+    pub virtual_ms: u64,
+    /// What happened in it.
+    pub tally: Tally,
+    /// What did not hold; none if everything did.
+    pub violation: Option<Violation>,
+}
+
+/// Runs the world of a seed. A panic in it is a violation.
+#[must_use]
+pub fn run(seed: u64) -> Outcome {
+    let mut world = World::new(seed);
+    let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let violation = match ran {
+        Ok(ran) => ran.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
+            Some(Violation { at_ms: world.now_ms, ..Violation::new("nothing panics", text) })
+        }
+    };
+    Outcome {
+        seed,
+        plan: Plan::draw(&mut Rng::new(seed).fork()),
+        digest: world.trace.digest(),
+        steps: world.trace.steps,
+        virtual_ms: world.now_ms,
+        tally: world.tally.clone(),
+        violation,
+    }
+}
