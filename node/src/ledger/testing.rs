@@ -58,7 +58,7 @@ pub(crate) struct TestLedger {
     /// Whether everything is refused, as by a full pool.
     pub(crate) is_full: bool,
     waiting: Vec<Transaction>,
-    funds: Funds,
+    pub(super) funds: Funds,
     inbox: LedgerInbox,
 }
 

@@ -84,6 +84,15 @@ fn channel_types() {
         r#"{"peer":"node1p","address":"127.0.0.1:7421","amount":"5","peer_amount":"5","dispute_window_ms":60000,
         "reserve":"1","wait":"active","timeout_ms":9000,"idempotency_key":"k"}"#,
     );
+    golden::<OpenChannels>(
+        r#"{"channels":[{"peer":"node1p","address":"127.0.0.1:7421","amount":"5"},{"peer":"node1q","amount":"6"}],
+        "dispute_window_ms":60000,"reserve":"1","wait":"active","timeout_ms":9000,"idempotency_key":"k"}"#,
+    );
+    golden::<OpenedChannels>(&format!(
+        r#"{{"tx":"tx1t","fee":"700","openings":[{{"peer":"node1p","amount":"5","id":"chan1q","channel":{CHANNEL}}},
+        {{"peer":"node1q","amount":"6","error":{{"type":"urn:towpath:error:peer_refused","title":"The peer refused",
+        "status":409,"code":"peer_refused","detail":"no"}}}}]}}"#
+    ));
     golden::<CloseChannel>(r#"{"mode":"force","wait":"settled","timeout_ms":5}"#);
     golden::<Closed>(&format!(r#"{{"channel":{CHANNEL},"tx":"tx1t"}}"#));
     golden::<ChannelEventPage>(

@@ -52,6 +52,18 @@ async fn the_client_reaches_every_part_of_the_node() {
         timeout_ms: Some(5),
     };
     assert_eq!(client.close_channel(CHANNEL, &close).await.expect("answers").channel.id, CHANNEL);
+    let one = OpenOne { peer: "node1p".to_owned(), address: None, amount: Units(7) };
+    let open = OpenChannels {
+        channels: vec![one],
+        dispute_window_ms: None,
+        reserve: None,
+        expires_ms: None,
+        wait: OpenWait::Accepted,
+        timeout_ms: None,
+        idempotency_key: None,
+    };
+    let opened = client.open_channels(&open).await.expect("answers");
+    assert_eq!(opened.openings[0].error.as_ref().map(|error| error.code), Some(Code::PeerRefused));
     let transaction = SubmitTransaction { hex: "00ff".to_owned() };
     assert_eq!(client.submit_transaction(&transaction).await.expect("answers").tx, "tx1len2");
     let open = client.openapi().await.expect("answers");
@@ -155,6 +167,18 @@ async fn values_that_make_no_sense_are_refused_before_the_node_is_asked() {
             r#"{"peer":"n","amount":"18446744073709551615","peer_amount":"1"}"#,
             "invalid_amount",
         ),
+        ("/v1/channels/batch", r#"{"channels":[]}"#, "invalid_request"),
+        ("/v1/channels/batch", r#"{"channels":[{"peer":"n","amount":"0"}]}"#, "invalid_amount"),
+        (
+            "/v1/channels/batch",
+            r#"{"channels":[{"peer":"n","amount":"1","peer_amount":"1"}]}"#,
+            "invalid_json",
+        ),
+        (
+            "/v1/channels/batch",
+            r#"{"channels":[{"peer":"n","amount":"18446744073709551615"},{"peer":"m","amount":"1"}]}"#,
+            "invalid_amount",
+        ),
         ("/v1/ledger/transactions", r#"{"hex":"0g"}"#, "invalid_request"),
         ("/v1/ledger/transactions", r#"{"hex":""}"#, "invalid_request"),
         ("/v1/wallet/addresses", r#"{"x":1}"#, "invalid_json"),
@@ -162,6 +186,10 @@ async fn values_that_make_no_sense_are_refused_before_the_node_is_asked() {
         let (status, answer) = served.post(path, body).await;
         assert_eq!((status, answer["code"].as_str()), (400, Some(code)), "{path} {body}: {answer}");
     }
+    let too_many = vec![r#"{"peer":"n","amount":"1"}"#; limits::CHANNELS_TOGETHER_MAX + 1].join(",");
+    let (status, answer) =
+        served.post("/v1/channels/batch", &format!(r#"{{"channels":[{too_many}]}}"#)).await;
+    assert_eq!((status, answer["code"].as_str()), (400, Some("invalid_request")), "{answer}");
     for path in [
         "/v1/channels?limit=0",
         "/v1/channels?limit=501",
