@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use towpath_ledger::Time;
@@ -31,6 +32,25 @@ pub struct Stepped {
 /// From now on this thread's time is that of a node that is stepped by hand.
 pub(crate) fn step_to(time: Stepped) {
     STEPPED.set(Some(time));
+}
+
+/// What `work` leads to, unless it takes longer than `most`. In a node that is stepped by hand that is its own time, and
+/// it is looked at whenever the node's tasks go on.
+pub(crate) async fn within<W: Future>(most: Duration, work: W) -> Option<W::Output> {
+    if STEPPED.get().is_none() {
+        return tokio::time::timeout(most, work).await.ok();
+    }
+    let until = instant() + most;
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if instant() >= until => Poll::Ready(None),
+        Poll::Pending => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 fn system_ms() -> u64 {

@@ -14,6 +14,7 @@ use super::Input;
 use super::held::{Held, NodeRow};
 use super::run::Worker;
 use super::turn::Turn;
+use crate::clock;
 use crate::limits;
 use crate::recovery::{Found, NOBODY, Record, SEARCH_MAX, terms_of};
 
@@ -159,7 +160,7 @@ impl Worker {
                     }
                 }
             };
-            if tokio::time::timeout(SEARCH_MAX, gather).await.is_err() {
+            if clock::within(SEARCH_MAX, gather).await.is_none() {
                 tracing::warn!(channel = %id, "not all who may keep states of the channel have answered");
             }
             tell(Searched::Done).await;

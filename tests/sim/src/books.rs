@@ -80,6 +80,12 @@ impl Books {
         }
     }
 
+    /// Whether a channel was ever on the ledger.
+    #[must_use]
+    pub fn has(&self, channel: &ChannelId) -> bool {
+        self.ids.contains(channel)
+    }
+
     /// How a channel ended.
     #[must_use]
     pub fn ending(&self, channel: &ChannelId) -> Option<&Ending> {
@@ -117,7 +123,10 @@ impl Books {
         let mut spent: u128 = 0;
         for (input, witness) in transaction.body.inputs.iter().zip(&transaction.witnesses) {
             let was = self.outputs.remove(input).ok_or_else(|| {
-                Violation::new("I1 the supply is constant", format!("{id:?} spends {input}, which is not there"))
+                Violation::new(
+                    "I1 the supply is constant",
+                    format!("{id:?} spends {input}, which is not there"),
+                )
             })?;
             spent += u128::from(was.amount.units());
             let after = transaction.body.outputs.iter().map(|output| &output.lock);

@@ -21,6 +21,6 @@ mod work;
 mod world;
 
 pub use plan::{Plan, Vice};
-pub use run::{Outcome, run};
+pub use run::{Outcome, Sabotage, run, run_sabotaged};
 pub use tally::{Fault, Tally, Work};
 pub use violation::Violation;

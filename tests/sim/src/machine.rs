@@ -4,6 +4,7 @@ use towpath_node::stepped::Ended;
 use towpath_store::{CrashPoint, StoreError};
 
 use crate::plan::MINUTE_MS;
+use crate::run::Sabotage;
 use crate::tally::Fault;
 use crate::violation::Violation;
 use crate::world::{Strike, What, World};
@@ -147,6 +148,9 @@ impl World {
         drop(entered);
         if let Err(ended) = started {
             return Err(Violation::new("a node starts on what it left", format!("node {node}: {ended}")));
+        }
+        if self.sabotage == Sabotage::SyncsLie {
+            self.stations[node].disk.lie_about_syncs();
         }
         self.auditor.compare(&self.stations[node], node)?;
         self.join(node);

@@ -28,6 +28,9 @@ pub struct Options {
     /// Prints the hash of each seed.
     #[arg(long)]
     hashes: bool,
+    /// Prints what each seed is about, and what the nodes log: this filter, such as "debug" or "towpath_node=info".
+    #[arg(long)]
+    log: Option<String>,
 }
 
 fn main() -> ExitCode {

@@ -31,6 +31,9 @@ struct Sum {
 
 /// Runs what was asked for.
 pub fn main(options: &Options) -> ExitCode {
+    if let Some(filter) = &options.log {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    }
     let seeds = match (options.seed, options.seeds) {
         (Some(seed), 100) => vec![seed],
         (Some(seed), count) => (seed..seed + count).collect(),
@@ -58,7 +61,11 @@ fn run_all(seeds: &[u64], options: &Options) -> Sum {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let outcome = one(*seed, options);
-                    enter(&mut sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner), outcome, options);
+                    enter(
+                        &mut sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+                        outcome,
+                        options,
+                    );
                     let count = done.fetch_add(1, Ordering::Relaxed) + 1;
                     progress(count, seeds.len(), begin.elapsed(), &told_ms);
                 }
@@ -84,13 +91,19 @@ fn enter(sum: &mut Sum, outcome: Outcome, options: &Options) {
     if options.hashes {
         println!("{} {} {}", outcome.seed, outcome.digest, outcome.steps);
     }
+    if options.log.is_some() {
+        println!("{:#?}", outcome.plan);
+    }
     sum.seeds += 1;
     sum.steps += outcome.steps;
     sum.virtual_ms += outcome.virtual_ms;
     sum.tally.add(&outcome.tally);
     if let Some(violation) = &outcome.violation {
         println!("seed {} fails: {violation}", outcome.seed);
-        println!("  repeat it: ./x sim --seed {}    keep it: echo {} >> {KEPT_FILE}", outcome.seed, outcome.seed);
+        println!(
+            "  repeat it: ./x sim --seed {}    keep it: echo {} >> {KEPT_FILE}",
+            outcome.seed, outcome.seed
+        );
         sum.failures.push(outcome);
     }
 }
@@ -114,7 +127,12 @@ fn print(sum: &Sum, took: Duration, options: &Options) {
         text.push_str(&words);
         text.push('\n');
     };
-    line(format!("{} seeds, {hours} virtual hours, {} steps in {:.1} s", sum.seeds, sum.steps, took.as_secs_f64()));
+    line(format!(
+        "{} seeds, {hours} virtual hours, {} steps in {:.1} s",
+        sum.seeds,
+        sum.steps,
+        took.as_secs_f64()
+    ));
     line(format!("{rate:.0} seeds an hour with {} at once; layer {}", options.jobs.max(1), options.layer));
     line("work:".to_owned());
     for work in Work::ALL {

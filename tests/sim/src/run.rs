@@ -27,10 +27,25 @@ pub struct Outcome {
     pub violation: Option<Violation>,
 }
 
+/// A fault of the house that is put in on purpose, to see that it is noticed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sabotage {
+    /// None.
+    No,
+    /// Every disk says that it has synced, and has not: as if the syncs had been taken out of the program.
+    SyncsLie,
+}
+
 /// Runs the world of a seed. A panic in it is a violation.
 #[must_use]
 pub fn run(seed: u64) -> Outcome {
-    let mut world = World::new(seed);
+    run_sabotaged(seed, Sabotage::No)
+}
+
+/// The same, with a fault of the house.
+#[must_use]
+pub fn run_sabotaged(seed: u64, sabotage: Sabotage) -> Outcome {
+    let mut world = World::new(seed, sabotage);
     let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match ran {
         Ok(ran) => ran.err(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
+use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{Amount, ChannelId};
 use towpath_node::idempotency::{Claim, Claimed, Key, Outcome, content_of};
 use towpath_node::ledger::{FundsCall, Input as LedgerInput, Purpose};
@@ -156,9 +157,13 @@ impl World {
                     return Ok(());
                 }
                 if self.rng.chance(self.plan.churn) {
-                    let node = if self.rng.chance(500) { opener } else { acceptor };
-                    let alone = self.rng.chance(300);
-                    return self.ask_to_close(node, channel, alone);
+                    let forth = self.rng.chance(500);
+                    let (node, peer) = if forth { (opener, acceptor) } else { (acceptor, opener) };
+                    let (alone, peer) = (self.rng.chance(300), self.stations[peer].id);
+                    return self.ask_to_close((node, peer), channel, alone);
+                }
+                if self.life_of(opener, &channel) != Some(Life::Active) && !self.rng.chance(100) {
+                    return Ok(());
                 }
                 let forth = self.rng.chance(600);
                 let (payer, payee) = if forth { (opener, acceptor) } else { (acceptor, opener) };
@@ -177,7 +182,8 @@ impl World {
 
     fn want_channel(&mut self, slot: usize) -> Result<(), Violation> {
         let amount = self.rng.between(200_000, COIN / 2);
-        let peer_amount = if self.plan.dual && self.rng.chance(500) { self.rng.between(50_000, 400_000) } else { 0 };
+        let peer_amount =
+            if self.plan.dual && self.rng.chance(500) { self.rng.between(50_000, 400_000) } else { 0 };
         let wanted = &mut self.callers.slots[slot];
         wanted.openings += 1;
         let word = format!("open {slot} {}", wanted.openings);
@@ -204,7 +210,10 @@ impl World {
             }
             Err(Claimed::UnderWay | Claimed::Full) => return Ok(()),
             Err(other) => {
-                return Err(Violation::new("a key names one call", format!("node {node}: {word}: {other:?}")));
+                return Err(Violation::new(
+                    "a key names one call",
+                    format!("node {node}: {word}: {other:?}"),
+                ));
             }
         };
         let window_ms = self.plan.window_ms;
@@ -228,7 +237,8 @@ impl World {
     }
 
     fn want_payment(&mut self, channel: ChannelId, payer: usize, payee: usize) {
-        let amount = if self.rng.chance(30) { self.rng.between(1, COIN) } else { self.rng.between(1, 20_000) };
+        let amount =
+            if self.rng.chance(30) { self.rng.between(1, COIN) } else { self.rng.between(1, 20_000) };
         let index = self.callers.payments.len();
         let word = format!("pay {index}");
         let (told, answer) = (Told::Nothing, None);
@@ -254,7 +264,8 @@ impl World {
         let (reply, receiver) = oneshot::channel();
         let call = match parts.idempotency.claim(key, content, clock_ms) {
             Ok(claim) => {
-                let request = PayRequest { channel, amount, memo: None, claim: Some(claim), wait: Wait::Settled };
+                let request =
+                    PayRequest { channel, amount, memo: None, claim: Some(claim), wait: Wait::Settled };
                 Call::Pay { request, reply }
             }
             Err(Claimed::Before(Outcome::Payment(_))) => {
@@ -269,9 +280,12 @@ impl World {
     }
 
     /// A node is asked to close a channel.
-    fn ask_to_close(&mut self, node: usize, channel: ChannelId, alone: bool) -> Result<(), Violation> {
-        let Some((opener, acceptor)) = self.callers.channels.get(&channel).copied() else { return Ok(()) };
-        let peer = self.stations[if node == opener { acceptor } else { opener }].id;
+    fn ask_to_close(
+        &mut self,
+        (node, peer): (usize, PublicKey),
+        channel: ChannelId,
+        alone: bool,
+    ) -> Result<(), Violation> {
         let Some(process) = self.stations[node].process.as_ref() else { return Ok(()) };
         // What becomes of it is seen on the ledger.
         let (reply, _unheard) = oneshot::channel();
@@ -338,7 +352,12 @@ impl World {
         let (payer, settled) = (payment.payer, matches!(told, Told::Settled(_)));
         self.tally.work(if settled { Work::Settled } else { Work::Failed });
         let index = u64::try_from(index).unwrap_or(u64::MAX);
-        self.trace.step("told", self.now_ms, payer, &[index.to_le_bytes(), u64::from(settled).to_le_bytes()].concat());
+        self.trace.step(
+            "told",
+            self.now_ms,
+            payer,
+            &[index.to_le_bytes(), u64::from(settled).to_le_bytes()].concat(),
+        );
         Ok(false)
     }
 
@@ -369,14 +388,14 @@ impl World {
     /// What must hold, and does not.
     pub fn wind_up(&mut self) -> Result<(), Violation> {
         let rogue = self.plan.rogue();
-        for (channel, (opener, acceptor)) in self.callers.channels.clone() {
-            let with_rogue = rogue == Some(opener) || rogue == Some(acceptor);
-            if !with_rogue && !self.callers.closes_all {
-                continue;
-            }
-            for node in [opener, acceptor].into_iter().filter(|node| rogue != Some(*node)) {
-                if self.life_of(node, &channel) == Some(Life::Active) {
-                    self.ask_to_close(node, channel, with_rogue)?;
+        for node in (0..self.stations.len()).filter(|node| rogue != Some(*node)).collect::<Vec<_>>() {
+            let Some(process) = self.stations[node].process.as_ref() else { continue };
+            let active = process.workers().channels().filter(|channel| channel.life() == Life::Active);
+            let active: Vec<_> = active.map(|channel| (channel.id(), *channel.peer())).collect();
+            for (channel, peer) in active {
+                let with_rogue = self.place_of(&peer) == rogue && rogue.is_some();
+                if with_rogue || self.callers.closes_all {
+                    self.ask_to_close((node, peer), channel, with_rogue)?;
                 }
             }
         }
@@ -399,7 +418,7 @@ impl World {
 /// What a node's API does for a caller that wants a channel: coins are set aside, then the peer is asked.
 async fn open(
     parts: towpath_node::worker::Parts,
-    peer: towpath_crypto::ed25519::PublicKey,
+    peer: PublicKey,
     (amount, peer_amount): (u64, u64),
     window_ms: u64,
     claim: Claim,

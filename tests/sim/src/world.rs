@@ -16,6 +16,7 @@ use crate::network::{Answer, Network};
 use crate::plan::{MINUTE_MS, Plan};
 use crate::rng::Rng;
 use crate::rogue::Rogue;
+use crate::run::Sabotage;
 use crate::station::{Station, seed_of};
 use crate::tally::{Fault, Tally};
 use crate::trace::Trace;
@@ -104,6 +105,8 @@ pub struct World {
     pub tally: Tally,
     /// Whether the faults have stopped.
     pub is_calm: bool,
+    /// A fault of the house.
+    pub sabotage: Sabotage,
     /// The tasks with which nodes wait for their own answers.
     pub runtime: Runtime,
     queue: BTreeMap<(u64, u64), What>,
@@ -117,7 +120,7 @@ impl World {
     /// # Panics
     /// When the system gives no memory for a runtime.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, sabotage: Sabotage) -> Self {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng.fork());
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -149,6 +152,7 @@ impl World {
             trace: Trace::default(),
             tally: Tally::default(),
             is_calm: false,
+            sabotage,
             queue: BTreeMap::new(),
             queued: 0,
             is_over: false,
@@ -286,7 +290,8 @@ impl World {
         let station = &mut self.stations[node];
         let moment = station.moment(self.now_ms);
         let Some(process) = station.process.as_ref() else { return };
-        let due = process.due_in(moment).map_or(u64::MAX, |due| u64::try_from(due.as_millis()).unwrap_or(u64::MAX));
+        let due =
+            process.due_in(moment).map_or(u64::MAX, |due| u64::try_from(due.as_millis()).unwrap_or(u64::MAX));
         let wake_at = self.now_ms + due.clamp(1, self.plan.idle_ms);
         let is_sooner = station.wake_at.is_none_or(|before| wake_at < before);
         let writes = process.unwritten() > 0 && station.write_at.is_none();
