@@ -129,11 +129,8 @@ impl Process {
             Box::new(move |notice| told.lock().unwrap_or_else(PoisonError::into_inner).push_back(notice)),
         );
         let driver = driver.map_err(Ended)?;
-        let trust = if pending.is_some_and(|pending| pending.distrust) {
-            Trust::MayBeOld
-        } else {
-            Trust::Newest
-        };
+        let trust =
+            if pending.is_some_and(|pending| pending.distrust) { Trust::MayBeOld } else { Trust::Newest };
         let workers = SteppedWorkers::start(&parts, inboxes, trust).map_err(ended)?;
         let (settings, of_tower) = tower_settings(host, &parts);
         let tower = SteppedTower::start(of_tower, settings, &parts.tower, tower_inbox).map_err(ended)?;

@@ -174,7 +174,8 @@ impl Auditor {
     /// What it lost.
     pub fn compare(&mut self, station: &Station, node: usize) -> Result<(), Violation> {
         let Some(process) = station.process.as_ref().filter(|_| self.is_honest(node)) else { return Ok(()) };
-        let (tip, before) = (process.parts().chain.tip().height(), self.tips.get(&node).copied().unwrap_or(0));
+        let (tip, before) =
+            (process.parts().chain.tip().height(), self.tips.get(&node).copied().unwrap_or(0));
         must(tip >= before, "I5 a decided block stays", || {
             format!("node {node} was at height {before} and starts at {tip}")
         })?;
@@ -186,7 +187,10 @@ impl Auditor {
                 continue;
             }
             let lost = |what: String| {
-                Violation::new("I7 nothing that was promised is lost", format!("node {node}, {channel}: {what}"))
+                Violation::new(
+                    "I7 nothing that was promised is lost",
+                    format!("node {node}, {channel}: {what}"),
+                )
             };
             let Some(held) = process.workers().channel(channel) else {
                 if before.is_over {
@@ -275,7 +279,10 @@ impl Auditor {
     fn account(&self, world: &World, node: usize, peer: usize, channel: &ChannelId) -> Result<(), Violation> {
         let Some(process) = world.stations[node].process.as_ref() else { return Ok(()) };
         let Some(held) = process.workers().channel(channel) else {
-            return Err(Violation::new("I7 nothing that was promised is lost", format!("node {node}: {channel}")));
+            return Err(Violation::new(
+                "I7 nothing that was promised is lost",
+                format!("node {node}: {channel}"),
+            ));
         };
         let life = held.life();
         if life == Life::Settled(towpath_protocol::Settlement::NeverFunded) {

@@ -117,7 +117,10 @@ impl Books {
         let mut spent: u128 = 0;
         for (input, witness) in transaction.body.inputs.iter().zip(&transaction.witnesses) {
             let was = self.outputs.remove(input).ok_or_else(|| {
-                Violation::new("I1 the supply is constant", format!("{id:?} spends {input}, which is not there"))
+                Violation::new(
+                    "I1 the supply is constant",
+                    format!("{id:?} spends {input}, which is not there"),
+                )
             })?;
             spent += u128::from(was.amount.units());
             let after = transaction.body.outputs.iter().map(|output| &output.lock);

@@ -215,7 +215,10 @@ impl World {
         let from_id = self.stations[from].id;
         let Some(process) = self.stations[to].process.as_mut() else { return Ok(()) };
         if !process.hear(from_id, messages) {
-            return Err(Violation::new("I9 queues are within their bounds", format!("node {to} has no room")));
+            return Err(Violation::new(
+                "I9 queues are within their bounds",
+                format!("node {to} has no room"),
+            ));
         }
         self.step(to)
     }
@@ -361,12 +364,7 @@ impl World {
     ///
     /// # Errors
     /// What must hold, and does not.
-    pub fn replied(
-        &mut self,
-        node: usize,
-        blocks: Option<Vec<u8>>,
-        answer: Answer,
-    ) -> Result<(), Violation> {
+    pub fn replied(&mut self, node: usize, blocks: Option<Vec<u8>>, answer: Answer) -> Result<(), Violation> {
         self.trace.step("blocks", self.now_ms, node, blocks.as_deref().unwrap_or_default());
         let Some(blocks) = blocks else { return Ok(()) };
         // The process that asked may be gone, and its answer's end with it.

@@ -58,7 +58,11 @@ fn run_all(seeds: &[u64], options: &Options) -> Sum {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let outcome = one(*seed, options);
-                    enter(&mut sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner), outcome, options);
+                    enter(
+                        &mut sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+                        outcome,
+                        options,
+                    );
                     let count = done.fetch_add(1, Ordering::Relaxed) + 1;
                     progress(count, seeds.len(), begin.elapsed(), &told_ms);
                 }
@@ -90,7 +94,10 @@ fn enter(sum: &mut Sum, outcome: Outcome, options: &Options) {
     sum.tally.add(&outcome.tally);
     if let Some(violation) = &outcome.violation {
         println!("seed {} fails: {violation}", outcome.seed);
-        println!("  repeat it: ./x sim --seed {}    keep it: echo {} >> {KEPT_FILE}", outcome.seed, outcome.seed);
+        println!(
+            "  repeat it: ./x sim --seed {}    keep it: echo {} >> {KEPT_FILE}",
+            outcome.seed, outcome.seed
+        );
         sum.failures.push(outcome);
     }
 }
@@ -114,7 +121,12 @@ fn print(sum: &Sum, took: Duration, options: &Options) {
         text.push_str(&words);
         text.push('\n');
     };
-    line(format!("{} seeds, {hours} virtual hours, {} steps in {:.1} s", sum.seeds, sum.steps, took.as_secs_f64()));
+    line(format!(
+        "{} seeds, {hours} virtual hours, {} steps in {:.1} s",
+        sum.seeds,
+        sum.steps,
+        took.as_secs_f64()
+    ));
     line(format!("{rate:.0} seeds an hour with {} at once; layer {}", options.jobs.max(1), options.layer));
     line("work:".to_owned());
     for work in Work::ALL {

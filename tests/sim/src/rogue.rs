@@ -189,7 +189,9 @@ impl World {
 
     /// A machine is about to start; if it is the rogue's, perhaps on an old disk.
     pub fn rewind_before_start(&mut self, node: usize) {
-        let Some(rogue) = self.rogue.as_mut().filter(|rogue| rogue.place == node && rogue.rewinds) else { return };
+        let Some(rogue) = self.rogue.as_mut().filter(|rogue| rogue.place == node && rogue.rewinds) else {
+            return;
+        };
         rogue.rewinds = false;
         if let Some(image) = &rogue.image {
             self.stations[node].disk.restore(image);
@@ -239,7 +241,8 @@ impl World {
         let newest = now.version();
         let old = states.iter().filter(|state| state.state.version < newest);
         let state = old.max_by_key(|state| state.state.balance(me))?;
-        let fee = settle::unilateral_fee(&place, channel.terms(), (&state.state, channel.capacity()), me).ok()?;
+        let fee =
+            settle::unilateral_fee(&place, channel.terms(), (&state.state, channel.capacity()), me).ok()?;
         let intent = CloseIntent { state: state.state.clone(), author: me, fee };
         let posting = Posting {
             funding: channel.funding()?,

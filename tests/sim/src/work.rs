@@ -177,7 +177,8 @@ impl World {
 
     fn want_channel(&mut self, slot: usize) -> Result<(), Violation> {
         let amount = self.rng.between(200_000, COIN / 2);
-        let peer_amount = if self.plan.dual && self.rng.chance(500) { self.rng.between(50_000, 400_000) } else { 0 };
+        let peer_amount =
+            if self.plan.dual && self.rng.chance(500) { self.rng.between(50_000, 400_000) } else { 0 };
         let wanted = &mut self.callers.slots[slot];
         wanted.openings += 1;
         let word = format!("open {slot} {}", wanted.openings);
@@ -204,7 +205,10 @@ impl World {
             }
             Err(Claimed::UnderWay | Claimed::Full) => return Ok(()),
             Err(other) => {
-                return Err(Violation::new("a key names one call", format!("node {node}: {word}: {other:?}")));
+                return Err(Violation::new(
+                    "a key names one call",
+                    format!("node {node}: {word}: {other:?}"),
+                ));
             }
         };
         let window_ms = self.plan.window_ms;
@@ -228,7 +232,8 @@ impl World {
     }
 
     fn want_payment(&mut self, channel: ChannelId, payer: usize, payee: usize) {
-        let amount = if self.rng.chance(30) { self.rng.between(1, COIN) } else { self.rng.between(1, 20_000) };
+        let amount =
+            if self.rng.chance(30) { self.rng.between(1, COIN) } else { self.rng.between(1, 20_000) };
         let index = self.callers.payments.len();
         let word = format!("pay {index}");
         let (told, answer) = (Told::Nothing, None);
@@ -254,7 +259,8 @@ impl World {
         let (reply, receiver) = oneshot::channel();
         let call = match parts.idempotency.claim(key, content, clock_ms) {
             Ok(claim) => {
-                let request = PayRequest { channel, amount, memo: None, claim: Some(claim), wait: Wait::Settled };
+                let request =
+                    PayRequest { channel, amount, memo: None, claim: Some(claim), wait: Wait::Settled };
                 Call::Pay { request, reply }
             }
             Err(Claimed::Before(Outcome::Payment(_))) => {
@@ -338,7 +344,12 @@ impl World {
         let (payer, settled) = (payment.payer, matches!(told, Told::Settled(_)));
         self.tally.work(if settled { Work::Settled } else { Work::Failed });
         let index = u64::try_from(index).unwrap_or(u64::MAX);
-        self.trace.step("told", self.now_ms, payer, &[index.to_le_bytes(), u64::from(settled).to_le_bytes()].concat());
+        self.trace.step(
+            "told",
+            self.now_ms,
+            payer,
+            &[index.to_le_bytes(), u64::from(settled).to_le_bytes()].concat(),
+        );
         Ok(false)
     }
 

@@ -286,7 +286,8 @@ impl World {
         let station = &mut self.stations[node];
         let moment = station.moment(self.now_ms);
         let Some(process) = station.process.as_ref() else { return };
-        let due = process.due_in(moment).map_or(u64::MAX, |due| u64::try_from(due.as_millis()).unwrap_or(u64::MAX));
+        let due =
+            process.due_in(moment).map_or(u64::MAX, |due| u64::try_from(due.as_millis()).unwrap_or(u64::MAX));
         let wake_at = self.now_ms + due.clamp(1, self.plan.idle_ms);
         let is_sooner = station.wake_at.is_none_or(|before| wake_at < before);
         let writes = process.unwritten() > 0 && station.write_at.is_none();

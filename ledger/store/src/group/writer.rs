@@ -68,10 +68,7 @@ impl GroupWriter {
 
     /// A writer without threads, for whoever steps a whole node by hand (the simulator): what is submitted waits until
     /// [`Self::write_group`], and is lost with the writer, as in a crash.
-    pub fn by_hand(
-        store: Arc<dyn Store>,
-        on_fatal: impl Fn(&StoreError) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn by_hand(store: Arc<dyn Store>, on_fatal: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
         let shared = Shared::new(store, Box::new(on_fatal));
         Self { shared: Arc::new(shared), threads: Vec::new() }
     }
