@@ -3,6 +3,7 @@
 //! it (`impostor`).
 
 pub mod cheat;
+pub mod damage;
 pub mod disk;
 pub mod http;
 pub mod impostor;
