@@ -3,12 +3,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use towpath_consensus::Config as EngineConfig;
 use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::keyfile::{self, KeyFileError};
@@ -31,6 +30,7 @@ use crate::logging::LoggingError;
 use crate::net::{self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvents, NetHandle};
 use crate::recovery::{self, Pending, Sources, Task};
 use crate::route::route;
+use crate::stop::{Stop, signals};
 use crate::tower::{self, Input as TowerInput, TowerHandle};
 use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, Tally, Trust, WorkerStats, Workers};
 
@@ -108,6 +108,9 @@ pub enum NodeError {
          start this one with `towpath node --take-over`: it then asks its peers for what is newer"
     )]
     Superseded,
+    /// The data turned out to be an old copy while the node ran.
+    #[error("the node's data is an old copy; it recovers its channels when it is started again")]
+    OldCopy,
     /// The runtime.
     #[error("cannot start the runtime: {0}")]
     Runtime(std::io::Error),
@@ -123,14 +126,21 @@ pub enum NodeError {
 pub fn run(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     crate::logging::start(&config.log)?;
     abort_on_panic();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(NodeError::Runtime)?;
-    let ended = runtime.block_on(run_parts(config, passphrase));
-    runtime.shutdown_timeout(crate::limits::SHUTDOWN);
-    ended
+    let mut asked = signals()?;
+    loop {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(NodeError::Runtime)?;
+        let ended = runtime.block_on(run_parts(&config, passphrase, &mut asked));
+        runtime.shutdown_timeout(crate::limits::SHUTDOWN);
+        match ended {
+            // What it knew is void, and on disk it says so: the same process begins anew, like one that was just started.
+            Err(NodeError::OldCopy) => tracing::warn!("the node begins again, in recovery"),
+            ended => return ended,
+        }
+    }
 }
 
 /// A panic in any thread ends the process: no part may go on behind the back of one that is gone (FAULTS N14).
@@ -184,30 +194,13 @@ fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
     Ok(Loaded { genesis, seed, store: Arc::new(store), pending })
 }
 
-/// The first reason to stop: a signal, or something fatal.
-#[derive(Clone)]
-struct Stop {
-    token: CancellationToken,
-    reason: Arc<Mutex<Option<String>>>,
-}
-
-impl Stop {
-    fn new() -> Self {
-        Self { token: CancellationToken::new(), reason: Arc::default() }
-    }
-
-    fn fatal(&self, reason: String) {
-        tracing::error!(%reason, "the node stops");
-        if let Ok(mut first) = self.reason.lock() {
-            first.get_or_insert(reason);
-        }
-        self.token.cancel();
-    }
-}
-
-async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
+async fn run_parts(
+    config: &Config,
+    passphrase: &[u8],
+    asked: &mut watch::Receiver<bool>,
+) -> Result<(), NodeError> {
     let stop = Stop::new();
-    let loaded = load(&config, passphrase)?;
+    let loaded = load(config, passphrase)?;
     let identity = loaded.seed.node_key();
     tracing::info!(node = %worker::node_text(&identity.public()), chain = %loaded.genesis.chain_id(), "the node starts");
     if let Some(pending) = &loaded.pending {
@@ -216,13 +209,13 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
             "the node is in recovery: a channel signs and closes nothing before its newest state is known"
         );
     }
-    let (journal, chain) = open_chain(&config, &loaded, &stop)?;
-    let (net, events) = start_net(&config, &loaded, &chain)?;
+    let (journal, chain) = open_chain(config, &loaded, &stop)?;
+    let (net, events) = start_net(config, &loaded, &chain)?;
     let (tower, tower_inbox) = TowerHandle::inbox();
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
     let handles = Handles { net: net.clone(), ledger: ledger.clone(), workers: workers.clone(), tower };
-    let parts = parts(&config, &loaded, (&chain, &journal), &handles, &stop)?;
+    let parts = parts(config, &loaded, (&chain, &journal), &handles, &stop)?;
     let tower = &parts.tower;
     if loaded.genesis.params.blocks.time_travel {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
@@ -249,12 +242,12 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         .map_err(|error| NodeError::Ledger(error.to_string()))?;
     // A tower that lost data may have forgotten records that it promised to keep: its clients find that out, and give
     // them again (FAULTS W3).
-    let watching = start_tower(&config, &loaded, &parts, (tower, tower_inbox))?;
+    let watching = start_tower(config, &loaded, &parts, (tower, tower_inbox))?;
     let router = tokio::spawn(route(events, net.clone(), (workers.clone(), tower.clone()), ingress));
-    let node = Arc::new(node(&config, &loaded, &parts, status));
-    let server = start_api(&config, Arc::clone(&node), &stop).await?;
+    let node = Arc::new(node(config, &loaded, &parts, status));
+    let server = start_api(config, Arc::clone(&node), &stop).await?;
 
-    wait_for_stop(&stop).await;
+    stop.wait(asked).await;
     node.ready.store(false, Ordering::Release);
     // In the order in which messages flow: nobody hands anything to a part that has ended. After a failure a part may
     // wait for another one for ever, and what is not durable by then never will be.
@@ -279,8 +272,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     });
     let _in_time = tokio::time::timeout(crate::limits::SHUTDOWN, joined).await;
     tracing::info!("the node has stopped");
-    let reason = stop.reason.lock().ok().and_then(|mut reason| reason.take());
-    reason.map_or(Ok(()), |reason| Err(NodeError::Fatal(reason)))
+    stop.ended()
 }
 
 /// The ways to the parts of the node.
@@ -318,7 +310,7 @@ fn parts(
     let sources = Sources::default();
     sources.add(Arc::new(recovery::Towers::new(tower.clone(), Arc::clone(&keys))));
     let instance = (clock::now_ms(), rand::random());
-    let fatal = stop.clone();
+    let (fatal, again) = (stop.clone(), stop.clone());
     Ok(Parts {
         chain_id: chain.chain(),
         chain: Arc::clone(chain),
@@ -341,8 +333,9 @@ fn parts(
         sources,
         unclaimed: Arc::default(),
         searching: Arc::new(AtomicBool::new(loaded.pending.is_some_and(|pending| pending.search))),
-        epoch: Arc::new(OwnEpoch::begin(store, seed.node_key(), chain.chain(), instance)?),
+        epoch: Arc::new(OwnEpoch::begin(store, &seed.node_key(), &chain.chain(), instance)?),
         fatal: Arc::new(move |reason| fatal.fatal(reason)),
+        again: Arc::new(move || again.again()),
         runtime: tokio::runtime::Handle::current(),
     })
 }
@@ -527,20 +520,6 @@ async fn start_api(
     server.announce(&config.data_dir)?;
     tracing::info!(url = %server.url(), "the API listens");
     Ok(tokio::spawn(server.run()))
-}
-
-async fn wait_for_stop(stop: &Stop) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => return stop.fatal(format!("cannot listen for signals: {error}")),
-    };
-    tokio::select! {
-        () = stop.token.cancelled() => {}
-        _ = terminate.recv() => tracing::info!("asked to stop"),
-        _ = tokio::signal::ctrl_c() => tracing::info!("asked to stop"),
-    }
-    stop.token.cancel();
 }
 
 const fn events_kept(retention: Retention) -> u64 {

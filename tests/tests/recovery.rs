@@ -329,6 +329,7 @@ async fn s10_a_folder_that_was_copied_back_is_noticed_and_goes_on() {
         log
     };
     assert!(log.contains("lost data of the channel"), "the loss is said");
+    assert!(log.contains("begins again, in recovery"), "and all of the folder is distrusted");
 }
 
 #[tokio::test]

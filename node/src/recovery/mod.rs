@@ -9,7 +9,7 @@ mod task;
 mod towers;
 mod unclaimed;
 
-pub use begin::{begin, take_over};
+pub use begin::{begin, put_copy, take_over};
 pub use pending::{Cause, Pending};
 pub use scan::{Found, addresses_used, own_channels, terms_of};
 pub use source::{MemorySource, Record, RecordSource, Sources};

@@ -32,6 +32,8 @@ pub(super) struct Release {
     pub guarded: Vec<Offered>,
     /// Channels that are no longer listed.
     pub forgotten: Vec<ChannelId>,
+    /// Ends this process: then nothing else is said, and nothing written after this turn.
+    pub last: Option<Answer>,
 }
 
 impl Release {
@@ -78,5 +80,6 @@ impl Release {
             && self.views.is_empty()
             && self.guarded.is_empty()
             && self.forgotten.is_empty()
+            && self.last.is_none()
     }
 }

@@ -77,6 +77,8 @@ pub struct Parts {
     pub epoch: Arc<OwnEpoch>,
     /// Ends the node, with the reason.
     pub fatal: Arc<dyn Fn(String) + Send + Sync>,
+    /// Ends this run of the node; another one begins, in recovery.
+    pub again: Arc<dyn Fn() + Send + Sync>,
     /// The ledger is still to be searched for this node's channels: until then no new one is opened.
     pub searching: Arc<AtomicBool>,
     /// For waiting on the wallet's answers.
@@ -123,8 +125,6 @@ pub struct Worker {
     pub(super) unknown: BTreeMap<PublicKey, BTreeMap<ChannelId, ChannelMessage>>,
     /// The newest word of each peer that came in this process's life: of those with a session, a channel or an opening.
     pub(super) heard: BTreeMap<PublicKey, Hello>,
-    /// The number of this process under which everything was distrusted.
-    pub(super) said: Option<u64>,
     pub(super) streams: BTreeMap<u64, Running>,
     /// Which stream runs on which channel.
     pub(super) stream_channels: BTreeMap<u64, ChannelId>,
@@ -204,7 +204,6 @@ impl Worker {
             sessions: BTreeSet::new(),
             unknown: BTreeMap::new(),
             heard: BTreeMap::new(),
-            said: None,
             streams: BTreeMap::new(),
             stream_channels: BTreeMap::new(),
             roomy: BTreeSet::new(),
@@ -335,6 +334,9 @@ impl Worker {
             if release.is_empty() {
                 return;
             }
+        }
+        if let Some(last) = release.last.take() {
+            return self.parts.journal.submit_last(entry, clock::now_ms(), last);
         }
         // Waits while two turns are being written: then the next turn is larger, and shares one sync.
         if self.free.recv().is_err() {

@@ -110,7 +110,6 @@ impl Worker {
             }
             Input::Unclaimed(channel) => self.claim_unknown(channel, turn),
             Input::Searched { channel, what } => self.on_searched(channel, what, turn),
-            Input::OldCopy => self.on_old_copy(turn),
             Input::Stop => {}
         }
     }

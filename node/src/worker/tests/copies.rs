@@ -1,0 +1,163 @@
+//! Folders that are old copies: once somebody proves it, one write says so of everything, and the process ends.
+
+use towpath_crypto::ed25519::SecretKey;
+use towpath_protocol::{Epoch, Hello, Life, Message};
+use towpath_store::{
+    Batch, Column, Condition, CrashPoint, MemoryDisk, MemoryStore, Opened, Scan, Store, consensus_log_batch,
+};
+
+use super::town::{Ended, Node, POLICY, Town, heard};
+use crate::epoch::{self, OwnEpoch};
+use crate::net::SessionId;
+use crate::recovery::{Cause, Pending};
+use crate::worker::Input;
+
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn rows(store: &dyn Store, column: Column) -> Rows {
+    store.scan(column, &Scan::prefix(&[])).expect("it reads")
+}
+
+/// Puts votes on disk, as a validator has them.
+fn vote(store: &dyn Store) {
+    store.commit(consensus_log_batch(7, 0, &[vec![1, 2, 3]])).expect("written");
+    assert_eq!(rows(store, Column::ConsensusLog).len(), 1);
+}
+
+/// The word of another process of the node, which came later.
+fn rival(node: &Node) -> Hello {
+    let start = node.parts.epoch.hello().epoch.start + 50;
+    Hello::sign(&node.seed.node_key(), &node.parts.chain_id, Epoch { start, instance: [99; 16] })
+}
+
+/// A session with somebody, who has heard of another process.
+fn is_told(node: &mut Node, by: &SecretKey, of: Hello) {
+    let by = by.public();
+    node.turn(vec![Input::SessionUp(by, SessionId(1))]);
+    node.said.clear();
+    node.written = Batch::new();
+    node.turn(vec![heard(by, vec![Message::Stale(of)])]);
+}
+
+/// Everything is to be recovered, no vote is left, and the next process of this folder comes after `rival`.
+fn assert_all_is_distrusted(store: &dyn Store, rival: u64) {
+    assert_eq!(Pending::read(store), Ok(Some(Pending::new(Cause::Copy))));
+    assert_eq!(rows(store, Column::ConsensusLog), []);
+    assert!(next_start(store) > rival);
+}
+
+fn next_start(store: &dyn Store) -> u64 {
+    let key = SecretKey::from_bytes(&[1; 32]);
+    let chain = towpath_ledger::ChainId(towpath_ledger::Digest([7; 32]));
+    OwnEpoch::begin(store, &key, &chain, (0, [1; 16])).expect("it writes").hello().epoch.start
+}
+
+/// What a crash leaves of one write, at each point at which it can come.
+fn crash_in(before: &[(Column, Rows)], write: &Batch, check: impl Fn(&dyn Store, bool)) {
+    for point in [CrashPoint::BeforeWrite, CrashPoint::AfterWrite, CrashPoint::AfterAnchor] {
+        let disk = MemoryDisk::new();
+        let open = || {
+            let Opened { store, condition } = MemoryStore::open(&disk).expect("it opens");
+            assert_eq!(condition, Condition::Healthy);
+            store
+        };
+        let store = open();
+        let mut batch = Batch::new();
+        for (column, rows) in before {
+            rows.iter().for_each(|(key, value)| batch.put(*column, key.clone(), value.clone()));
+        }
+        store.commit(batch).expect("written");
+        disk.crash_at(point(1));
+        assert!(store.commit(write.clone()).is_err(), "it crashes");
+        let store = open();
+        let is_written = Pending::read(&store).expect("it reads").is_some();
+        check(&store, is_written);
+    }
+}
+
+#[tokio::test]
+async fn s11_a_proven_old_copy_is_said_of_everything_in_one_write_and_ends_the_process() {
+    let mut town = Town::new(2, 2, POLICY);
+    town.open(0, 1, 1_000_000).await;
+    let peer = town.nodes[1].seed.node_key();
+    let node = &mut town.nodes[0];
+    node.start_anew(2);
+    vote(&*node.store);
+    let before = [Column::Meta, Column::ConsensusLog].map(|column| (column, rows(&*node.store, column)));
+    let rival = rival(node);
+    is_told(node, &peer, rival);
+    assert_eq!(node.ended(), Some(Ended::Again));
+    assert!(node.said.is_empty(), "nothing is said any more");
+    crash_in(&before, &node.written, |store, is_written| {
+        if is_written {
+            assert_all_is_distrusted(store, rival.epoch.start);
+        } else {
+            assert_eq!(rows(store, Column::ConsensusLog).len(), 1);
+            assert!(next_start(store) <= rival.epoch.start);
+        }
+    });
+    assert_all_is_distrusted(&*node.store, rival.epoch.start);
+    // Only its own signature proves that.
+    node.start_anew(3);
+    let lie = Hello::sign(&peer, &node.parts.chain_id, Epoch { start: u64::MAX, instance: [98; 16] });
+    is_told(node, &peer, lie);
+    assert_eq!(node.ended(), None);
+}
+
+#[tokio::test]
+async fn s11_a_process_that_peers_spoke_with_gives_way_for_good() {
+    let mut town = Town::new(2, 2, POLICY);
+    town.open(0, 1, 1_000_000).await;
+    let peer = town.nodes[1].seed.node_key();
+    let node = &mut town.nodes[0];
+    let rival = rival(node);
+    is_told(node, &peer, rival);
+    assert!(matches!(node.ended(), Some(Ended::Fatal(_))), "{:?}", node.ended());
+    assert_eq!(epoch::is_superseded(&*node.store), Ok(true));
+    assert_eq!(Pending::read(&*node.store), Ok(None));
+    assert!(node.said.is_empty());
+}
+
+#[tokio::test]
+async fn s10_a_loss_that_is_proven_on_one_channel_leaves_none_trusted() {
+    let mut town = Town::new(3, 2, POLICY);
+    let lost = town.open(0, 1, 1_000_000).await;
+    let other = town.open(0, 2, 1_000_000).await;
+    let old = rows(&*town.nodes[0].store, Column::Channels);
+    for _ in 0..3 {
+        town.pay(0, &lost, 5).await.expect("paid");
+    }
+    // The rows are old; the ledger, the counters and the epoch are not.
+    let node = &mut town.nodes[0];
+    let mut back = Batch::new();
+    back.delete_range(Column::Channels, [], [0xff; 64]);
+    old.into_iter().for_each(|(key, value)| back.put(Column::Channels, key, value));
+    node.store.commit(back).expect("written");
+    vote(&*node.store);
+    node.start_anew(2);
+    let ids = [town.nodes[1].id, town.nodes[2].id];
+    let me = town.nodes[0].id;
+    for (index, id) in (1..).zip(ids) {
+        town.nodes[index].turn(vec![Input::SessionDown(me), Input::SessionUp(me, SessionId(2))]);
+        town.nodes[0].turn(vec![Input::SessionUp(id, SessionId(2))]);
+    }
+    // Each says which process it is; then the peers say what they hold.
+    let mut said = 0;
+    while town.nodes[0].ended().is_none() {
+        town.deliver_to(0, 1).await;
+        town.deliver_to(1, 0).await;
+        said += 1;
+        assert!(said < 10, "the loss is noticed");
+    }
+    let node = &mut town.nodes[0];
+    assert_eq!(node.ended(), Some(Ended::Again));
+    let own = node.parts.epoch.hello().epoch.start;
+    assert_all_is_distrusted(&*node.store, own);
+    // The next process believes neither channel, and a proof of what it knows does not end it.
+    node.start_anew(3);
+    node.distrust();
+    for channel in [lost, other] {
+        assert_eq!(node.life(&channel), Some(Life::Active));
+        assert!(node.worker.channels[&channel].channel.is_lost());
+    }
+}
