@@ -215,7 +215,8 @@ async fn run_parts(
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
     let handles = Handles { net: net.clone(), ledger: ledger.clone(), workers: workers.clone(), tower };
-    let parts = parts(config, &loaded, (&chain, &journal), &handles, &stop)?;
+    let (is_current, current) = watch::channel(false);
+    let parts = parts(config, &loaded, (&chain, &journal), &handles, (&stop, current))?;
     let tower = &parts.tower;
     if loaded.genesis.params.blocks.time_travel {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
@@ -236,7 +237,10 @@ async fn run_parts(
         move |reason| fatal.fatal(reason),
     )
     .map_err(NodeError::Ledger)?;
-    let (threads, recovery) = start_workers(&loaded, &parts, inboxes, (height, &stop)).await?;
+    let (threads, recovery) = start_workers(&loaded, &parts, inboxes, (height.clone(), &stop)).await?;
+    let step_ms_max = loaded.genesis.params.blocks.block_step_ms_max;
+    let watching_ledger =
+        tokio::spawn(recovery::watch_current((Arc::clone(&chain), height), step_ms_max, is_current));
     let params = loaded.genesis.params.clone();
     let (ingress, ingress_threads) = Ingress::start(&chain, params, ledger.clone(), net.clone())
         .map_err(|error| NodeError::Ledger(error.to_string()))?;
@@ -255,6 +259,7 @@ async fn run_parts(
         let _ended = server.await;
         net.shutdown().await;
         let _ended = router.await;
+        watching_ledger.abort();
         if let Some(recovery) = recovery {
             let _ended = recovery.await;
         }
@@ -302,7 +307,7 @@ fn parts(
     loaded: &Loaded,
     (chain, journal): (&Arc<Chain>, &Arc<Journal>),
     handles: &Handles,
-    stop: &Stop,
+    (stop, current): (&Stop, watch::Receiver<bool>),
 ) -> Result<Parts, NodeError> {
     let Handles { net, ledger, workers, tower } = handles;
     let (store, seed) = (&*loaded.store, &loaded.seed);
@@ -336,6 +341,7 @@ fn parts(
         epoch: Arc::new(OwnEpoch::begin(store, &seed.node_key(), &chain.chain(), instance)?),
         fatal: Arc::new(move |reason| fatal.fatal(reason)),
         again: Arc::new(move || again.again()),
+        current,
         runtime: tokio::runtime::Handle::current(),
     })
 }
@@ -365,7 +371,6 @@ async fn start_workers(
             pending,
             parts: parts.clone(),
             seed: loaded.seed.clone(),
-            block_step_ms_max: loaded.genesis.params.blocks.block_step_ms_max,
             height,
             stop: stop.token.clone(),
         })

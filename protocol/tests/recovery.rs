@@ -387,6 +387,40 @@ fn s10_a_second_loss_goes_above_the_first_recovery_even_if_the_peer_hides_it() {
 }
 
 #[test]
+fn s10_a_jump_that_nobody_remembers_to_have_asked_for_is_not_gone_on_from() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    world.now.local_ms = 1_790_000_000_000;
+    world.now.ledger = Time(world.now.local_ms);
+    pay_both_ways(&mut world, 3);
+    let mine = copy(&world, 0);
+    put_back(&mut world, 0, &mine);
+    recovery(&mut world, 0, RecoveryEvent::Distrust);
+    world.connect();
+    recovery(&mut world, 0, RecoveryEvent::Searched);
+    // The peer's copy is of the moment in which it waits for the acknowledgement of its jump.
+    world.deliver(1, usize::MAX, Cut::Nowhere);
+    let theirs = copy(&world, 1);
+    world.settle();
+    assert!(!world.sides[0].channel.is_lost());
+    pay_both_ways(&mut world, 10);
+    let highest = world.sides[0].channel.mark().version;
+    // A folder that was copied back by hand is trusted, and a peer that lies tells it of that jump alone.
+    world.now.local_ms += 1_000;
+    world.now.ledger = Time(world.now.local_ms);
+    put_back(&mut world, 0, &mine);
+    put_back(&mut world, 1, &theirs);
+    world.connect();
+    world.settle();
+    let side = &world.sides[0].channel;
+    assert!(side.is_lost(), "it may have signed past that jump");
+    assert_eq!(side.mark().version, mine.version, "so it signs nothing");
+    assert!(alarms(&world, 0).is_empty(), "and nothing is proven");
+    recover(&mut world);
+    assert!(world.sides[0].channel.view().version > highest, "no version is signed again");
+    assert_eq!(world.sides[0].channel.state(), world.sides[1].channel.state());
+}
+
+#[test]
 fn c8_a_question_cannot_use_up_the_versions() {
     let mut world = World::open(Crypto::Real, 1_000, 500, 0);
     pay_both_ways(&mut world, 3);

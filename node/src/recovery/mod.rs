@@ -13,7 +13,7 @@ pub use begin::{begin, put_copy, take_over};
 pub use pending::{Cause, Pending};
 pub use scan::{Found, addresses_used, own_channels, terms_of};
 pub use source::{MemorySource, Record, RecordSource, Sources};
-pub use task::{Task, spawn};
+pub use task::{Task, spawn, watch_current};
 pub use towers::Towers;
 pub use unclaimed::Unclaimed;
 

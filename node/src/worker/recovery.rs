@@ -22,7 +22,7 @@ use crate::recovery::{Found, NOBODY, Record, SEARCH_MAX, terms_of};
 pub enum Searched {
     /// A source keeps this.
     Found(Box<Record>),
-    /// All have answered, or their time is over.
+    /// All have answered, or their time is over, and the replica of the ledger is up to date.
     Done,
 }
 
@@ -146,6 +146,7 @@ impl Worker {
         let (peer, terms) = (*held.channel.peer(), held.channel.terms().clone());
         let key_index = held.channel.key_index();
         let (sources, workers) = (self.parts.sources.all(), self.parts.workers.clone());
+        let mut current = self.parts.current.clone();
         self.parts.runtime.spawn(async move {
             let tell = async |what: Searched| {
                 workers.push(&peer, Input::Searched { channel: id, what }).await;
@@ -162,7 +163,11 @@ impl Worker {
             if tokio::time::timeout(SEARCH_MAX, gather).await.is_err() {
                 tracing::warn!(channel = %id, "not all who may keep states of the channel have answered");
             }
-            tell(Searched::Done).await;
+            // The peer is asked for versions above all that time allows: not by the time of a replica that is still catching
+            // up, since a process before this one may have lived, and signed, in the time that is missing (SPEC P-53).
+            if current.wait_for(|is_current| *is_current).await.is_ok() {
+                tell(Searched::Done).await;
+            }
         });
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver as Tokens, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
 use towpath_protocol::{ChannelMessage, Hello, Life, Now, OpenId, Token};
@@ -79,6 +79,8 @@ pub struct Parts {
     pub fatal: Arc<dyn Fn(String) + Send + Sync>,
     /// Ends this run of the node; another one begins, in recovery.
     pub again: Arc<dyn Fn() + Send + Sync>,
+    /// Whether this node's replica of the ledger is up to date, or was since the start (SPEC R-6).
+    pub current: watch::Receiver<bool>,
     /// The ledger is still to be searched for this node's channels: until then no new one is opened.
     pub searching: Arc<AtomicBool>,
     /// For waiting on the wallet's answers.

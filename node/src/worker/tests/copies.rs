@@ -161,3 +161,24 @@ async fn s10_a_loss_that_is_proven_on_one_channel_leaves_none_trusted() {
         assert!(node.worker.channels[&channel].channel.is_lost());
     }
 }
+
+#[tokio::test]
+async fn s10_no_peer_is_asked_before_the_replica_is_up_to_date() {
+    let mut town = Town::new(2, 2, POLICY);
+    let channel = town.open(0, 1, 1_000_000).await;
+    let node = &mut town.nodes[0];
+    // Restored from a backup, and the ledger is fetched again.
+    node.is_current.send_replace(false);
+    node.start_anew(2);
+    node.distrust();
+    let ids = [town.nodes[0].id, town.nodes[1].id];
+    town.nodes[1].turn(vec![Input::SessionDown(ids[0]), Input::SessionUp(ids[0], SessionId(2))]);
+    town.nodes[0].turn(vec![Input::SessionUp(ids[1], SessionId(2))]);
+    town.settle().await;
+    let is_lost = |town: &Town| town.nodes[0].worker.channels[&channel].channel.is_lost();
+    assert!(is_lost(&town), "the time of an old block allows versions that were signed since");
+    town.nodes[0].is_current.send_replace(true);
+    town.settle().await;
+    assert!(!is_lost(&town));
+    town.pay(0, &channel, 5).await.expect("it is alive");
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use towpath_api::EventBody;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::seed::Seed;
@@ -75,6 +75,8 @@ pub(super) struct Node {
     pub written: Batch,
     pub clock_ms: u64,
     pub parts: Parts,
+    /// Whether its replica of the ledger is up to date.
+    pub is_current: watch::Sender<bool>,
     /// How its process ended, if it did.
     pub ended: Arc<Mutex<Option<Ended>>>,
     inbox: mpsc::Receiver<Input>,
@@ -99,6 +101,7 @@ impl Node {
             move |how: Ended| *ended.lock().expect("no panic before") = Some(how)
         };
         let (again, fatal) = (end(&ended), end(&ended));
+        let is_current = watch::Sender::new(true);
         let epoch = OwnEpoch::begin(&*store, &seed.node_key(), &chain, (1_000, [1; 16])).expect("it writes");
         let parts = Parts {
             chain_id: ledger.chain.chain(),
@@ -121,6 +124,7 @@ impl Node {
             epoch: Arc::new(epoch),
             fatal: Arc::new(move |reason| fatal(Ended::Fatal(reason))),
             again: Arc::new(move || again(Ended::Again)),
+            current: is_current.subscribe(),
             searching: Arc::default(),
             runtime: tokio::runtime::Handle::current(),
         };
@@ -128,7 +132,22 @@ impl Node {
         let inbox = inboxes.pop().expect("one worker");
         let (said, events, written) = (VecDeque::new(), Vec::new(), Batch::new());
         let clock_ms = 1_000;
-        Self { id, seed, worker, ledger, store, board, said, events, written, clock_ms, parts, ended, inbox }
+        Self {
+            id,
+            seed,
+            worker,
+            ledger,
+            store,
+            board,
+            said,
+            events,
+            written,
+            clock_ms,
+            parts,
+            is_current,
+            ended,
+            inbox,
+        }
     }
 
     fn now(&self) -> Now {
