@@ -421,6 +421,56 @@ fn s10_a_jump_that_nobody_remembers_to_have_asked_for_is_not_gone_on_from() {
 }
 
 #[test]
+fn s10_a_party_that_signed_final_balances_closes_alone_when_the_other_has_lost_its_data() {
+    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
+    pay_both_ways(&mut world, 4);
+    let old = copy(&world, 1);
+    pay_both_ways(&mut world, 4);
+    // A signs the end; B never hears of it.
+    world.command(0, Command::Close).expect("it drains");
+    assert_eq!(world.sides[0].channel.view().life, Life::Closing(ClosingStage::Finishing));
+    let held = world.sides[0].channel.view().version;
+    put_back(&mut world, 1, &old);
+    recover(&mut world);
+    assert!(world.sides[1].channel.is_lost(), "A signs nothing above the end, so B cannot go on");
+    assert_eq!(world.sides[1].channel.view().version, held, "but it knows what A holds");
+    let wants = |orders: &[Effect]| orders.contains(&Effect::CloseAlone);
+    assert!(wants(&world.orders[0]));
+    // A driver that was stopped before it did so is told again, with the next question.
+    world.orders[0].clear();
+    world.disconnect();
+    restart(&mut world, 0);
+    recover(&mut world);
+    assert!(wants(&world.orders[0]));
+
+    world.command(0, Command::ForceClose { fee: Amount(1) }).expect("it closes alone");
+    let posted = world.orders[0].iter().find_map(|effect| match effect {
+        Effect::PostClose { state, .. } => Some(state.clone()),
+        _ => None,
+    });
+    let posted = posted.expect("it posts");
+    assert_eq!((posted.state.version, posted.state.is_final), (held, false));
+    // Nothing that A ever signed says that it held more: no proof against it can exist.
+    let mut closing = closing(&world, 0, held);
+    closing.author = Party::A;
+    let outpoint = OutPoint { tx: towpath_ledger::TxId(towpath_ledger::Digest([6; 32])), index: 0 };
+    for side in 0..2 {
+        let closing = closing.clone();
+        let event = LedgerEvent::Closing { outpoint, created: Time(3_000), closing, fee: Amount(0) };
+        world.turn(side, vec![Event::Ledger(event)], Cut::Nowhere);
+        let contests = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::Answer { state: Some(_), .. }
+                    | Effect::Answer { proof: Some(_), .. }
+                    | Effect::Supersede { .. }
+            )
+        };
+        assert!(!world.orders[side].iter().any(contests), "{side}");
+    }
+}
+
+#[test]
 fn c8_a_question_cannot_use_up_the_versions() {
     let mut world = World::open(Crypto::Real, 1_000, 500, 0);
     pay_both_ways(&mut world, 3);

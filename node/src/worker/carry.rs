@@ -70,6 +70,7 @@ impl Worker {
             Effect::Online(Online::No) => tracing::debug!(channel = %id, "no payments can be sent now"),
             Effect::Alarm(alarm) => self.alarm(id, &alarm, turn),
             Effect::Event(event) => keep_log(&mut turn.entry.batch, &id, &event, self.parts.retention),
+            Effect::CloseAlone => self.close_for_lost_peer(id, turn),
             Effect::SubmitClose { .. }
             | Effect::PostClose { .. }
             | Effect::Answer { .. }

@@ -65,6 +65,11 @@ impl Channel {
         }
         if let Some(floor) = asked {
             self.make_jump(floor);
+            if self.life == Life::Closing(ClosingStage::Finishing) {
+                // Nothing is signed above final balances, and the other will not sign them: it cannot know whether it
+                // signed another content under their version.
+                self.effect(Effect::CloseAlone);
+            }
         }
         let jump =
             self.open_jump().map(|open| Jump { version: open.version(), signature: open.propose.signature });

@@ -1,16 +1,16 @@
 //! Folders that are old copies: once somebody proves it, one write says so of everything, and the process ends.
 
 use towpath_crypto::ed25519::SecretKey;
-use towpath_protocol::{Epoch, Hello, Life, Message};
+use towpath_protocol::{ClosingStage, Epoch, Hello, Life, Message, Settlement};
 use towpath_store::{
     Batch, Column, Condition, CrashPoint, MemoryDisk, MemoryStore, Opened, Scan, Store, consensus_log_batch,
 };
 
-use super::town::{Ended, Node, POLICY, Town, heard};
+use super::town::{BLOCK_MS, Ended, Node, POLICY, Town, WINDOW_MS, heard};
 use crate::epoch::{self, OwnEpoch};
 use crate::net::SessionId;
 use crate::recovery::{Cause, Pending};
-use crate::worker::Input;
+use crate::worker::{Call, Input};
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -181,4 +181,36 @@ async fn s10_no_peer_is_asked_before_the_replica_is_up_to_date() {
     town.settle().await;
     assert!(!is_lost(&town));
     town.pay(0, &channel, 5).await.expect("it is alive");
+}
+
+#[tokio::test]
+async fn s10_a_peer_that_lost_its_data_before_the_end_was_signed_is_closed_with_alone() {
+    let mut town = Town::new(2, 2, POLICY);
+    let channel = town.open(0, 1, 1_000_000).await;
+    town.pay(0, &channel, 400_000).await.expect("paid");
+    let (reply, _answer) = tokio::sync::oneshot::channel();
+    let close = Call::Close { channel, force_after_ms: None, reply };
+    town.nodes[0].turn(vec![Input::Call(Box::new(close))]);
+    assert_eq!(town.nodes[0].life(&channel), Some(Life::Closing(ClosingStage::Finishing)));
+    // The peer never hears of it: it has lost its data, and cannot know what it signed.
+    town.nodes[0].said.clear();
+    let ids = [town.nodes[0].id, town.nodes[1].id];
+    town.nodes[1].start_anew(2);
+    town.nodes[1].distrust();
+    town.nodes[1].turn(vec![Input::SessionUp(ids[0], SessionId(2))]);
+    town.nodes[0].turn(vec![Input::SessionDown(ids[1]), Input::SessionUp(ids[1], SessionId(2))]);
+    town.settle().await;
+    town.block().await;
+    town.block().await;
+    for node in &town.nodes {
+        let life = node.life(&channel);
+        let is_posted = matches!(life, Some(Life::Closing(ClosingStage::Unilateral) | Life::Disputed));
+        assert!(is_posted, "{life:?}");
+    }
+    town.block_after(WINDOW_MS + BLOCK_MS).await;
+    town.block().await;
+    for node in &town.nodes {
+        let settled = Life::Settled(Settlement::Unilateral);
+        assert_eq!(node.life(&channel), Some(settled), "and nobody is penalized");
+    }
 }
