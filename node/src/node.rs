@@ -28,7 +28,7 @@ use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Ingress, Input as LedgerInput, LedgerHandle, Status};
 use crate::logging::LoggingError;
 use crate::net::{self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvents, NetHandle};
-use crate::recovery::{self, Pending, Sources, Task};
+use crate::recovery::{self, Pending, Role, Sources, Task};
 use crate::route::route;
 use crate::stop::{Stop, signals};
 use crate::tower::{self, Input as TowerInput, TowerHandle};
@@ -108,6 +108,9 @@ pub enum NodeError {
          start this one with `towpath node --take-over`: it then asks its peers for what is newer"
     )]
     Superseded,
+    /// The operator's word on votes is not taken.
+    #[error(transparent)]
+    VoteFrom(#[from] recovery::VoteFromError),
     /// The data turned out to be an old copy while the node ran.
     #[error("the node's data is an old copy; it recovers its channels when it is started again")]
     OldCopy,
@@ -126,7 +129,7 @@ pub enum NodeError {
 pub fn run(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     crate::logging::start(&config.log)?;
     abort_on_panic();
-    let mut asked = signals()?;
+    let (mut config, mut asked) = (config, signals()?);
     loop {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -137,7 +140,11 @@ pub fn run(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         runtime.shutdown_timeout(crate::limits::SHUTDOWN);
         match ended {
             // What it knew is void, and on disk it says so: the same process begins anew, like one that was just started.
-            Err(NodeError::OldCopy) => tracing::warn!("the node begins again, in recovery"),
+            Err(NodeError::OldCopy) => {
+                tracing::warn!("the node begins again, in recovery");
+                // The operator's words were about what was known then.
+                (config.take_over, config.vote_from) = (false, None);
+            }
             ended => return ended,
         }
     }
@@ -200,7 +207,7 @@ async fn run_parts(
     asked: &mut watch::Receiver<bool>,
 ) -> Result<(), NodeError> {
     let stop = Stop::new();
-    let loaded = load(config, passphrase)?;
+    let mut loaded = load(config, passphrase)?;
     let identity = loaded.seed.node_key();
     tracing::info!(node = %worker::node_text(&identity.public()), chain = %loaded.genesis.chain_id(), "the node starts");
     if let Some(pending) = &loaded.pending {
@@ -210,6 +217,7 @@ async fn run_parts(
         );
     }
     let (journal, chain) = open_chain(config, &loaded, &stop)?;
+    take_word(config, &mut loaded, &chain)?;
     let (net, events) = start_net(config, &loaded, &chain)?;
     let (tower, tower_inbox) = TowerHandle::inbox();
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
@@ -462,17 +470,31 @@ fn start_tower(
 /// The key with which this node takes part in deciding blocks: its own, unless its log may miss votes that it gave. Then it
 /// follows, under a key that is no validator's, until the chain is past them and it is started again.
 fn voter(loaded: &Loaded, chain: &Chain, own: SecretKey) -> SecretKey {
-    match loaded.pending {
-        Some(pending) if chain.tip().height() <= pending.votes_after => {
+    let tip = chain.tip().height();
+    match recovery::role(loaded.pending.as_ref(), tip) {
+        Role::Votes => own,
+        Role::Follows => {
             if loaded.genesis.validators.power(&own.public()).is_some() {
                 tracing::warn!(
-                    "votes of this validator may be lost: it follows, and votes again after its next start"
+                    "votes of this validator may be lost: it follows, and votes again after its next start. Only if the \
+                     ledger stands still because it waits for this validator, and no node has a block past {tip}: start \
+                     it with `towpath node --vote-from {}`",
+                    tip.saturating_add(1)
                 );
             }
             SecretKey::from_bytes(&rand::random())
         }
-        Some(_) | None => own,
     }
+}
+
+/// Takes the operator's word that this validator may vote again, if it is given.
+fn take_word(config: &Config, loaded: &mut Loaded, chain: &Chain) -> Result<(), NodeError> {
+    let Some(asked) = config.vote_from else { return Ok(()) };
+    let tip = chain.tip().height();
+    let is_validator = loaded.genesis.validators.power(&loaded.seed.node_key().public()).is_some();
+    loaded.pending = recovery::vote_from(&*loaded.store, loaded.pending, (is_validator, tip), asked)?;
+    tracing::warn!(height = asked, "this validator votes again, as its operator says");
+    Ok(())
 }
 
 fn driver_config(loaded: &Loaded, identity: SecretKey, idempotency: IdempotencyKeys) -> DriverConfig {

@@ -8,6 +8,7 @@ mod source;
 mod task;
 mod towers;
 mod unclaimed;
+mod votes;
 
 pub use begin::{begin, put_copy, take_over};
 pub use pending::{Cause, Pending};
@@ -16,6 +17,7 @@ pub use source::{MemorySource, Record, RecordSource, Sources};
 pub use task::{Task, spawn, watch_current};
 pub use towers::Towers;
 pub use unclaimed::Unclaimed;
+pub use votes::{Role, VoteFromError, role, vote_from};
 
 use std::time::Duration;
 
