@@ -24,7 +24,7 @@ const HELLO_BYTES_MAX: usize = 256;
 pub struct OwnEpoch {
     node: PublicKey,
     hello: Hello,
-    /// A peer has spoken of channels with this process: it takes it for the newest.
+    /// A peer has spoken with this process of a channel with it: it takes it for the newest.
     accepted: AtomicBool,
 }
 
@@ -60,7 +60,7 @@ impl OwnEpoch {
         put_own(batch, self.hello.epoch.start.max(rival));
     }
 
-    /// A peer speaks of channels with this process.
+    /// A peer speaks with this process of a channel with it.
     pub(crate) fn accept(&self) {
         self.accepted.store(true, Ordering::Release);
     }

@@ -1,11 +1,12 @@
 //! Folders that are old copies: once somebody proves it, one write says so of everything, and the process ends.
 
 use towpath_crypto::ed25519::SecretKey;
-use towpath_protocol::{ClosingStage, Epoch, Hello, Life, Message, Settlement};
+use towpath_protocol::{ChannelMessage, ClosingStage, Epoch, Hello, Life, Message, Settlement};
 use towpath_store::{
     Batch, Column, Condition, CrashPoint, MemoryDisk, MemoryStore, Opened, Scan, Store, consensus_log_batch,
 };
 
+use super::openings::offer;
 use super::town::{BLOCK_MS, Ended, Node, POLICY, Town, WINDOW_MS, heard};
 use crate::epoch::{self, OwnEpoch};
 use crate::net::SessionId;
@@ -116,6 +117,35 @@ async fn s11_a_process_that_peers_spoke_with_gives_way_for_good() {
     assert_eq!(epoch::is_superseded(&*node.store), Ok(true));
     assert_eq!(Pending::read(&*node.store), Ok(None));
     assert!(node.said.is_empty());
+}
+
+#[tokio::test]
+async fn s11_strangers_do_not_make_a_process_the_newest() {
+    let mut town = Town::new(3, 2, POLICY);
+    let channel = town.open(0, 1, 1_000_000).await;
+    let (peer, stranger) = (town.nodes[1].seed.node_key(), town.nodes[2].seed.node_key());
+    let open = Message::Open(Box::new(offer(&town, 1)));
+    let held = ChannelMessage::Resend(1);
+    let unknown = towpath_ledger::ChannelId(towpath_ledger::Digest([5; 32]));
+    for (instance, message) in [
+        (2, open),
+        (3, Message::Channel(unknown, held.clone())),
+        // Of a channel that is another's.
+        (4, Message::Channel(channel, held.clone())),
+    ] {
+        let node = &mut town.nodes[0];
+        node.start_anew(instance);
+        node.hear(stranger.public(), vec![message]);
+        let rival = rival(node);
+        is_told(node, &stranger, rival);
+        assert_eq!(node.ended(), Some(Ended::Again), "it recovers, and does not stay away");
+    }
+    let node = &mut town.nodes[0];
+    node.start_anew(5);
+    node.hear(peer.public(), vec![Message::Channel(channel, held)]);
+    let rival = rival(node);
+    is_told(node, &stranger, rival);
+    assert!(matches!(node.ended(), Some(Ended::Fatal(_))));
 }
 
 #[tokio::test]
