@@ -135,6 +135,11 @@ impl Task {
             let (channel, closes) = (found.channel, matches!(found.entry.output.lock, Lock::Closing(_)));
             let peer = if closes { Some(NOBODY) } else { self.peer_of(&found).await };
             self.parts.unclaimed.insert(found);
+            if self.parts.board.get(&channel).is_some() {
+                // A worker wrote it in between.
+                self.parts.unclaimed.settle(&channel);
+                continue;
+            }
             for place in 0..self.parts.workers.count() {
                 self.parts.workers.push_to(place, Input::Unclaimed(channel)).await;
             }

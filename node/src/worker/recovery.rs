@@ -102,6 +102,7 @@ impl Worker {
     pub(super) fn rebuild(&mut self, found: Found, peer: PublicKey, turn: &mut Turn) -> bool {
         let Found { channel: id, outpoint, entry, key_index } = found;
         if self.channels.contains_key(&id) {
+            turn.release.claimed.push(id);
             return true;
         }
         let (created, output) = (entry.time, entry.output);
@@ -122,6 +123,7 @@ impl Worker {
             turn.entry.batch.delete_range(Column::Channels, id.0.0, end);
         }
         self.adopt(Held::new(channel, NodeRow::new(turn.now.local_ms), VecDeque::new()));
+        turn.release.claimed.push(id);
         self.keep_word(&peer, turn);
         self.reserve_key(peer, key_index, turn);
         self.touch(id, turn);

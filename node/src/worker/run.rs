@@ -346,10 +346,10 @@ impl Worker {
         }
         let in_flight = TurnInFlight(self.give_back.clone());
         let (began, place) = (Instant::now(), self.place);
-        let Parts { net, ledger, board, tower, stats, .. } = self.parts.clone();
+        let Parts { net, ledger, board, unclaimed, tower, stats, .. } = self.parts.clone();
         self.parts.journal.submit(entry, clock::now_ms(), move || {
             stats.of(place).durable_us.record_time(began.elapsed());
-            release.run(&net, &ledger, (&board, &tower));
+            release.run(&net, &ledger, (&board, &unclaimed, &tower));
             drop(in_flight);
         });
     }

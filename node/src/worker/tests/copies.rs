@@ -1,5 +1,7 @@
 //! Folders that are old copies: once somebody proves it, one write says so of everything, and the process ends.
 
+use std::sync::Arc;
+
 use towpath_crypto::ed25519::SecretKey;
 use towpath_protocol::{ChannelMessage, ClosingStage, Epoch, Hello, Life, Message, Settlement};
 use towpath_store::{
@@ -10,7 +12,7 @@ use super::openings::offer;
 use super::town::{BLOCK_MS, Ended, Node, POLICY, Town, WINDOW_MS, heard};
 use crate::epoch::{self, OwnEpoch};
 use crate::net::SessionId;
-use crate::recovery::{Cause, Pending};
+use crate::recovery::{Cause, Found, Pending};
 use crate::worker::{Call, Input};
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
@@ -243,4 +245,28 @@ async fn s10_a_peer_that_lost_its_data_before_the_end_was_signed_is_closed_with_
         let settled = Life::Settled(Settlement::Unilateral);
         assert_eq!(node.life(&channel), Some(settled), "and nobody is penalized");
     }
+}
+
+#[tokio::test]
+async fn s10_s1_a_found_channel_waits_until_its_rows_are_durable() {
+    let mut town = Town::new(2, 2, POLICY);
+    let channel = town.open(0, 1, 1_000_000).await;
+    let peer = town.nodes[1].id;
+    let node = &mut town.nodes[0];
+    let key_index = node.worker.channels[&channel].channel.key_index();
+    let (outpoint, entry) = node.ledger.chain.channel_output(&channel).expect("it reads").expect("there is one");
+    let mut gone = Batch::new();
+    gone.delete_range(Column::Channels, [], [0xff; 64]);
+    node.store.commit(gone).expect("written");
+    node.board.forget([channel]);
+    node.start_anew(2);
+    let found = Found { channel, outpoint, entry, key_index };
+    let unclaimed = Arc::clone(&node.parts.unclaimed);
+    unclaimed.insert(found);
+    let turn = node.begin_turn(vec![Input::Claimed { channel, peer }]);
+    assert_eq!(unclaimed.len(), 1, "a node that is killed now has to look for it again");
+    assert_eq!(unclaimed.take(&channel, |_| true), None, "and it has one owner");
+    node.release(turn);
+    assert!(unclaimed.is_empty());
+    assert!(node.board.get(&channel).is_some() && node.rows_of(&channel) > 0);
 }

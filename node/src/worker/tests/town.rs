@@ -156,13 +156,19 @@ impl Node {
 
     /// One turn, written and said.
     pub(super) fn turn(&mut self, inputs: Vec<Input>) {
-        assert_eq!(self.ended(), None, "a process that has ended takes no turn");
-        let mut turn = Turn::new(self.now(), Instant::now());
-        drop(self.worker.run_turn(inputs, &mut turn));
+        let turn = self.begin_turn(inputs);
         self.release(turn);
     }
 
-    fn release(&mut self, turn: Turn) {
+    /// One turn, of which nothing is written yet.
+    pub(super) fn begin_turn(&mut self, inputs: Vec<Input>) -> Turn {
+        assert_eq!(self.ended(), None, "a process that has ended takes no turn");
+        let mut turn = Turn::new(self.now(), Instant::now());
+        drop(self.worker.run_turn(inputs, &mut turn));
+        turn
+    }
+
+    pub(super) fn release(&mut self, turn: Turn) {
         let Turn { entry, release, .. } = turn;
         self.written.append(entry.batch.clone());
         self.store.commit(entry.batch).expect("no write fails here");
@@ -175,6 +181,7 @@ impl Node {
             self.said.extend(decoded.map(|message| (peer, message)));
         }
         self.board.publish(release.views);
+        release.claimed.iter().for_each(|channel| self.parts.unclaimed.settle(channel));
         self.board.forget(release.forgotten);
         release.answers.into_iter().for_each(|answer| answer());
         for input in release.ledger {
