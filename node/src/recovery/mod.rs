@@ -42,5 +42,9 @@ pub const KEY_GAP: u32 = 1 << 16;
 /// found within the gap.
 pub const KEYS_MAX: u32 = 1 << 22;
 
+/// Keys of channels that pay this wallet, and are not known to be its own, that are looked for so far out. Each costs a
+/// stranger a channel on the ledger.
+pub const UNEXPLAINED_MAX: usize = 1 << 16;
+
 /// Addresses past the last one that was ever paid at which the search for more ends.
 pub const ADDRESS_GAP: u32 = 200;
