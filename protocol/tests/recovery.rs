@@ -3,145 +3,17 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
+use common::loss::{
+    alarms, assert_alive, copy, evidence, lose_everything, pay_both_ways, put_back, recover, recovery,
+    restart,
+};
 use common::world::{Crypto, Cut, World, chain, keys};
 use towpath_crypto::ed25519::PublicKey;
-use towpath_ledger::{Amount, Closing, Deadline, Lock, OutPoint, Output, Party, Time};
+use towpath_ledger::{Amount, Lock, Output, Time};
 use towpath_protocol::{
-    Alarm, Channel, ChannelMessage, ClosingStage, Command, Effect, Event, EventKind, Evidence, Failure,
-    LedgerEvent, Life, Online, Origin, RecoveryEvent, Reject,
+    Alarm, Channel, ChannelMessage, Command, Effect, Event, EventKind, Failure, Online, Origin,
+    RecoveryEvent, Reject,
 };
-
-/// The disk of a side at some moment: its rows, and what its node recorded with them.
-struct Copy {
-    rows: BTreeMap<Vec<u8>, Vec<u8>>,
-    sent: BTreeMap<u64, Amount>,
-    failed: BTreeSet<u64>,
-    received: BTreeMap<u64, Amount>,
-    settled: u64,
-    first: Amount,
-    version: u64,
-}
-
-fn copy(world: &World, side: usize) -> Copy {
-    let side = &world.sides[side];
-    Copy {
-        rows: side.rows.clone(),
-        sent: side.sent.clone(),
-        failed: side.failed.clone(),
-        received: side.received.clone(),
-        settled: side.settled,
-        first: side.first,
-        version: side.channel.view().version,
-    }
-}
-
-/// The side starts on an old copy of its disk.
-fn put_back(world: &mut World, at: usize, copy: &Copy) {
-    world.disconnect();
-    world.forgetful = true;
-    let side = &mut world.sides[at];
-    side.rows = copy.rows.clone();
-    (side.sent, side.failed, side.received) = (copy.sent.clone(), copy.failed.clone(), copy.received.clone());
-    (side.settled, side.first) = (copy.settled, copy.first);
-    restart(world, at);
-}
-
-fn restart(world: &mut World, side: usize) {
-    world.sides[side].asked.clear();
-    world.sides[side].channel = world.sides[side].restored();
-}
-
-fn recovery(world: &mut World, side: usize, event: RecoveryEvent) {
-    world.turn(side, vec![Event::Recovery(event)], Cut::Nowhere);
-}
-
-/// Connects, and lets whoever has lost data ask no one but its peer.
-fn recover(world: &mut World) {
-    world.connect();
-    for _ in 0..4 {
-        world.settle();
-        for side in 0..2 {
-            if world.sides[side].channel.is_lost() {
-                recovery(world, side, RecoveryEvent::Searched);
-            }
-        }
-    }
-    world.settle();
-}
-
-/// Both sides hold one state, each has what it was told, and payments flow in both directions.
-fn assert_alive(world: &mut World, balances: (u64, u64)) {
-    assert_eq!(world.sides[0].channel.state(), world.sides[1].channel.state(), "both hold the same state");
-    let [a, b] = [0, 1].map(|side| world.sides[side].channel.view());
-    assert_eq!((a.balance.0, b.balance.0), balances, "nothing is lost, nothing is won");
-    for side in 0..2 {
-        let view = world.sides[side].channel.view();
-        assert!(!view.data_lost, "{side} is recovered");
-        assert_eq!(
-            (view.life, view.online, view.in_flight),
-            (Life::Active, Online::Yes, 0),
-            "{side} is alive"
-        );
-    }
-    for side in 0..2 {
-        world.pay(side, 3).expect("payments flow");
-    }
-    world.settle();
-    assert_eq!(
-        world.sides[0].channel.state(),
-        world.sides[1].channel.state(),
-        "and both hold the same state"
-    );
-    assert_eq!(world.sides[0].channel.view().balance.0, balances.0, "three there, three back");
-    assert_eq!(world.blamed, 0, "no honest party is blamed");
-    for orders in &world.orders {
-        let posted =
-            |effect: &Effect| matches!(effect, Effect::PostClose { .. } | Effect::SubmitClose { .. });
-        assert!(!orders.iter().any(posted), "nothing was posted");
-    }
-}
-
-fn pay_both_ways(world: &mut World, times: u64) {
-    for number in 0..times {
-        world.pay(usize::try_from(number % 2).expect("fits"), 2).expect("paid");
-        world.settle();
-    }
-}
-
-fn evidence(channel: &Channel) -> Evidence {
-    let held = channel.held();
-    let newest = held.co_signed(channel.me()).expect("it is complete");
-    Evidence { content: held.content.clone(), a: newest.a, b: newest.b }
-}
-
-fn alarms(world: &World, side: usize) -> Vec<Alarm> {
-    let alarm = |fact: &Effect| match fact {
-        Effect::Alarm(alarm) => Some(alarm.clone()),
-        _ => None,
-    };
-    world.sides[side].facts.iter().filter_map(alarm).collect()
-}
-
-/// A channel of which a side has nothing but its key and the ledger.
-fn rebuilt(world: &World, side: usize) -> Channel {
-    let (outpoint, entry) = World::funding_entry(&world.sides[side].channel);
-    let origin =
-        Origin { chain: chain(), outpoint, output: entry.output, peer: PublicKey([0; 32]), key_index: 1 };
-    Channel::rebuild(origin, Arc::clone(&world.sides[side].keys), world.now).expect("its key is in it")
-}
-
-fn lose_everything(world: &mut World, side: usize) {
-    world.disconnect();
-    world.forgetful = true;
-    let channel = rebuilt(world, side);
-    world.sides[side].rows.clear();
-    world.sides[side].asked.clear();
-    world.sides[side].channel = channel;
-    world.turn(side, Vec::new(), Cut::Nowhere);
-}
 
 #[test]
 fn s10_c16_a_backup_a_thousand_payments_old_goes_on_alive() {
@@ -421,56 +293,6 @@ fn s10_a_jump_that_nobody_remembers_to_have_asked_for_is_not_gone_on_from() {
 }
 
 #[test]
-fn s10_a_party_that_signed_final_balances_closes_alone_when_the_other_has_lost_its_data() {
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    pay_both_ways(&mut world, 4);
-    let old = copy(&world, 1);
-    pay_both_ways(&mut world, 4);
-    // A signs the end; B never hears of it.
-    world.command(0, Command::Close).expect("it drains");
-    assert_eq!(world.sides[0].channel.view().life, Life::Closing(ClosingStage::Finishing));
-    let held = world.sides[0].channel.view().version;
-    put_back(&mut world, 1, &old);
-    recover(&mut world);
-    assert!(world.sides[1].channel.is_lost(), "A signs nothing above the end, so B cannot go on");
-    assert_eq!(world.sides[1].channel.view().version, held, "but it knows what A holds");
-    let wants = |orders: &[Effect]| orders.contains(&Effect::CloseAlone);
-    assert!(wants(&world.orders[0]));
-    // A driver that was stopped before it did so is told again, with the next question.
-    world.orders[0].clear();
-    world.disconnect();
-    restart(&mut world, 0);
-    recover(&mut world);
-    assert!(wants(&world.orders[0]));
-
-    world.command(0, Command::ForceClose { fee: Amount(1) }).expect("it closes alone");
-    let posted = world.orders[0].iter().find_map(|effect| match effect {
-        Effect::PostClose { state, .. } => Some(state.clone()),
-        _ => None,
-    });
-    let posted = posted.expect("it posts");
-    assert_eq!((posted.state.version, posted.state.is_final), (held, false));
-    // Nothing that A ever signed says that it held more: no proof against it can exist.
-    let mut closing = closing(&world, 0, held);
-    closing.author = Party::A;
-    let outpoint = OutPoint { tx: towpath_ledger::TxId(towpath_ledger::Digest([6; 32])), index: 0 };
-    for side in 0..2 {
-        let closing = closing.clone();
-        let event = LedgerEvent::Closing { outpoint, created: Time(3_000), closing, fee: Amount(0) };
-        world.turn(side, vec![Event::Ledger(event)], Cut::Nowhere);
-        let contests = |effect: &Effect| {
-            matches!(
-                effect,
-                Effect::Answer { state: Some(_), .. }
-                    | Effect::Answer { proof: Some(_), .. }
-                    | Effect::Supersede { .. }
-            )
-        };
-        assert!(!world.orders[side].iter().any(contests), "{side}");
-    }
-}
-
-#[test]
 fn c8_a_question_cannot_use_up_the_versions() {
     let mut world = World::open(Crypto::Real, 1_000, 500, 0);
     pay_both_ways(&mut world, 3);
@@ -513,97 +335,6 @@ fn payments_without_an_end_are_reported_as_they_are() {
     assert!(facts.contains(&Effect::Unknown { number: 1 }), "{facts:?}");
     assert!(facts.contains(&Effect::Failed { number: 2, reason: Failure::Lost }), "{facts:?}");
     assert_alive(&mut world, (990, 510));
-}
-
-fn closing(world: &World, side: usize, version: u64) -> Box<Closing> {
-    let channel = &world.sides[side].channel;
-    let mut state = channel.state().clone();
-    state.version = version;
-    Box::new(Closing {
-        terms: channel.terms().clone(),
-        capacity: channel.capacity(),
-        state,
-        posted_version: version,
-        author: Party::B,
-        deadline: Deadline::FromCreation,
-        penalized: false,
-        author_fees: Amount(0),
-        other_fees: Amount(0),
-    })
-}
-
-#[test]
-fn c3_a_closing_is_answered_once_something_newer_is_found_and_never_with_less() {
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    pay_both_ways(&mut world, 3);
-    let posted = world.sides[0].channel.view().version;
-    pay_both_ways(&mut world, 4);
-    let tower = evidence(&world.sides[0].channel);
-    let closing = closing(&world, 1, posted);
-    lose_everything(&mut world, 0);
-    let outpoint = OutPoint { tx: towpath_ledger::TxId(towpath_ledger::Digest([6; 32])), index: 0 };
-    let fee = Amount(0);
-    let event = LedgerEvent::Closing { outpoint, created: Time(3_000), closing, fee };
-    let answered = |world: &World| {
-        let answer = |effect: &&Effect| matches!(effect, Effect::Answer { .. } | Effect::Supersede { .. });
-        world.orders[0].iter().find(answer).cloned()
-    };
-    world.turn(0, vec![Event::Ledger(event)], Cut::Nowhere);
-    recovery(&mut world, 0, RecoveryEvent::Searched);
-    assert_eq!(answered(&world), None, "it has nothing to answer with");
-    assert!(world.orders[0].iter().any(|effect| matches!(effect, Effect::Finalize { .. })));
-    recovery(&mut world, 0, RecoveryEvent::Found(Box::new(tower.clone())));
-    let Some(Effect::Answer { state: Some(state), proof: Some(_), .. }) = answered(&world) else {
-        panic!("the tower's state answers, and proves that the author knew better")
-    };
-    assert_eq!(*state, tower.co_signed());
-    assert_eq!(world.sides[0].channel.view().life, Life::Disputed);
-}
-
-#[test]
-fn an_operator_with_no_one_left_to_ask_can_take_the_risk() {
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    pay_both_ways(&mut world, 4);
-    world.disconnect();
-    recovery(&mut world, 0, RecoveryEvent::Distrust);
-    recovery(&mut world, 0, RecoveryEvent::Searched);
-    let fee = Amount(1);
-    assert_eq!(world.command(0, Command::ForceClose { fee }), Err(Reject::Lost));
-    world.command(0, Command::CloseAtRisk { fee }).expect("the operator says so");
-    assert!(world.orders[0].iter().any(|effect| matches!(effect, Effect::PostClose { .. })));
-    assert_eq!(world.sides[0].channel.view().life, Life::Closing(ClosingStage::Unilateral));
-    // Of a channel of which nothing is known there is nothing to close with.
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    lose_everything(&mut world, 0);
-    assert!(world.command(0, Command::CloseAtRisk { fee }).is_err());
-}
-
-#[test]
-fn a_recovered_channel_closes_cooperatively() {
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    pay_both_ways(&mut world, 4);
-    // The peer began to close while the data was lost.
-    world.disconnect();
-    world.command(1, Command::Close).expect("it drains");
-    lose_everything(&mut world, 0);
-    recover(&mut world);
-    for side in 0..2 {
-        assert_eq!(world.sides[side].channel.view().life, Life::Closing(ClosingStage::Agreed), "{side}");
-    }
-}
-
-#[test]
-fn a_final_state_is_learned_like_any_other() {
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    pay_both_ways(&mut world, 4);
-    let old = copy(&world, 0);
-    world.command(1, Command::Close).expect("it drains");
-    world.settle();
-    put_back(&mut world, 0, &old);
-    recover(&mut world);
-    assert!(!world.sides[0].channel.is_lost());
-    assert_eq!(world.sides[0].channel.view().life, Life::Closing(ClosingStage::Agreed));
-    assert!(world.sides[0].channel.state().is_final);
 }
 
 #[test]
