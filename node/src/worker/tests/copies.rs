@@ -254,7 +254,8 @@ async fn s10_s1_a_found_channel_waits_until_its_rows_are_durable() {
     let peer = town.nodes[1].id;
     let node = &mut town.nodes[0];
     let key_index = node.worker.channels[&channel].channel.key_index();
-    let (outpoint, entry) = node.ledger.chain.channel_output(&channel).expect("it reads").expect("there is one");
+    let (outpoint, entry) =
+        node.ledger.chain.channel_output(&channel).expect("it reads").expect("there is one");
     let mut gone = Batch::new();
     gone.delete_range(Column::Channels, [], [0xff; 64]);
     node.store.commit(gone).expect("written");
