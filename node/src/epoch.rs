@@ -1,7 +1,6 @@
 //! Which process of this node runs: its number rises with each start and is on disk before anybody hears of it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use towpath_crypto::codec;
 use towpath_crypto::ed25519::{PublicKey, SecretKey};
@@ -23,14 +22,10 @@ const HELLO_BYTES_MAX: usize = 256;
 
 /// This process's own word, shared by all workers.
 pub struct OwnEpoch {
-    secret: SecretKey,
     node: PublicKey,
-    chain: ChainId,
-    hello: Mutex<Hello>,
-    /// A peer has spoken of channels with this process: it takes it for the newest.
+    hello: Hello,
+    /// A peer has spoken with this process of a channel with it: it takes it for the newest.
     accepted: AtomicBool,
-    /// Its number is no longer the one that was durable at the start.
-    raised: AtomicBool,
 }
 
 impl OwnEpoch {
@@ -40,50 +35,32 @@ impl OwnEpoch {
     /// As [`Store::commit`].
     pub fn begin(
         store: &dyn Store,
-        secret: SecretKey,
-        chain: ChainId,
+        secret: &SecretKey,
+        chain: &ChainId,
         (now_ms, instance): (u64, [u8; 16]),
     ) -> Result<Self, StoreError> {
         let last = store.get(Column::Meta, OWN_ROW)?.and_then(|row| row.try_into().ok());
         let last = last.map_or(0, u64::from_be_bytes);
         let epoch = Epoch { start: last.saturating_add(1).max(now_ms), instance };
         let mut batch = Batch::new();
-        put_own(&mut batch, &epoch);
+        put_own(&mut batch, epoch.start);
         store.commit(batch)?;
-        let (node, hello) = (secret.public(), Hello::sign(&secret, &chain, epoch));
-        Ok(Self {
-            secret,
-            node,
-            chain,
-            hello: Mutex::new(hello),
-            accepted: AtomicBool::new(false),
-            raised: AtomicBool::new(false),
-        })
+        let (node, hello) = (secret.public(), Hello::sign(secret, chain, epoch));
+        Ok(Self { node, hello, accepted: AtomicBool::new(false) })
     }
 
     /// What this process says.
     #[must_use]
-    pub fn hello(&self) -> Hello {
-        *self.hello.lock().unwrap_or_else(PoisonError::into_inner)
+    pub const fn hello(&self) -> Hello {
+        self.hello
     }
 
-    /// Goes on above `rival`; the row must be durable before the word is said.
-    pub(crate) fn rise_above(&self, rival: u64) {
-        let mut hello = self.hello.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = hello.epoch.start.max(rival.saturating_add(1));
-        *hello = Hello::sign(&self.secret, &self.chain, Epoch { start, ..hello.epoch });
-        self.raised.store(true, Ordering::Release);
+    /// The next process of this folder comes after `rival`, as after this one.
+    pub(crate) fn rise_above(&self, rival: u64, batch: &mut Batch) {
+        put_own(batch, self.hello.epoch.start.max(rival));
     }
 
-    /// Puts the row of what this process says, unless it is durable since the start.
-    pub(crate) fn put(&self, batch: &mut Batch) {
-        let epoch = self.hello().epoch;
-        if self.raised.load(Ordering::Acquire) {
-            put_own(batch, &epoch);
-        }
-    }
-
-    /// A peer speaks of channels with this process.
+    /// A peer speaks with this process of a channel with it.
     pub(crate) fn accept(&self) {
         self.accepted.store(true, Ordering::Release);
     }
@@ -101,8 +78,8 @@ impl OwnEpoch {
     }
 }
 
-fn put_own(batch: &mut Batch, epoch: &Epoch) {
-    batch.put(Column::Meta, OWN_ROW, epoch.start.to_be_bytes());
+fn put_own(batch: &mut Batch, start: u64) {
+    batch.put(Column::Meta, OWN_ROW, start.to_be_bytes());
 }
 
 fn peer_key(node: &PublicKey) -> Vec<u8> {
@@ -157,7 +134,7 @@ mod tests {
 
     fn begin(store: &dyn Store, now_ms: u64, instance: u8) -> OwnEpoch {
         let secret = SecretKey::from_bytes(&[1; 32]);
-        OwnEpoch::begin(store, secret, ChainId(Digest([7; 32])), (now_ms, [instance; 16])).expect("a store")
+        OwnEpoch::begin(store, &secret, &ChainId(Digest([7; 32])), (now_ms, [instance; 16])).expect("a store")
     }
 
     #[test]
@@ -168,16 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_rises_above_a_rival_is_above_it_after_a_restart_too() {
+    fn the_next_process_is_above_a_rival_and_never_below_its_own_past() {
         let store = MemoryStore::new();
-        let own = begin(&store, 10, 1);
-        own.rise_above(50);
-        assert_eq!(own.hello().epoch.start, 51);
-        assert!(own.hello().is_of(own.node(), &ChainId(Digest([7; 32]))));
-        let mut batch = Batch::new();
-        own.put(&mut batch);
-        store.commit(batch).expect("written");
-        assert_eq!(begin(&store, 10, 2).hello().epoch.start, 52);
+        for (rival, next) in [(50, 51), (7, 52)] {
+            let own = begin(&store, 10, 1);
+            let mut batch = Batch::new();
+            own.rise_above(rival, &mut batch);
+            store.commit(batch).expect("written");
+            let after = begin(&store, 10, 2).hello();
+            assert_eq!(after.epoch.start, next);
+            assert!(after.is_of(own.node(), &ChainId(Digest([7; 32]))));
+        }
     }
 
     #[test]

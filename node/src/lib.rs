@@ -23,6 +23,7 @@ pub mod worker;
 
 mod node;
 mod route;
+mod stop;
 
 pub use api::ADDRESS_FILE as API_ADDRESS_FILE;
 pub use decoders::decoders;

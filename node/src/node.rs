@@ -3,12 +3,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use towpath_consensus::Config as EngineConfig;
 use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::keyfile::{self, KeyFileError};
@@ -29,8 +28,9 @@ use crate::journal::Journal;
 use crate::ledger::{self, Chain, DriverConfig, Ingress, Input as LedgerInput, LedgerHandle, Status};
 use crate::logging::LoggingError;
 use crate::net::{self, ConnectionLimits, Mdns, NetConfig, NetError, NetEvents, NetHandle};
-use crate::recovery::{self, Pending, Sources, Task};
+use crate::recovery::{self, Pending, Role, Sources, Task};
 use crate::route::route;
+use crate::stop::{Stop, signals};
 use crate::tower::{self, Input as TowerInput, TowerHandle};
 use crate::worker::{self, Board, ChannelKeys, Input, Parts, Policy, Tally, Trust, WorkerStats, Workers};
 
@@ -108,6 +108,12 @@ pub enum NodeError {
          start this one with `towpath node --take-over`: it then asks its peers for what is newer"
     )]
     Superseded,
+    /// The operator's word on votes is not taken.
+    #[error(transparent)]
+    VoteFrom(#[from] recovery::VoteFromError),
+    /// The data turned out to be an old copy while the node ran.
+    #[error("the node's data is an old copy; it recovers its channels when it is started again")]
+    OldCopy,
     /// The runtime.
     #[error("cannot start the runtime: {0}")]
     Runtime(std::io::Error),
@@ -123,14 +129,25 @@ pub enum NodeError {
 pub fn run(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     crate::logging::start(&config.log)?;
     abort_on_panic();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(NodeError::Runtime)?;
-    let ended = runtime.block_on(run_parts(config, passphrase));
-    runtime.shutdown_timeout(crate::limits::SHUTDOWN);
-    ended
+    let (mut config, mut asked) = (config, signals()?);
+    loop {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(NodeError::Runtime)?;
+        let ended = runtime.block_on(run_parts(&config, passphrase, &mut asked));
+        runtime.shutdown_timeout(crate::limits::SHUTDOWN);
+        match ended {
+            // What it knew is void, and on disk it says so: the same process begins anew, like one that was just started.
+            Err(NodeError::OldCopy) => {
+                tracing::warn!("the node begins again, in recovery");
+                // The operator's words were about what was known then.
+                (config.take_over, config.vote_from) = (false, None);
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// A panic in any thread ends the process: no part may go on behind the back of one that is gone (FAULTS N14).
@@ -184,30 +201,13 @@ fn load(config: &Config, passphrase: &[u8]) -> Result<Loaded, NodeError> {
     Ok(Loaded { genesis, seed, store: Arc::new(store), pending })
 }
 
-/// The first reason to stop: a signal, or something fatal.
-#[derive(Clone)]
-struct Stop {
-    token: CancellationToken,
-    reason: Arc<Mutex<Option<String>>>,
-}
-
-impl Stop {
-    fn new() -> Self {
-        Self { token: CancellationToken::new(), reason: Arc::default() }
-    }
-
-    fn fatal(&self, reason: String) {
-        tracing::error!(%reason, "the node stops");
-        if let Ok(mut first) = self.reason.lock() {
-            first.get_or_insert(reason);
-        }
-        self.token.cancel();
-    }
-}
-
-async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
+async fn run_parts(
+    config: &Config,
+    passphrase: &[u8],
+    asked: &mut watch::Receiver<bool>,
+) -> Result<(), NodeError> {
     let stop = Stop::new();
-    let loaded = load(&config, passphrase)?;
+    let mut loaded = load(config, passphrase)?;
     let identity = loaded.seed.node_key();
     tracing::info!(node = %worker::node_text(&identity.public()), chain = %loaded.genesis.chain_id(), "the node starts");
     if let Some(pending) = &loaded.pending {
@@ -216,13 +216,15 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
             "the node is in recovery: a channel signs and closes nothing before its newest state is known"
         );
     }
-    let (journal, chain) = open_chain(&config, &loaded, &stop)?;
-    let (net, events) = start_net(&config, &loaded, &chain)?;
+    let (journal, chain) = open_chain(config, &loaded, &stop)?;
+    take_word(config, &mut loaded, &chain)?;
+    let (net, events) = start_net(config, &loaded, &chain)?;
     let (tower, tower_inbox) = TowerHandle::inbox();
     let (ledger, ledger_inbox) = LedgerHandle::inbox();
     let (workers, inboxes) = Workers::inboxes(config.workers);
     let handles = Handles { net: net.clone(), ledger: ledger.clone(), workers: workers.clone(), tower };
-    let parts = parts(&config, &loaded, (&chain, &journal), &handles, &stop)?;
+    let (is_current, current) = watch::channel(false);
+    let parts = parts(config, &loaded, (&chain, &journal), &handles, (&stop, current))?;
     let tower = &parts.tower;
     if loaded.genesis.params.blocks.time_travel {
         // Where this network for tests has travelled to, its nodes' clocks have been before.
@@ -243,18 +245,21 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         move |reason| fatal.fatal(reason),
     )
     .map_err(NodeError::Ledger)?;
-    let (threads, recovery) = start_workers(&loaded, &parts, inboxes, (height, &stop)).await?;
+    let (threads, recovery) = start_workers(&loaded, &parts, inboxes, (height.clone(), &stop)).await?;
+    let step_ms_max = loaded.genesis.params.blocks.block_step_ms_max;
+    let watching_ledger =
+        tokio::spawn(recovery::watch_current((Arc::clone(&chain), height), step_ms_max, is_current));
     let params = loaded.genesis.params.clone();
     let (ingress, ingress_threads) = Ingress::start(&chain, params, ledger.clone(), net.clone())
         .map_err(|error| NodeError::Ledger(error.to_string()))?;
     // A tower that lost data may have forgotten records that it promised to keep: its clients find that out, and give
     // them again (FAULTS W3).
-    let watching = start_tower(&config, &loaded, &parts, (tower, tower_inbox))?;
+    let watching = start_tower(config, &loaded, &parts, (tower, tower_inbox))?;
     let router = tokio::spawn(route(events, net.clone(), (workers.clone(), tower.clone()), ingress));
-    let node = Arc::new(node(&config, &loaded, &parts, status));
-    let server = start_api(&config, Arc::clone(&node), &stop).await?;
+    let node = Arc::new(node(config, &loaded, &parts, status));
+    let server = start_api(config, Arc::clone(&node), &stop).await?;
 
-    wait_for_stop(&stop).await;
+    stop.wait(asked).await;
     node.ready.store(false, Ordering::Release);
     // In the order in which messages flow: nobody hands anything to a part that has ended. After a failure a part may
     // wait for another one for ever, and what is not durable by then never will be.
@@ -262,6 +267,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         let _ended = server.await;
         net.shutdown().await;
         let _ended = router.await;
+        watching_ledger.abort();
         if let Some(recovery) = recovery {
             let _ended = recovery.await;
         }
@@ -279,8 +285,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
     });
     let _in_time = tokio::time::timeout(crate::limits::SHUTDOWN, joined).await;
     tracing::info!("the node has stopped");
-    let reason = stop.reason.lock().ok().and_then(|mut reason| reason.take());
-    reason.map_or(Ok(()), |reason| Err(NodeError::Fatal(reason)))
+    stop.ended()
 }
 
 /// The ways to the parts of the node.
@@ -310,7 +315,7 @@ fn parts(
     loaded: &Loaded,
     (chain, journal): (&Arc<Chain>, &Arc<Journal>),
     handles: &Handles,
-    stop: &Stop,
+    (stop, current): (&Stop, watch::Receiver<bool>),
 ) -> Result<Parts, NodeError> {
     let Handles { net, ledger, workers, tower } = handles;
     let (store, seed) = (&*loaded.store, &loaded.seed);
@@ -318,7 +323,7 @@ fn parts(
     let sources = Sources::default();
     sources.add(Arc::new(recovery::Towers::new(tower.clone(), Arc::clone(&keys))));
     let instance = (clock::now_ms(), rand::random());
-    let fatal = stop.clone();
+    let (fatal, again) = (stop.clone(), stop.clone());
     Ok(Parts {
         chain_id: chain.chain(),
         chain: Arc::clone(chain),
@@ -341,8 +346,10 @@ fn parts(
         sources,
         unclaimed: Arc::default(),
         searching: Arc::new(AtomicBool::new(loaded.pending.is_some_and(|pending| pending.search))),
-        epoch: Arc::new(OwnEpoch::begin(store, seed.node_key(), chain.chain(), instance)?),
+        epoch: Arc::new(OwnEpoch::begin(store, &seed.node_key(), &chain.chain(), instance)?),
         fatal: Arc::new(move |reason| fatal.fatal(reason)),
+        again: Arc::new(move || again.again()),
+        current,
         runtime: tokio::runtime::Handle::current(),
     })
 }
@@ -372,7 +379,6 @@ async fn start_workers(
             pending,
             parts: parts.clone(),
             seed: loaded.seed.clone(),
-            block_step_ms_max: loaded.genesis.params.blocks.block_step_ms_max,
             height,
             stop: stop.token.clone(),
         })
@@ -464,17 +470,31 @@ fn start_tower(
 /// The key with which this node takes part in deciding blocks: its own, unless its log may miss votes that it gave. Then it
 /// follows, under a key that is no validator's, until the chain is past them and it is started again.
 fn voter(loaded: &Loaded, chain: &Chain, own: SecretKey) -> SecretKey {
-    match loaded.pending {
-        Some(pending) if chain.tip().height() <= pending.votes_after => {
+    let tip = chain.tip().height();
+    match recovery::role(loaded.pending.as_ref(), tip) {
+        Role::Votes => own,
+        Role::Follows => {
             if loaded.genesis.validators.power(&own.public()).is_some() {
                 tracing::warn!(
-                    "votes of this validator may be lost: it follows, and votes again after its next start"
+                    "votes of this validator may be lost: it follows, and votes again after its next start. Only if the \
+                     ledger stands still because it waits for this validator, and no node has a block past {tip}: start \
+                     it with `towpath node --vote-from {}`",
+                    tip.saturating_add(1)
                 );
             }
             SecretKey::from_bytes(&rand::random())
         }
-        Some(_) | None => own,
     }
+}
+
+/// Takes the operator's word that this validator may vote again, if it is given.
+fn take_word(config: &Config, loaded: &mut Loaded, chain: &Chain) -> Result<(), NodeError> {
+    let Some(asked) = config.vote_from else { return Ok(()) };
+    let tip = chain.tip().height();
+    let is_validator = loaded.genesis.validators.power(&loaded.seed.node_key().public()).is_some();
+    loaded.pending = recovery::vote_from(&*loaded.store, loaded.pending, (is_validator, tip), asked)?;
+    tracing::warn!(height = asked, "this validator votes again, as its operator says");
+    Ok(())
 }
 
 fn driver_config(loaded: &Loaded, identity: SecretKey, idempotency: IdempotencyKeys) -> DriverConfig {
@@ -527,20 +547,6 @@ async fn start_api(
     server.announce(&config.data_dir)?;
     tracing::info!(url = %server.url(), "the API listens");
     Ok(tokio::spawn(server.run()))
-}
-
-async fn wait_for_stop(stop: &Stop) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => return stop.fatal(format!("cannot listen for signals: {error}")),
-    };
-    tokio::select! {
-        () = stop.token.cancelled() => {}
-        _ = terminate.recv() => tracing::info!("asked to stop"),
-        _ = tokio::signal::ctrl_c() => tracing::info!("asked to stop"),
-    }
-    stop.token.cancel();
 }
 
 const fn events_kept(retention: Retention) -> u64 {

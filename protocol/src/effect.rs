@@ -113,6 +113,9 @@ pub enum Effect {
         /// Final balances that both signed.
         state: Box<CoSigned>,
     },
+    /// This party has signed final balances, and the other has lost the data without which it cannot sign them, too: close
+    /// alone ([`crate::Command::ForceClose`]). Said again whenever the other one asks.
+    CloseAlone,
     /// Post a unilateral close.
     PostClose {
         /// The channel's output.
@@ -177,6 +180,7 @@ impl Effect {
             | Self::Alarm(_)
             | Self::Event(_) => true,
             Self::Send(_)
+            | Self::CloseAlone
             | Self::Done { .. }
             | Self::Declined { .. }
             | Self::Fund { .. }

@@ -3,145 +3,17 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
+use common::loss::{
+    alarms, assert_alive, copy, evidence, lose_everything, pay_both_ways, put_back, recover, recovery,
+    restart,
+};
 use common::world::{Crypto, Cut, World, chain, keys};
 use towpath_crypto::ed25519::PublicKey;
-use towpath_ledger::{Amount, Closing, Deadline, Lock, OutPoint, Output, Party, Time};
+use towpath_ledger::{Amount, Lock, Output, Time};
 use towpath_protocol::{
-    Alarm, Channel, ChannelMessage, ClosingStage, Command, Effect, Event, EventKind, Evidence, Failure,
-    LedgerEvent, Life, Online, Origin, RecoveryEvent, Reject,
+    Alarm, Channel, ChannelMessage, Command, Effect, Event, EventKind, Failure, Online, Origin,
+    RecoveryEvent, Reject,
 };
-
-/// The disk of a side at some moment: its rows, and what its node recorded with them.
-struct Copy {
-    rows: BTreeMap<Vec<u8>, Vec<u8>>,
-    sent: BTreeMap<u64, Amount>,
-    failed: BTreeSet<u64>,
-    received: BTreeMap<u64, Amount>,
-    settled: u64,
-    first: Amount,
-    version: u64,
-}
-
-fn copy(world: &World, side: usize) -> Copy {
-    let side = &world.sides[side];
-    Copy {
-        rows: side.rows.clone(),
-        sent: side.sent.clone(),
-        failed: side.failed.clone(),
-        received: side.received.clone(),
-        settled: side.settled,
-        first: side.first,
-        version: side.channel.view().version,
-    }
-}
-
-/// The side starts on an old copy of its disk.
-fn put_back(world: &mut World, at: usize, copy: &Copy) {
-    world.disconnect();
-    world.forgetful = true;
-    let side = &mut world.sides[at];
-    side.rows = copy.rows.clone();
-    (side.sent, side.failed, side.received) = (copy.sent.clone(), copy.failed.clone(), copy.received.clone());
-    (side.settled, side.first) = (copy.settled, copy.first);
-    restart(world, at);
-}
-
-fn restart(world: &mut World, side: usize) {
-    world.sides[side].asked.clear();
-    world.sides[side].channel = world.sides[side].restored();
-}
-
-fn recovery(world: &mut World, side: usize, event: RecoveryEvent) {
-    world.turn(side, vec![Event::Recovery(event)], Cut::Nowhere);
-}
-
-/// Connects, and lets whoever has lost data ask no one but its peer.
-fn recover(world: &mut World) {
-    world.connect();
-    for _ in 0..4 {
-        world.settle();
-        for side in 0..2 {
-            if world.sides[side].channel.is_lost() {
-                recovery(world, side, RecoveryEvent::Searched);
-            }
-        }
-    }
-    world.settle();
-}
-
-/// Both sides hold one state, each has what it was told, and payments flow in both directions.
-fn assert_alive(world: &mut World, balances: (u64, u64)) {
-    assert_eq!(world.sides[0].channel.state(), world.sides[1].channel.state(), "both hold the same state");
-    let [a, b] = [0, 1].map(|side| world.sides[side].channel.view());
-    assert_eq!((a.balance.0, b.balance.0), balances, "nothing is lost, nothing is won");
-    for side in 0..2 {
-        let view = world.sides[side].channel.view();
-        assert!(!view.data_lost, "{side} is recovered");
-        assert_eq!(
-            (view.life, view.online, view.in_flight),
-            (Life::Active, Online::Yes, 0),
-            "{side} is alive"
-        );
-    }
-    for side in 0..2 {
-        world.pay(side, 3).expect("payments flow");
-    }
-    world.settle();
-    assert_eq!(
-        world.sides[0].channel.state(),
-        world.sides[1].channel.state(),
-        "and both hold the same state"
-    );
-    assert_eq!(world.sides[0].channel.view().balance.0, balances.0, "three there, three back");
-    assert_eq!(world.blamed, 0, "no honest party is blamed");
-    for orders in &world.orders {
-        let posted =
-            |effect: &Effect| matches!(effect, Effect::PostClose { .. } | Effect::SubmitClose { .. });
-        assert!(!orders.iter().any(posted), "nothing was posted");
-    }
-}
-
-fn pay_both_ways(world: &mut World, times: u64) {
-    for number in 0..times {
-        world.pay(usize::try_from(number % 2).expect("fits"), 2).expect("paid");
-        world.settle();
-    }
-}
-
-fn evidence(channel: &Channel) -> Evidence {
-    let held = channel.held();
-    let newest = held.co_signed(channel.me()).expect("it is complete");
-    Evidence { content: held.content.clone(), a: newest.a, b: newest.b }
-}
-
-fn alarms(world: &World, side: usize) -> Vec<Alarm> {
-    let alarm = |fact: &Effect| match fact {
-        Effect::Alarm(alarm) => Some(alarm.clone()),
-        _ => None,
-    };
-    world.sides[side].facts.iter().filter_map(alarm).collect()
-}
-
-/// A channel of which a side has nothing but its key and the ledger.
-fn rebuilt(world: &World, side: usize) -> Channel {
-    let (outpoint, entry) = World::funding_entry(&world.sides[side].channel);
-    let origin =
-        Origin { chain: chain(), outpoint, output: entry.output, peer: PublicKey([0; 32]), key_index: 1 };
-    Channel::rebuild(origin, Arc::clone(&world.sides[side].keys), world.now).expect("its key is in it")
-}
-
-fn lose_everything(world: &mut World, side: usize) {
-    world.disconnect();
-    world.forgetful = true;
-    let channel = rebuilt(world, side);
-    world.sides[side].rows.clear();
-    world.sides[side].asked.clear();
-    world.sides[side].channel = channel;
-    world.turn(side, Vec::new(), Cut::Nowhere);
-}
 
 #[test]
 fn s10_c16_a_backup_a_thousand_payments_old_goes_on_alive() {
@@ -387,6 +259,40 @@ fn s10_a_second_loss_goes_above_the_first_recovery_even_if_the_peer_hides_it() {
 }
 
 #[test]
+fn s10_a_jump_that_nobody_remembers_to_have_asked_for_is_not_gone_on_from() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    world.now.local_ms = 1_790_000_000_000;
+    world.now.ledger = Time(world.now.local_ms);
+    pay_both_ways(&mut world, 3);
+    let mine = copy(&world, 0);
+    put_back(&mut world, 0, &mine);
+    recovery(&mut world, 0, RecoveryEvent::Distrust);
+    world.connect();
+    recovery(&mut world, 0, RecoveryEvent::Searched);
+    // The peer's copy is of the moment in which it waits for the acknowledgement of its jump.
+    world.deliver(1, usize::MAX, Cut::Nowhere);
+    let theirs = copy(&world, 1);
+    world.settle();
+    assert!(!world.sides[0].channel.is_lost());
+    pay_both_ways(&mut world, 10);
+    let highest = world.sides[0].channel.mark().version;
+    // A folder that was copied back by hand is trusted, and a peer that lies tells it of that jump alone.
+    world.now.local_ms += 1_000;
+    world.now.ledger = Time(world.now.local_ms);
+    put_back(&mut world, 0, &mine);
+    put_back(&mut world, 1, &theirs);
+    world.connect();
+    world.settle();
+    let side = &world.sides[0].channel;
+    assert!(side.is_lost(), "it may have signed past that jump");
+    assert_eq!(side.mark().version, mine.version, "so it signs nothing");
+    assert!(alarms(&world, 0).is_empty(), "and nothing is proven");
+    recover(&mut world);
+    assert!(world.sides[0].channel.view().version > highest, "no version is signed again");
+    assert_eq!(world.sides[0].channel.state(), world.sides[1].channel.state());
+}
+
+#[test]
 fn c8_a_question_cannot_use_up_the_versions() {
     let mut world = World::open(Crypto::Real, 1_000, 500, 0);
     pay_both_ways(&mut world, 3);
@@ -429,97 +335,6 @@ fn payments_without_an_end_are_reported_as_they_are() {
     assert!(facts.contains(&Effect::Unknown { number: 1 }), "{facts:?}");
     assert!(facts.contains(&Effect::Failed { number: 2, reason: Failure::Lost }), "{facts:?}");
     assert_alive(&mut world, (990, 510));
-}
-
-fn closing(world: &World, side: usize, version: u64) -> Box<Closing> {
-    let channel = &world.sides[side].channel;
-    let mut state = channel.state().clone();
-    state.version = version;
-    Box::new(Closing {
-        terms: channel.terms().clone(),
-        capacity: channel.capacity(),
-        state,
-        posted_version: version,
-        author: Party::B,
-        deadline: Deadline::FromCreation,
-        penalized: false,
-        author_fees: Amount(0),
-        other_fees: Amount(0),
-    })
-}
-
-#[test]
-fn c3_a_closing_is_answered_once_something_newer_is_found_and_never_with_less() {
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    pay_both_ways(&mut world, 3);
-    let posted = world.sides[0].channel.view().version;
-    pay_both_ways(&mut world, 4);
-    let tower = evidence(&world.sides[0].channel);
-    let closing = closing(&world, 1, posted);
-    lose_everything(&mut world, 0);
-    let outpoint = OutPoint { tx: towpath_ledger::TxId(towpath_ledger::Digest([6; 32])), index: 0 };
-    let fee = Amount(0);
-    let event = LedgerEvent::Closing { outpoint, created: Time(3_000), closing, fee };
-    let answered = |world: &World| {
-        let answer = |effect: &&Effect| matches!(effect, Effect::Answer { .. } | Effect::Supersede { .. });
-        world.orders[0].iter().find(answer).cloned()
-    };
-    world.turn(0, vec![Event::Ledger(event)], Cut::Nowhere);
-    recovery(&mut world, 0, RecoveryEvent::Searched);
-    assert_eq!(answered(&world), None, "it has nothing to answer with");
-    assert!(world.orders[0].iter().any(|effect| matches!(effect, Effect::Finalize { .. })));
-    recovery(&mut world, 0, RecoveryEvent::Found(Box::new(tower.clone())));
-    let Some(Effect::Answer { state: Some(state), proof: Some(_), .. }) = answered(&world) else {
-        panic!("the tower's state answers, and proves that the author knew better")
-    };
-    assert_eq!(*state, tower.co_signed());
-    assert_eq!(world.sides[0].channel.view().life, Life::Disputed);
-}
-
-#[test]
-fn an_operator_with_no_one_left_to_ask_can_take_the_risk() {
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    pay_both_ways(&mut world, 4);
-    world.disconnect();
-    recovery(&mut world, 0, RecoveryEvent::Distrust);
-    recovery(&mut world, 0, RecoveryEvent::Searched);
-    let fee = Amount(1);
-    assert_eq!(world.command(0, Command::ForceClose { fee }), Err(Reject::Lost));
-    world.command(0, Command::CloseAtRisk { fee }).expect("the operator says so");
-    assert!(world.orders[0].iter().any(|effect| matches!(effect, Effect::PostClose { .. })));
-    assert_eq!(world.sides[0].channel.view().life, Life::Closing(ClosingStage::Unilateral));
-    // Of a channel of which nothing is known there is nothing to close with.
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    lose_everything(&mut world, 0);
-    assert!(world.command(0, Command::CloseAtRisk { fee }).is_err());
-}
-
-#[test]
-fn a_recovered_channel_closes_cooperatively() {
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    pay_both_ways(&mut world, 4);
-    // The peer began to close while the data was lost.
-    world.disconnect();
-    world.command(1, Command::Close).expect("it drains");
-    lose_everything(&mut world, 0);
-    recover(&mut world);
-    for side in 0..2 {
-        assert_eq!(world.sides[side].channel.view().life, Life::Closing(ClosingStage::Agreed), "{side}");
-    }
-}
-
-#[test]
-fn a_final_state_is_learned_like_any_other() {
-    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
-    pay_both_ways(&mut world, 4);
-    let old = copy(&world, 0);
-    world.command(1, Command::Close).expect("it drains");
-    world.settle();
-    put_back(&mut world, 0, &old);
-    recover(&mut world);
-    assert!(!world.sides[0].channel.is_lost());
-    assert_eq!(world.sides[0].channel.view().life, Life::Closing(ClosingStage::Agreed));
-    assert!(world.sides[0].channel.state().is_final);
 }
 
 #[test]

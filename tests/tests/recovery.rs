@@ -329,6 +329,20 @@ async fn s10_a_folder_that_was_copied_back_is_noticed_and_goes_on() {
         log
     };
     assert!(log.contains("lost data of the channel"), "the loss is said");
+    assert!(log.contains("begins again, in recovery"), "and all of the folder is distrusted");
+}
+
+/// Takes the database's log out of a folder.
+fn lose_log(folder: &Path) {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder.join("store").join("db")).expect("a database") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            fs::remove_file(path).expect("removed");
+            removed += 1;
+        }
+    }
+    assert!(removed > 0, "there was a log to lose");
 }
 
 #[tokio::test]
@@ -342,16 +356,7 @@ async fn s5_a_lost_log_of_the_database_is_noticed_and_the_channels_go_on() {
     }
     let before = truth(&net, peers, &channels).await;
     net.network.kill(LOSER).await.expect("killed");
-    let database = dir(&net).join("store").join("db");
-    let mut removed = 0;
-    for entry in fs::read_dir(&database).expect("a database") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            fs::remove_file(path).expect("removed");
-            removed += 1;
-        }
-    }
-    assert!(removed > 0, "there was a log to lose");
+    lose_log(&dir(&net));
     net.network.start(LOSER).expect("started");
     net.network.ready(LOSER).await.expect("it serves");
     alive_again(&net, &net.client(LOSER), peers, &before).await;
@@ -413,6 +418,22 @@ impl Clone {
             .arg("node")
             .arg("--config")
             .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file"))
+            .stderr(log)
+            .spawn()
+            .expect("the program starts");
+        Self { child, dir: dir.to_owned() }
+    }
+
+    /// A process on a folder as it is, with these arguments.
+    fn with(dir: &Path, arguments: &[&str]) -> Self {
+        let log = fs::File::options().append(true).open(dir.join("node.log")).expect("a file");
+        let child = Command::new(program())
+            .arg("node")
+            .args(arguments)
+            .arg("--config")
+            .arg(dir.join("config.toml"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file"))
             .stderr(log)
@@ -488,16 +509,51 @@ async fn s11_of_two_processes_on_one_nodes_data_the_first_is_noticed_and_ends() 
         before.push(agreed(&client, &net.client(peer), channel).await.1);
     }
     drop(clone);
-    let log = fs::File::options().append(true).open(dir(&net).join("node.log")).expect("a file");
-    let child = Command::new(program())
-        .args(["node", "--take-over", "--config"])
-        .arg(&config)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("a file"))
-        .stderr(log)
-        .spawn()
-        .expect("the program starts");
-    let first = Clone { child, dir: dir(&net) };
+    let first = Clone::with(&dir(&net), &["--take-over"]);
     let client = first.client().await;
     alive_again(&net, &client, peers, &before).await;
+}
+
+async fn height(client: &Client) -> Option<u64> {
+    Some(client.info().await.ok()?.ledger.height)
+}
+
+#[tokio::test]
+async fn l15_a_validator_that_is_alone_votes_again_when_its_operator_says_so() {
+    let plan = Plan { nodes: 2, validators: 1, topology: Topology::Line, coins: 4, coin: 1_000_000_000 };
+    let mut net = Net::up(&plan).await;
+    let (alone, other) = ("alice", "bob");
+    let dir = net.network.state().node(alone).expect("a node").data_dir.clone();
+    net.network.kill(alone).await.expect("killed");
+    lose_log(&dir);
+    net.network.start(alone).expect("started");
+    net.network.ready(alone).await.expect("it serves");
+    // It fetches what others have, and decides nothing: it may have voted before.
+    let newest = until("it has all blocks", async || {
+        let (mine, theirs) = (height(&net.client(alone)).await?, height(&net.client(other)).await?);
+        (mine == theirs).then_some(mine)
+    })
+    .await;
+    assert_eq!(net.client(alone).info().await.expect("info").mode, Mode::Recovery);
+    let log = fs::read_to_string(dir.join("node.log")).expect("a log");
+    assert!(log.contains("--vote-from"), "it says what can be done");
+    net.network.stop(alone).await.expect("stopped");
+
+    let config = dir.join("config.toml");
+    for wrong in [newest, newest + 2] {
+        let height = wrong.to_string();
+        let (code, message) = refusal(&towpath_tests::kit::run(
+            Command::new(program()).args(["node", "--vote-from", &height, "--config"]).arg(&config),
+        ));
+        assert_eq!(code, 8, "{message}");
+        assert!(message.contains(&format!("now {}", newest + 1)), "{message}");
+    }
+    let again = Clone::with(&dir, &["--vote-from", &(newest + 1).to_string()]);
+    let client = again.client().await;
+    until("the ledger goes on, and the recovery is over", async || {
+        let info = client.info().await.ok()?;
+        (info.ledger.height > newest + 2 && info.mode == Mode::Running).then_some(())
+    })
+    .await;
+    until("for others, too", async || (height(&net.client(other)).await? > newest).then_some(())).await;
 }

@@ -167,6 +167,10 @@ pub struct Node {
     /// Run although another process with this node's key took over: only if that one is gone for good.
     #[arg(long)]
     pub take_over: bool,
+    /// Vote from this height on although votes of this validator may be lost: only if the ledger stands still without it and
+    /// no node has a block of this height. If one has, two blocks can be decided at one height.
+    #[arg(long, value_name = "HEIGHT")]
+    pub vote_from: Option<u64>,
     /// The settings.
     #[command(flatten)]
     pub settings: Settings,

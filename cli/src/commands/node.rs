@@ -21,6 +21,7 @@ pub fn node(common: &Common, args: Node) -> Result<(), CliError> {
     let mut config =
         Config::load(file.as_deref(), &overrides).map_err(|error| CliError::Local(error.to_string()))?;
     config.take_over = args.take_over;
+    config.vote_from = args.vote_from;
     if args.show_config {
         return show(common, &config);
     }

@@ -44,6 +44,8 @@ pub struct Config {
     pub testnet: bool,
     /// Whether this process may run although another one of this node took over: never set by a file.
     pub take_over: bool,
+    /// Vote from this height on although votes of this validator may be lost; only the command line says so.
+    pub vote_from: Option<u64>,
     /// Peers.
     pub network: Network,
     /// The HTTP API.
@@ -222,6 +224,7 @@ impl Values {
             workers: self.workers()?,
             testnet: self.boolean(Key::Testnet),
             take_over: false,
+            vote_from: None,
             network: self.network()?,
             channels: self.channels()?,
             tower: self.tower()?,

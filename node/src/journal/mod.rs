@@ -23,10 +23,18 @@ const PRUNE_EVERY: u64 = 1_000;
 pub struct Journal {
     store: Arc<dyn Store>,
     writer: GroupWriter,
-    /// The index of the next event. Held while a batch is handed to the writer, so that indices rise in its order.
-    next: Mutex<u64>,
+    /// Held while a batch is handed to the writer, so that indices rise in its order.
+    line: Mutex<Line>,
     durable: watch::Sender<u64>,
     retention: u64,
+}
+
+/// Where the journal stands.
+struct Line {
+    /// The index of the next event.
+    next: u64,
+    /// Nothing more is written by this process.
+    ends: bool,
 }
 
 /// What is written and told together.
@@ -46,24 +54,51 @@ impl Journal {
     pub fn open(store: Arc<dyn Store>, writer: GroupWriter, retention: u64) -> Result<Self, StoreError> {
         let last = store.scan(Column::Events, &Scan::prefix(&[]).backward().limit(1))?;
         let next = last.first().and_then(|(key, _)| index_of(key)).map_or(1, |index| index + 1);
-        Ok(Self { store, writer, next: Mutex::new(next), durable: watch::Sender::new(next - 1), retention })
+        let line = Mutex::new(Line { next, ends: false });
+        Ok(Self { store, writer, line, durable: watch::Sender::new(next - 1), retention })
     }
 
     /// Hands over what a turn wrote. `release` runs on the writer's thread once it is durable, and not at all if it
-    /// never is: a store that fails stops the process.
+    /// never is: a store that fails stops the process, and nothing is written after [`Journal::submit_last`].
     pub fn submit(self: &Arc<Self>, entry: Entry, time_ms: u64, release: impl FnOnce() + Send + 'static) {
-        let Entry { mut batch, events } = entry;
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = *next;
-        for body in events {
-            let event = Event { index: *next, time_ms, body };
-            let value = serde_json::to_vec(&event).expect("an event is plain data");
-            batch.put(Column::Events, next.to_be_bytes(), value);
-            *next += 1;
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write(&mut line, entry, time_ms, release);
+    }
+
+    /// As [`Journal::submit`], and the last that this process writes: what it knew no longer holds, so no part of it may
+    /// sign or vote on it any more. Whoever hands over something after this is never released.
+    pub fn submit_last(
+        self: &Arc<Self>,
+        entry: Entry,
+        time_ms: u64,
+        release: impl FnOnce() + Send + 'static,
+    ) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write(&mut line, entry, time_ms, release);
+        line.ends = true;
+    }
+
+    fn write(
+        self: &Arc<Self>,
+        line: &mut Line,
+        entry: Entry,
+        time_ms: u64,
+        release: impl FnOnce() + Send + 'static,
+    ) {
+        if line.ends {
+            return;
         }
-        let last = *next - 1;
-        if first / PRUNE_EVERY != *next / PRUNE_EVERY
-            && let Some(oldest) = next.checked_sub(self.retention)
+        let Entry { mut batch, events } = entry;
+        let first = line.next;
+        for body in events {
+            let event = Event { index: line.next, time_ms, body };
+            let value = serde_json::to_vec(&event).expect("an event is plain data");
+            batch.put(Column::Events, line.next.to_be_bytes(), value);
+            line.next += 1;
+        }
+        let last = line.next - 1;
+        if first / PRUNE_EVERY != line.next / PRUNE_EVERY
+            && let Some(oldest) = line.next.checked_sub(self.retention)
         {
             batch.delete_range(Column::Events, 0_u64.to_be_bytes(), oldest.to_be_bytes());
         }

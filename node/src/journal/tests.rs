@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use towpath_api::EventBody;
-use towpath_store::{GroupWriter, MemoryStore, Store};
+use towpath_store::{Column, GroupWriter, MemoryStore, Scan, Store, StoreError};
 
 use super::{Entry, Journal, Page};
 
@@ -88,4 +88,21 @@ async fn a_listener_whose_place_was_pruned_is_told_what_is_missing() {
         assert_eq!(next.first(), Some(&(place + 1)));
         assert!(place >= 2_000 && next.len() <= 1_100, "{place}, {} left", next.len());
     }
+}
+
+#[test]
+fn s11_nothing_is_written_and_nobody_released_after_the_last_entry() {
+    let journal = journal(1_000);
+    write(&journal, 1..=2);
+    let (told, heard) = std::sync::mpsc::channel();
+    let last = Entry { events: vec![block(3)], ..Entry::default() };
+    journal.submit_last(last, 7, move || told.send(()).expect("somebody waits"));
+    // Whoever comes after it hears of no success, at once: a vote, a signature, another proof.
+    let late = || Entry { events: vec![block(4)], ..Entry::default() };
+    assert_eq!(journal.commit(late(), 7), Err(StoreError::Closed));
+    journal.submit(late(), 7, || panic!("not written"));
+    journal.submit_last(late(), 7, || panic!("not written"));
+    heard.recv().expect("the last one is durable");
+    let rows = journal.store().scan(Column::Events, &Scan::prefix(&[])).expect("it reads");
+    assert_eq!(rows.len(), 3);
 }

@@ -29,9 +29,7 @@ const LEDGER_META: &[u8] = b"chain/";
 pub fn begin(store: &dyn Store, behind: &Behind) -> Result<Pending, StoreError> {
     let pending = Pending::new(Cause::Behind);
     let mut batch = Batch::new();
-    for column in [Column::ConsensusLog, Column::Proposals] {
-        batch.delete_range(column, [], END);
-    }
+    drop_votes(&mut batch);
     match behind.cause {
         StoreCause::Hole | StoreCause::OtherHistory => {
             for column in LEDGER {
@@ -55,13 +53,25 @@ pub fn begin(store: &dyn Store, behind: &Behind) -> Result<Pending, StoreError> 
 /// # Errors
 /// As [`Store::commit`].
 pub fn take_over(store: &dyn Store) -> Result<Pending, StoreError> {
-    let pending = Pending::new(Cause::Copy);
     let mut batch = Batch::new();
     crate::epoch::take_over(&mut batch);
+    let pending = put_copy(&mut batch);
+    store.commit(batch)?;
+    Ok(pending)
+}
+
+/// What is on disk turns out to be an old copy, while the node runs. One batch says it of everything: a process that is
+/// killed before or after has all of it to do, or none.
+pub fn put_copy(batch: &mut Batch) -> Pending {
+    let pending = Pending::new(Cause::Copy);
+    drop_votes(batch);
+    pending.put(batch);
+    pending
+}
+
+/// The consensus log may miss votes that were given, so none of it is gone on from.
+fn drop_votes(batch: &mut Batch) {
     for column in [Column::ConsensusLog, Column::Proposals] {
         batch.delete_range(column, [], END);
     }
-    pending.put(&mut batch);
-    store.commit(batch)?;
-    Ok(pending)
 }

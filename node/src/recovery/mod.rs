@@ -8,14 +8,16 @@ mod source;
 mod task;
 mod towers;
 mod unclaimed;
+mod votes;
 
-pub use begin::{begin, take_over};
+pub use begin::{begin, put_copy, take_over};
 pub use pending::{Cause, Pending};
 pub use scan::{Found, addresses_used, own_channels, terms_of};
 pub use source::{MemorySource, Record, RecordSource, Sources};
-pub use task::{Task, spawn};
+pub use task::{Task, spawn, watch_current};
 pub use towers::Towers;
 pub use unclaimed::Unclaimed;
+pub use votes::{Role, VoteFromError, role, vote_from};
 
 use std::time::Duration;
 
@@ -39,6 +41,10 @@ pub const KEY_GAP: u32 = 1 << 16;
 /// Channel keys that are tried at most when the ledger shows a channel that pays this wallet, with a key that is not
 /// found within the gap.
 pub const KEYS_MAX: u32 = 1 << 22;
+
+/// Keys of channels that pay this wallet, and are not known to be its own, that are looked for so far out. Each costs a
+/// stranger a channel on the ledger.
+pub const UNEXPLAINED_MAX: usize = 1 << 16;
 
 /// Addresses past the last one that was ever paid at which the search for more ends.
 pub const ADDRESS_GAP: u32 = 200;

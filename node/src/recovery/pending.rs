@@ -21,7 +21,7 @@ pub enum Cause {
     Backup,
     /// The database is behind its anchor.
     Behind,
-    /// Another process of this node ran on another copy of its data.
+    /// It turned out to be an old copy: another process of this node went on with another one.
     Copy,
 }
 
@@ -33,7 +33,7 @@ impl Cause {
             Self::Seed => "restored from the seed words",
             Self::Backup => "restored from a backup",
             Self::Behind => "the database missed what was acknowledged",
-            Self::Copy => "another process of this node ran on another copy of its data",
+            Self::Copy => "an old copy: another process of this node went on with newer data",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the ledger knows of a node that has only its seed: the channels with one of its keys, and the addresses that were
 //! ever paid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::schnorr::WalletKey;
@@ -9,7 +9,7 @@ use towpath_crypto::seed::Seed;
 use towpath_ledger::{ChannelId, ChannelTerms, Entry, Lock, OutPoint, Payout};
 use towpath_store::StoreError;
 
-use super::{ADDRESS_GAP, KEY_GAP, KEYS_MAX};
+use super::{ADDRESS_GAP, KEY_GAP, KEYS_MAX, UNEXPLAINED_MAX};
 use crate::ledger::Chain;
 
 /// Outputs that are read at a time.
@@ -60,22 +60,50 @@ impl KeyWindow {
     }
 }
 
-/// All channels of this node on the ledger, and the keys that were tried: they go on as far as channels are found, and
-/// further while the ledger shows a channel that pays this wallet and none of them is in it.
+/// How far keys are tried.
+#[derive(Clone, Copy)]
+struct Reach {
+    /// Past the last one that was found.
+    gap: u32,
+    /// At most, for what pays this wallet and has none of the keys so far.
+    most: u32,
+}
+
+/// What one look at all channels came upon.
+#[derive(Default)]
+struct Seen {
+    found: Vec<Found>,
+    /// Keys of channels that pay this wallet, and that are not this node's as far as is known: anybody can make one.
+    unexplained: BTreeSet<PublicKey>,
+}
+
+/// All channels of this node on the ledger, and the keys up to the gap past the last one found. While the ledger shows a
+/// channel that pays this wallet and has none of them, further keys are tried, and not kept: a stranger who pays this wallet
+/// costs it time, once, and no memory.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub(super) fn search(chain: &Chain, seed: &Seed) -> Result<(Vec<Found>, KeyWindow), StoreError> {
-    let mut window = KeyWindow::default();
-    window.extend(seed, KEY_GAP);
     let payout = Payout::Key(seed.wallet_key(0).public());
+    search_within(seed, Reach { gap: KEY_GAP, most: KEYS_MAX }, |window| pass(chain, window, &payout))
+}
+
+fn search_within(
+    seed: &Seed,
+    reach: Reach,
+    mut look: impl FnMut(&KeyWindow) -> Result<Seen, StoreError>,
+) -> Result<(Vec<Found>, KeyWindow), StoreError> {
+    let mut window = KeyWindow::default();
+    window.extend(seed, reach.gap);
     loop {
-        let (found, unexplained) = pass(chain, &window, &payout)?;
+        let Seen { found, unexplained } = look(&window)?;
         let used = found.iter().map(|found| found.key_index.saturating_add(1)).max().unwrap_or(0);
-        let wanted = match unexplained {
-            true if window.length < KEYS_MAX => window.length.saturating_mul(2).min(KEYS_MAX),
-            _ => used.saturating_add(KEY_GAP),
-        };
+        let mut wanted = used.saturating_add(reach.gap);
+        if wanted <= window.length && !unexplained.is_empty() {
+            let is_own = |index: &u32| unexplained.contains(&seed.channel_key(*index).public());
+            let own = (window.length..reach.most).find(is_own);
+            wanted = own.map_or(wanted, |index| index.saturating_add(1).saturating_add(reach.gap));
+        }
         if wanted <= window.length {
             return Ok((found, window));
         }
@@ -91,21 +119,33 @@ pub fn own_channels(chain: &Chain, seed: &Seed) -> Result<Vec<Found>, StoreError
     search(chain, seed).map(|(found, _)| found)
 }
 
-/// Once through all channels: those with one of these keys, and whether another one pays `payout`.
-fn pass(chain: &Chain, window: &KeyWindow, payout: &Payout) -> Result<(Vec<Found>, bool), StoreError> {
-    let (mut found, mut unexplained, mut after) = (Vec::new(), false, None);
+/// Once through all channels: those with one of these keys, and the keys of others that pay `payout`.
+fn pass(chain: &Chain, window: &KeyWindow, payout: &Payout) -> Result<Seen, StoreError> {
+    let (mut seen, mut after) = (Seen::default(), None);
     loop {
         let (outputs, last) = chain.channel_outputs(after.as_ref(), PAGE)?;
         if last.is_none() {
-            return Ok((found, unexplained));
+            return Ok(seen);
         }
         after = last;
         for (outpoint, entry) in outputs {
             let Some(terms) = terms_of(&entry.output.lock) else { continue };
             match window.find(terms) {
-                Some(key_index) => found.push(Found { channel: terms.id, outpoint, entry, key_index }),
-                None => unexplained |= terms.payout_a == *payout || terms.payout_b == *payout,
+                Some(key_index) => seen.found.push(Found { channel: terms.id, outpoint, entry, key_index }),
+                None if terms.payout_a == *payout || terms.payout_b == *payout => {
+                    seen.unexplain(terms);
+                }
+                None => {}
             }
+        }
+    }
+}
+
+impl Seen {
+    /// One more channel that nobody here knows, within the bound.
+    fn unexplain(&mut self, terms: &ChannelTerms) {
+        if self.unexplained.len() < UNEXPLAINED_MAX {
+            self.unexplained.extend([terms.key_a, terms.key_b]);
         }
     }
 }
@@ -130,4 +170,77 @@ pub fn addresses_used(chain: &Chain, seed: &Seed, known: u32) -> Result<u32, Sto
 fn is_used(chain: &Chain, key: &WalletKey) -> Result<bool, StoreError> {
     let touched = !chain.history(key, None, 1)?.rows.is_empty();
     Ok(touched || !chain.contracts_of_key(key, None, 1)?.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use towpath_ledger::{Amount, AssetId, Digest, Output, Time, TxId};
+
+    use super::*;
+
+    const REACH: Reach = Reach { gap: 4, most: 64 };
+
+    /// What a ledger shows that has channels with these of the node's keys, and others that only pay its wallet.
+    fn ledger(seed: &Seed, own: &[u32], strangers: u8) -> impl FnMut(&KeyWindow) -> Result<Seen, StoreError> {
+        let own: Vec<(u32, PublicKey)> =
+            own.iter().map(|index| (*index, seed.channel_key(*index).public())).collect();
+        move |window| {
+            let mut seen = Seen::default();
+            for (index, key) in &own {
+                if window.keys.contains_key(key) {
+                    let tx = TxId(Digest([3; 32]));
+                    let lock = Lock::Wallet(Payout::Key(towpath_crypto::schnorr::WalletKey([4; 32])));
+                    let output = Output { asset: AssetId::NATIVE, amount: Amount(1), lock };
+                    seen.found.push(Found {
+                        channel: ChannelId(Digest([1; 32])),
+                        outpoint: OutPoint { tx, index: *index },
+                        entry: Entry { output, height: 1, time: Time(1) },
+                        key_index: *index,
+                    });
+                } else {
+                    seen.unexplained.insert(*key);
+                }
+            }
+            seen.unexplained.extend((0..strangers).map(|number| PublicKey([number; 32])));
+            Ok(seen)
+        }
+    }
+
+    #[test]
+    fn s10_keys_are_tried_as_far_as_channels_are_found_and_kept_no_further() {
+        let seed = Seed::from_entropy(&[1; 32]);
+        let cases: [(&[u32], u8, &[u32], u32); 7] = [
+            (&[], 0, &[], 4),
+            (&[], 9, &[], 4),
+            (&[0, 3, 6], 0, &[0, 3, 6], 11),
+            (&[0, 3, 6], 9, &[0, 3, 6], 11),
+            // Past the gap, but it pays this wallet.
+            (&[0, 40], 9, &[0, 40], 45),
+            (&[63], 0, &[63], 68),
+            // Too far for anybody.
+            (&[2, 64], 0, &[2], 7),
+        ];
+        for (own, strangers, found, kept) in cases {
+            let (seen, window) =
+                search_within(&seed, REACH, ledger(&seed, own, strangers)).expect("it reads");
+            let seen: Vec<u32> = seen.iter().map(|found| found.key_index).collect();
+            assert_eq!(seen, found, "{own:?}");
+            assert_eq!((window.length, window.keys.len()), (kept, usize::try_from(kept).expect("small")));
+        }
+    }
+
+    #[test]
+    fn s10_a_stranger_who_pays_this_wallet_costs_each_key_once() {
+        let seed = Seed::from_entropy(&[1; 32]);
+        let looks = Cell::new(0);
+        let mut shown = ledger(&seed, &[1], 9);
+        let looked = search_within(&seed, REACH, |window| {
+            looks.set(looks.get() + 1);
+            shown(window)
+        });
+        looked.expect("it reads");
+        assert_eq!(looks.get(), 2, "once with the first keys, once with those past the channel's");
+    }
 }

@@ -17,7 +17,7 @@ use super::scan::{Found, KeyWindow, search, terms_of};
 use super::{NOBODY, Pending, SEARCH_MAX, addresses_used};
 use crate::clock;
 use crate::journal::Entry as JournalEntry;
-use crate::ledger::{FundsCall, Input as LedgerInput};
+use crate::ledger::{Chain, FundsCall, Input as LedgerInput};
 use crate::worker::{Input, Parts};
 
 /// How far behind the clock the newest block of a replica that is up to date may be, in steps of the ledger's time: a
@@ -35,12 +35,34 @@ pub struct Task {
     pub parts: Parts,
     /// The keys.
     pub seed: Seed,
-    /// By how much ledger time rises at most in a block.
-    pub block_step_ms_max: u64,
     /// The height of the newest applied block.
     pub height: watch::Receiver<u64>,
     /// The node stops.
     pub stop: CancellationToken,
+}
+
+/// Says when this node's replica of the ledger is up to date, once: it has a block that is as new as the clock, in which
+/// ledger time rises by at most `block_step_ms_max` (SPEC R-6).
+pub async fn watch_current(
+    (chain, mut height): (Arc<Chain>, watch::Receiver<u64>),
+    block_step_ms_max: u64,
+    current: watch::Sender<bool>,
+) {
+    let started = *height.borrow_and_update();
+    loop {
+        let tip = chain.tip();
+        let behind = clock::now().ms_since(tip.header().time);
+        let is_new = behind <= block_step_ms_max.saturating_mul(STEPS_BEHIND_MAX);
+        // At least one block came since the start: a replica that nobody feeds does not know how old it is.
+        if is_new && tip.height() > started {
+            current.send_replace(true);
+            return;
+        }
+        if height.changed().await.is_err() {
+            // The ledger's driver has ended.
+            return;
+        }
+    }
 }
 
 /// Starts the task.
@@ -58,7 +80,8 @@ pub fn spawn(task: Task) -> tokio::task::JoinHandle<()> {
 
 impl Task {
     async fn run(mut self) -> Result<(), StoreError> {
-        if !self.up_to_date().await {
+        if self.parts.current.wait_for(|is_current| *is_current).await.is_err() {
+            // The node ends.
             return Ok(());
         }
         let from = self.parts.chain.tip();
@@ -77,23 +100,6 @@ impl Task {
             "the ledger was searched for channels and payments of this node"
         );
         self.watch(&window, from.height()).await
-    }
-
-    /// Waits for a block that is as new as the clock; false if the ledger's driver has ended.
-    async fn up_to_date(&mut self) -> bool {
-        let started = *self.height.borrow_and_update();
-        loop {
-            let tip = self.parts.chain.tip();
-            let behind = clock::now().ms_since(tip.header().time);
-            let is_new = behind <= self.block_step_ms_max.saturating_mul(STEPS_BEHIND_MAX);
-            // At least one block came since the start: a replica that nobody feeds does not know how old it is.
-            if is_new && tip.height() > started {
-                return true;
-            }
-            if self.height.changed().await.is_err() {
-                return false;
-            }
-        }
     }
 
     /// Finds what is this node's: channels wait for their peers from then on.
@@ -129,6 +135,11 @@ impl Task {
             let (channel, closes) = (found.channel, matches!(found.entry.output.lock, Lock::Closing(_)));
             let peer = if closes { Some(NOBODY) } else { self.peer_of(&found).await };
             self.parts.unclaimed.insert(found);
+            if self.parts.board.get(&channel).is_some() {
+                // A worker wrote it in between.
+                self.parts.unclaimed.settle(&channel);
+                continue;
+            }
             for place in 0..self.parts.workers.count() {
                 self.parts.workers.push_to(place, Input::Unclaimed(channel)).await;
             }

@@ -68,8 +68,9 @@ impl Worker {
             Effect::Life(life) => self.on_life(id, life, turn),
             Effect::Online(Online::Yes) => tracing::debug!(channel = %id, "payments can be sent"),
             Effect::Online(Online::No) => tracing::debug!(channel = %id, "no payments can be sent now"),
-            Effect::Alarm(alarm) => Self::alarm(id, &alarm),
+            Effect::Alarm(alarm) => self.alarm(id, &alarm, turn),
             Effect::Event(event) => keep_log(&mut turn.entry.batch, &id, &event, self.parts.retention),
+            Effect::CloseAlone => self.close_for_lost_peer(id, turn),
             Effect::SubmitClose { .. }
             | Effect::PostClose { .. }
             | Effect::Answer { .. }
@@ -153,12 +154,20 @@ impl Worker {
         self.note_life(id, life, turn);
     }
 
-    fn alarm(id: ChannelId, alarm: &Alarm) {
+    fn alarm(&self, id: ChannelId, alarm: &Alarm, turn: &mut Turn) {
         match alarm {
-            Alarm::DataLost { mine, proven } => tracing::error!(
-                channel = %id, mine, proven,
-                "the peer proves that this node has lost data of the channel: it signs nothing and closes nothing"
-            ),
+            Alarm::DataLost { mine, proven } => {
+                tracing::error!(
+                    channel = %id, mine, proven,
+                    "a state that both signed proves that this node has lost data of the channel: it signs nothing and \
+                     closes nothing"
+                );
+                // Whatever took this channel's newest rows away was not after this channel. A node that began in recovery
+                // believes none of them anyway.
+                if !self.distrusts {
+                    self.begin_again(turn);
+                }
+            }
             Alarm::ShownLess { shown, proven } => tracing::error!(
                 channel = %id, shown, proven,
                 "the peer shows less than what is proven: it lies, or has lost data too; the channel stays in recovery"

@@ -36,6 +36,13 @@ impl Worker {
         self.deadlines.insert((at, id));
     }
 
+    /// The peer cannot sign the final balances any more: this node closes alone, with its next turn.
+    pub(super) fn close_for_lost_peer(&mut self, id: ChannelId, turn: &Turn) {
+        tracing::warn!(channel = %id, "the peer has lost what it needs to close together; this node closes alone");
+        self.close_began(id, Cause::PeerAsked, turn);
+        self.be_patient(id, 0, turn);
+    }
+
     /// Closes alone if the peer was given long enough.
     pub(super) fn force_if_due(&mut self, id: ChannelId, turn: &mut Turn) {
         let Some(held) = self.channels.get_mut(&id) else { return };

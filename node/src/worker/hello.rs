@@ -1,22 +1,21 @@
 //! The beginning of a session with a peer: both say which of their processes they are, before anything is said of
 //! channels (SPEC P-40 to P-44).
 
+use std::sync::Arc;
+
 use towpath_crypto::ed25519::PublicKey;
 use towpath_protocol::{Event, Hello, Message, Rival, Standing};
 
-use super::Input;
 use super::open::Awaited;
 use super::run::Worker;
 use super::turn::Turn;
 use crate::epoch;
-use crate::journal::Entry;
 use crate::net::Offence;
+use crate::recovery;
 
 impl Worker {
     /// A session is up: this process says which one it is. Channels wait for the peer's word.
-    pub(super) fn hail(&mut self, peer: PublicKey, turn: &mut Turn) {
-        // The row is durable since the start, or goes with this very turn.
-        self.parts.epoch.put(&mut turn.entry.batch);
+    pub(super) fn hail(&self, peer: PublicKey, turn: &mut Turn) {
         turn.send(peer, &Message::Hello(self.parts.epoch.hello()));
     }
 
@@ -109,47 +108,30 @@ impl Worker {
             return tracing::warn!(?peer, "a peer says without proof that another process of this node runs");
         };
         if self.parts.epoch.is_accepted() {
-            return self.give_way();
+            return self.give_way(turn);
         }
-        tracing::error!(
-            "this folder is an old copy: a later process of this node is known to a peer; its channels are recovered"
-        );
-        self.parts.epoch.rise_above(rival);
-        let (workers, count) = (self.parts.workers.clone(), self.parts.workers.count());
-        self.parts.runtime.spawn(async move {
-            for place in 0..count {
-                workers.push_to(place, Input::OldCopy).await;
-            }
-        });
-        self.on_old_copy(turn);
+        tracing::error!("this folder is an old copy: a later process of this node is known to a peer");
+        self.parts.epoch.rise_above(rival, &mut turn.entry.batch);
+        self.begin_again(turn);
     }
 
-    /// Everything here may be older than what another process of this node did: it is distrusted, and every peer is told
-    /// the new number.
-    pub(super) fn on_old_copy(&mut self, turn: &mut Turn) {
-        let own = self.parts.epoch.hello();
-        if self.said == Some(own.epoch.start) {
-            return;
-        }
-        self.said = Some(own.epoch.start);
-        self.distrust_all(turn);
-        let mut pending = crate::recovery::Pending::new(crate::recovery::Cause::Copy);
-        // The channels are distrusted with this very turn.
-        pending.distrust = false;
-        pending.put(&mut turn.entry.batch);
-        for peer in self.hailed.keys().copied().collect::<Vec<_>>() {
-            self.hail(peer, turn);
-        }
+    /// What this node has is proven to be an old copy, so none of it is known to be the newest. This turn's write says so,
+    /// of everything at once, and is the last of this process: the next one begins in recovery, with nothing to believe.
+    pub(super) fn begin_again(&self, turn: &mut Turn) {
+        recovery::put_copy(&mut turn.entry.batch);
+        turn.release.last = Some(Box::new({
+            let again = Arc::clone(&self.parts.again);
+            move || again()
+        }));
     }
 
     /// Another process of this node took over while this one ran. Whatever this one would sign could contradict it: it ends,
     /// and does not start again by itself.
-    fn give_way(&self) {
+    fn give_way(&self, turn: &mut Turn) {
         let reason = "another process with this node's key has taken over; two must never run. If the other one is gone \
                       for good, start this one with `towpath node --take-over`";
-        let mut entry = Entry::default();
-        epoch::supersede(&mut entry.batch);
-        let fatal = self.parts.fatal.clone();
-        self.parts.journal.submit(entry, crate::clock::now_ms(), move || fatal(reason.to_owned()));
+        epoch::supersede(&mut turn.entry.batch);
+        let fatal = Arc::clone(&self.parts.fatal);
+        turn.release.last = Some(Box::new(move || fatal(reason.to_owned())));
     }
 }

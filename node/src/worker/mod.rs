@@ -130,8 +130,6 @@ pub enum Input {
         /// What.
         what: Searched,
     },
-    /// A peer proved that this node's folder is an old copy.
-    OldCopy,
     /// End, after this turn.
     Stop,
 }

@@ -23,7 +23,7 @@ use crate::recovery::{Found, NOBODY, Record, SEARCH_MAX, terms_of};
 pub enum Searched {
     /// A source keeps this.
     Found(Box<Record>),
-    /// All have answered, or their time is over.
+    /// All have answered, or their time is over, and the replica of the ledger is up to date.
     Done,
 }
 
@@ -103,6 +103,7 @@ impl Worker {
     pub(super) fn rebuild(&mut self, found: Found, peer: PublicKey, turn: &mut Turn) -> bool {
         let Found { channel: id, outpoint, entry, key_index } = found;
         if self.channels.contains_key(&id) {
+            turn.release.claimed.push(id);
             return true;
         }
         let (created, output) = (entry.time, entry.output);
@@ -123,6 +124,7 @@ impl Worker {
             turn.entry.batch.delete_range(Column::Channels, id.0.0, end);
         }
         self.adopt(Held::new(channel, NodeRow::new(turn.now.local_ms), VecDeque::new()));
+        turn.release.claimed.push(id);
         self.keep_word(&peer, turn);
         self.reserve_key(peer, key_index, turn);
         self.touch(id, turn);
@@ -147,6 +149,7 @@ impl Worker {
         let (peer, terms) = (*held.channel.peer(), held.channel.terms().clone());
         let key_index = held.channel.key_index();
         let (sources, workers) = (self.parts.sources.all(), self.parts.workers.clone());
+        let mut current = self.parts.current.clone();
         self.parts.runtime.spawn(async move {
             let tell = async |what: Searched| {
                 workers.push(&peer, Input::Searched { channel: id, what }).await;
@@ -163,7 +166,11 @@ impl Worker {
             if clock::within(SEARCH_MAX, gather).await.is_none() {
                 tracing::warn!(channel = %id, "not all who may keep states of the channel have answered");
             }
-            tell(Searched::Done).await;
+            // The peer is asked for versions above all that time allows: not by the time of a replica that is still catching
+            // up, since a process before this one may have lived, and signed, in the time that is missing (SPEC P-53).
+            if current.wait_for(|is_current| *is_current).await.is_ok() {
+                tell(Searched::Done).await;
+            }
         });
     }
 

@@ -10,6 +10,7 @@ use super::board::Board;
 use super::view::ChannelView;
 use crate::ledger::{Input as LedgerInput, LedgerHandle};
 use crate::net::{NetHandle, SessionId};
+use crate::recovery::Unclaimed;
 use crate::tower::{Offered, TowerHandle};
 
 /// A closure that answers a caller.
@@ -32,12 +33,21 @@ pub(super) struct Release {
     pub guarded: Vec<Offered>,
     /// Channels that are no longer listed.
     pub forgotten: Vec<ChannelId>,
+    /// Channels that were found on the ledger, and are this node's again with this turn's rows.
+    pub claimed: Vec<ChannelId>,
+    /// Ends this process: then nothing else is said, and nothing written after this turn.
+    pub last: Option<Answer>,
 }
 
 impl Release {
     /// Says it all. Runs on the writer's thread, so nothing here waits: a peer that does not read loses its session,
     /// and is told again after the next reconnect.
-    pub(super) fn run(self, net: &NetHandle, ledger: &LedgerHandle, (board, tower): (&Board, &TowerHandle)) {
+    pub(super) fn run(
+        self,
+        net: &NetHandle,
+        ledger: &LedgerHandle,
+        (board, unclaimed, tower): (&Board, &Unclaimed, &TowerHandle),
+    ) {
         for (peer, messages) in self.messages {
             // While this was being written, the session may have ended, and another may have begun, in which both sides
             // start from what they hold.
@@ -49,6 +59,8 @@ impl Release {
         if !self.views.is_empty() {
             board.publish(self.views);
         }
+        // Behind the views: a channel is always in one of the two.
+        self.claimed.iter().for_each(|channel| unclaimed.settle(channel));
         if !self.forgotten.is_empty() {
             board.forget(self.forgotten);
         }
@@ -78,5 +90,7 @@ impl Release {
             && self.views.is_empty()
             && self.guarded.is_empty()
             && self.forgotten.is_empty()
+            && self.claimed.is_empty()
+            && self.last.is_none()
     }
 }

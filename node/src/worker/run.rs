@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver as Tokens, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
 use towpath_protocol::{ChannelMessage, Hello, Life, Now, OpenId, Token};
@@ -77,6 +77,10 @@ pub struct Parts {
     pub epoch: Arc<OwnEpoch>,
     /// Ends the node, with the reason.
     pub fatal: Arc<dyn Fn(String) + Send + Sync>,
+    /// Ends this run of the node; another one begins, in recovery.
+    pub again: Arc<dyn Fn() + Send + Sync>,
+    /// Whether this node's replica of the ledger is up to date, or was since the start (SPEC R-6).
+    pub current: watch::Receiver<bool>,
     /// The ledger is still to be searched for this node's channels: until then no new one is opened.
     pub searching: Arc<AtomicBool>,
     /// For waiting on the wallet's answers.
@@ -123,8 +127,6 @@ pub struct Worker {
     pub(super) unknown: BTreeMap<PublicKey, BTreeMap<ChannelId, ChannelMessage>>,
     /// The newest word of each peer that came in this process's life: of those with a session, a channel or an opening.
     pub(super) heard: BTreeMap<PublicKey, Hello>,
-    /// The number of this process under which everything was distrusted.
-    pub(super) said: Option<u64>,
     pub(super) streams: BTreeMap<u64, Running>,
     /// Which stream runs on which channel.
     pub(super) stream_channels: BTreeMap<u64, ChannelId>,
@@ -204,7 +206,6 @@ impl Worker {
             sessions: BTreeSet::new(),
             unknown: BTreeMap::new(),
             heard: BTreeMap::new(),
-            said: None,
             streams: BTreeMap::new(),
             stream_channels: BTreeMap::new(),
             roomy: BTreeSet::new(),
@@ -338,16 +339,19 @@ impl Worker {
                 return;
             }
         }
+        if let Some(last) = release.last.take() {
+            return self.parts.journal.submit_last(entry, clock::now_ms(), last);
+        }
         // Waits while two turns are being written: then the next turn is larger, and shares one sync.
         if self.free.recv().is_err() {
             return;
         }
         let in_flight = TurnInFlight(self.give_back.clone());
         let (began, place) = (Instant::now(), self.place);
-        let Parts { net, ledger, board, tower, stats, .. } = self.parts.clone();
+        let Parts { net, ledger, board, unclaimed, tower, stats, .. } = self.parts.clone();
         self.parts.journal.submit(entry, clock::now_ms(), move || {
             stats.of(place).durable_us.record_time(began.elapsed());
-            release.run(&net, &ledger, (&board, &tower));
+            release.run(&net, &ledger, (&board, &unclaimed, &tower));
             drop(in_flight);
         });
     }

@@ -110,7 +110,6 @@ impl Worker {
             }
             Input::Unclaimed(channel) => self.claim_unknown(channel, turn),
             Input::Searched { channel, what } => self.on_searched(channel, what, turn),
-            Input::OldCopy => self.on_old_copy(turn),
             Input::Stop => {}
         }
     }
@@ -126,7 +125,7 @@ impl Worker {
             Message::Stale(newest) => return self.on_stale(peer, newest, turn),
             // Nothing is said of channels with a process that is not known to be the newest.
             _ if !self.sessions.contains(&peer) => return,
-            _ => self.parts.epoch.accept(),
+            _ => {}
         }
         match message {
             Message::Hello(_) | Message::Stale(_) => {}
@@ -155,6 +154,8 @@ impl Worker {
             // It is over, and the peer's own replica will say so.
             return;
         }
+        // Whoever has a channel with this node takes this process for its newest. Of a stranger that says nothing.
+        self.parts.epoch.accept();
         if let Err(reject) = self.step(channel, Event::Message(message), turn) {
             self.blame(peer, channel, &reject);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::machine::Channel;
 use super::onchain::own;
 use super::recover::plausible;
-use super::state::{Burnt, OpenProposal};
+use super::state::{Burnt, Lost, OpenProposal};
 use crate::effect::{Alarm, Effect, Failure};
 use crate::error::Reject;
 use crate::journal::EventKind;
@@ -65,6 +65,11 @@ impl Channel {
         }
         if let Some(floor) = asked {
             self.make_jump(floor);
+            if self.life == Life::Closing(ClosingStage::Finishing) {
+                // Nothing is signed above final balances, and the other will not sign them: it cannot know whether it
+                // signed another content under their version.
+                self.effect(Effect::CloseAlone);
+            }
         }
         let jump =
             self.open_jump().map(|open| Jump { version: open.version(), signature: open.propose.signature });
@@ -196,8 +201,9 @@ impl Channel {
         if self.lost.is_some() {
             return self.on_answer_to_lost(&theirs, verifier);
         }
-        // Not asked: this node recovered once, and came back from a copy that is older than that. It has what the peer
-        // has, or the peer would have proved the loss; so it goes on there.
+        // Not asked: this node recovered once, and came back from a copy that is older than that. The peer shows no more
+        // than what is held here, and may hide what both signed above that jump since: only a floor of now is above all of
+        // it, so the peer is asked (SPEC P-55).
         let Some(jump) = &theirs.jump else { return Ok(()) };
         let signs = matches!(self.life, Life::Active | Life::Closing(ClosingStage::Draining));
         let known = theirs.newest.content.state == self.held.content.state;
@@ -212,10 +218,8 @@ impl Channel {
             });
         }
         self.check_jump(jump, &theirs.newest.content, verifier)?;
-        self.burn_open();
-        let content = self.held.content.clone();
-        self.go_on_from(content, jump);
-        self.drop_upto(jump.version);
+        self.lose(self.held.version());
+        self.lost = self.lost.map(|lost| Lost { floor: lost.floor.max(jump.version), ..lost });
         Ok(())
     }
 }

@@ -163,7 +163,7 @@ impl Ledger {
                 let outputs = pays(Amount(a), Amount(b));
                 Some(Transaction { body: body(*closing, outputs), witnesses: vec![witness] })
             }
-            Effect::Done { .. } | Effect::Declined { .. } | Effect::Online(_) => None,
+            Effect::CloseAlone | Effect::Done { .. } | Effect::Declined { .. } | Effect::Online(_) => None,
             other => panic!("not an order: {other:?}"),
         }
     }

@@ -5,6 +5,7 @@ pub mod fast;
 pub mod forge;
 pub mod harbour;
 pub mod ledger;
+pub mod loss;
 pub mod opening;
 pub mod script;
 pub mod side;

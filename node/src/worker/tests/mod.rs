@@ -3,6 +3,7 @@
 mod board;
 mod callers;
 mod closes;
+mod copies;
 mod hellos;
 mod many;
 mod once;

@@ -2,10 +2,10 @@
 //! messages arrive when the test says so; blocks come when it makes one.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use towpath_api::EventBody;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::seed::Seed;
@@ -51,6 +51,15 @@ pub(super) const POLICY: Policy = Policy {
     },
 };
 
+/// How a process ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Ended {
+    /// Another one begins, in recovery.
+    Again,
+    /// For ever, and why.
+    Fatal(String),
+}
+
 /// One node.
 pub(super) struct Node {
     pub id: PublicKey,
@@ -66,6 +75,10 @@ pub(super) struct Node {
     pub written: Batch,
     pub clock_ms: u64,
     pub parts: Parts,
+    /// Whether its replica of the ledger is up to date.
+    pub is_current: watch::Sender<bool>,
+    /// How its process ended, if it did.
+    pub ended: Arc<Mutex<Option<Ended>>>,
     inbox: mpsc::Receiver<Input>,
 }
 
@@ -82,7 +95,14 @@ impl Node {
         let id = seed.node_key().public();
         let board = Arc::new(Board::default());
         let chain = ledger.chain.chain();
-        let epoch = OwnEpoch::begin(&*store, seed.node_key(), chain, (1_000, [1; 16])).expect("it writes");
+        let ended: Arc<Mutex<Option<Ended>>> = Arc::default();
+        let end = |ended: &Arc<Mutex<Option<Ended>>>| {
+            let ended = Arc::clone(ended);
+            move |how: Ended| *ended.lock().expect("no panic before") = Some(how)
+        };
+        let (again, fatal) = (end(&ended), end(&ended));
+        let is_current = watch::Sender::new(true);
+        let epoch = OwnEpoch::begin(&*store, &seed.node_key(), &chain, (1_000, [1; 16])).expect("it writes");
         let parts = Parts {
             chain_id: ledger.chain.chain(),
             chain: Arc::clone(&ledger.chain),
@@ -102,14 +122,32 @@ impl Node {
             sources: Sources::default(),
             unclaimed: Arc::default(),
             epoch: Arc::new(epoch),
-            fatal: Arc::new(|reason| panic!("the node ends: {reason}")),
+            fatal: Arc::new(move |reason| fatal(Ended::Fatal(reason))),
+            again: Arc::new(move || again(Ended::Again)),
+            current: is_current.subscribe(),
             searching: Arc::default(),
             runtime: tokio::runtime::Handle::current(),
         };
         let worker = Worker::new(parts.clone(), start(&parts, Vec::new(), Vec::new()));
         let inbox = inboxes.pop().expect("one worker");
         let (said, events, written) = (VecDeque::new(), Vec::new(), Batch::new());
-        Self { id, seed, worker, ledger, store, board, said, events, written, clock_ms: 1_000, parts, inbox }
+        let clock_ms = 1_000;
+        Self {
+            id,
+            seed,
+            worker,
+            ledger,
+            store,
+            board,
+            said,
+            events,
+            written,
+            clock_ms,
+            parts,
+            is_current,
+            ended,
+            inbox,
+        }
     }
 
     fn now(&self) -> Now {
@@ -118,21 +156,32 @@ impl Node {
 
     /// One turn, written and said.
     pub(super) fn turn(&mut self, inputs: Vec<Input>) {
-        let mut turn = Turn::new(self.now(), Instant::now());
-        drop(self.worker.run_turn(inputs, &mut turn));
+        let turn = self.begin_turn(inputs);
         self.release(turn);
     }
 
-    fn release(&mut self, turn: Turn) {
+    /// One turn, of which nothing is written yet.
+    pub(super) fn begin_turn(&mut self, inputs: Vec<Input>) -> Turn {
+        assert_eq!(self.ended(), None, "a process that has ended takes no turn");
+        let mut turn = Turn::new(self.now(), Instant::now());
+        drop(self.worker.run_turn(inputs, &mut turn));
+        turn
+    }
+
+    pub(super) fn release(&mut self, turn: Turn) {
         let Turn { entry, release, .. } = turn;
         self.written.append(entry.batch.clone());
         self.store.commit(entry.batch).expect("no write fails here");
+        if let Some(last) = release.last {
+            return last();
+        }
         self.events.extend(entry.events);
         for (peer, messages) in release.messages {
             let decoded = messages.iter().map(|bytes| Message::decode(bytes).expect("our own messages"));
             self.said.extend(decoded.map(|message| (peer, message)));
         }
         self.board.publish(release.views);
+        release.claimed.iter().for_each(|channel| self.parts.unclaimed.settle(channel));
         self.board.forget(release.forgotten);
         release.answers.into_iter().for_each(|answer| answer());
         for input in release.ledger {
@@ -143,6 +192,9 @@ impl Node {
 
     /// Takes what came back from the driver and its own tasks; whether there was anything.
     pub(super) fn stir(&mut self) -> bool {
+        if self.ended().is_some() {
+            return false;
+        }
         let mut inputs = Vec::new();
         let served = self.ledger.serve();
         while let Ok(input) = self.inbox.try_recv() {
@@ -164,6 +216,20 @@ impl Node {
         self.turn(vec![heard(peer, messages)]);
     }
 
+    /// How its process ended, if it did.
+    pub(super) fn ended(&self) -> Option<Ended> {
+        self.ended.lock().expect("no panic before").clone()
+    }
+
+    /// Another process starts on its disk: it has a number of its own, and no peer has spoken with it.
+    pub(super) fn start_anew(&mut self, instance: u8) {
+        let (store, key, chain) = (&*self.store, self.seed.node_key(), self.parts.chain_id);
+        let epoch = OwnEpoch::begin(store, &key, &chain, (self.clock_ms, [instance; 16]));
+        self.parts.epoch = Arc::new(epoch.expect("it writes"));
+        *self.ended.lock().expect("no panic before") = None;
+        self.restart();
+    }
+
     /// Loses its memory, and starts again from its disk.
     pub(super) fn restart(&mut self) {
         let run = self.parts.idempotency.run() + 1;
@@ -174,6 +240,15 @@ impl Node {
         self.worker = Worker::new(self.parts.clone(), start);
         let mut turn = Turn::new(self.now(), Instant::now());
         self.worker.catch_up(&mut turn);
+        self.release(turn);
+    }
+
+    /// As a process that begins in recovery.
+    pub(super) fn distrust(&mut self) {
+        self.worker.distrusts = true;
+        let mut turn = Turn::new(self.now(), Instant::now());
+        self.worker.distrust_all(&mut turn);
+        self.worker.end(&mut turn);
         self.release(turn);
     }
 
