@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use towpath_ledger::rules::Params;
 use towpath_ledger::settle::{self, Place};
-use towpath_ledger::{ChainId, ChannelId, CoSigned, Party, Time, Transaction};
+use towpath_ledger::{ChainId, ChannelId, CoSigned, Party, SignedState, Time, Transaction};
 
 use super::dispute::{Dispute, Move, Part, Posted, assemble, overhead};
 use super::message::Entry;
@@ -101,7 +101,10 @@ pub enum Found {
 struct Case {
     posted: Posted,
     /// The newest state that both signed, among all that the tower has.
-    best: Option<CoSigned>,
+    best: Option<Box<CoSigned>>,
+    /// Where the author said that it held the most. Apart from the newest state: an author can sign one state many times, and
+    /// lay at the tower itself what says the least.
+    proof: Option<Box<SignedState>>,
     /// When it was last tried, and how often.
     tried: Option<u64>,
     tries: usize,
@@ -118,15 +121,26 @@ struct Told {
 
 impl Case {
     fn consider(&mut self, chain: &ChainId, record: Record) {
-        let best = self.best.as_ref().map_or(0, |best| best.state.version);
         let closing = &self.posted.closing;
-        if record.newest.state.version > best && record.holds(chain, &closing.terms, closing.capacity) {
-            self.best = Some(record.newest);
+        let signature = *record.newest.signature(closing.author);
+        let version = record.newest.state.version;
+        let is_newer = self.best.as_ref().is_none_or(|best| best.state.version < version);
+        let held = self.proof.as_ref().map_or(closing.posted_version, |proof| proof.signature.held);
+        let tells_more = signature.held > held;
+        // The signatures cost the most, so they come last.
+        if !(is_newer || tells_more) || !record.holds(chain, &closing.terms, closing.capacity) {
+            return;
+        }
+        if tells_more {
+            self.proof = Some(Box::new(SignedState { state: record.newest.state.clone(), signature }));
+        }
+        if is_newer {
+            self.best = Some(Box::new(record.newest));
         }
     }
 
     fn shown(&self) -> Option<Move> {
-        Move::against(&self.posted.closing, self.best.as_ref()?)
+        Move::against(&self.posted.closing, self.best.as_deref(), self.proof.as_deref())
     }
 
     /// Whether it is time to try, or to try again.
@@ -178,7 +192,7 @@ impl Watch {
             return Ok(Found::Known);
         }
         let tag = posted.closing.state.tag;
-        let mut case = Case { posted, best: None, tried: None, tries: 0, told: Told::default() };
+        let mut case = Case { posted, best: None, proof: None, tried: None, tries: 0, told: Told::default() };
         let mut found = 0;
         let slots = [Party::A, Party::B].map(|party| Slot::new(&tag, party));
         for slot in &slots {

@@ -2,7 +2,7 @@
 
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::mempool::Source;
-use towpath_ledger::{Amount, Party, Transaction};
+use towpath_ledger::{Amount, Party, StateSignature, Transaction};
 use towpath_protocol::tower::{Entry, Record, Report, Sponsor, TowerMessage};
 
 use super::ledger::{CAPACITY, CLOSE_FEE_MAX, Ledger, Pair};
@@ -125,6 +125,43 @@ fn w1_forged_records_in_a_slot_change_nothing() {
         forged.newest.a.held += 1;
         host.hear(&PublicKey([100 + liar; 32]), &TowerMessage::Keep(vec![entry(&forged)]));
     }
+    let close = pair.close(&ledger, Party::A, 2);
+    post(&mut ledger, &mut host, close);
+    step(&mut ledger, &mut host, 1_000);
+    let closing = ledger.closing(pair.id()).expect("open").closing;
+    assert_eq!((closing.state.version, closing.penalized), (9, true));
+}
+
+/// A cheater signs the victim's newest state once more, says that it held less, and lays it where the tower looks first, or
+/// last, or while the window is open. What the victim gave still proves that it knew better.
+#[test]
+fn c3_w1_a_cheater_cannot_hide_what_it_said_behind_a_second_signature() {
+    for (liar, is_late) in [(1, false), (200, false), (1, true), (200, true)] {
+        let (mut ledger, pair, mut host) = world(Party::B, 9, Sponsor::No);
+        let mut meek = pair.record(Party::B, 9);
+        meek.newest.a = StateSignature::sign(&pair.a, &pair.chain, &meek.newest.state, 1);
+        let lie = TowerMessage::Keep(vec![entry(&meek)]);
+        let close = pair.close(&ledger, Party::A, 2);
+        if is_late {
+            post(&mut ledger, &mut host, close);
+            host.hear(&PublicKey([liar; 32]), &lie);
+        } else {
+            host.hear(&PublicKey([liar; 32]), &lie);
+            post(&mut ledger, &mut host, close);
+        }
+        step(&mut ledger, &mut host, 1_000);
+        let closing = ledger.closing(pair.id()).expect("open").closing;
+        assert_eq!((closing.state.version, closing.penalized), (9, true), "{liar} {is_late}");
+    }
+}
+
+/// The newest state and the best proof can lie in two records: both are shown.
+#[test]
+fn c3_the_newest_state_and_the_proof_may_come_from_two_records() {
+    let (mut ledger, pair, mut host) = world(Party::B, 5, Sponsor::No);
+    let mut meek = pair.record(Party::B, 9);
+    meek.newest.a = StateSignature::sign(&pair.a, &pair.chain, &meek.newest.state, 1);
+    host.hear(&PublicKey([200; 32]), &TowerMessage::Keep(vec![entry(&meek)]));
     let close = pair.close(&ledger, Party::A, 2);
     post(&mut ledger, &mut host, close);
     step(&mut ledger, &mut host, 1_000);
