@@ -47,8 +47,7 @@ impl Move {
         proof: Option<&SignedState>,
     ) -> Option<Self> {
         let state = newest.filter(|newest| newest.state.version > closing.state.version);
-        let proof =
-            proof.filter(|proof| !closing.penalized && proof.signature.held > closing.posted_version);
+        let proof = proof.filter(|proof| !closing.penalized && proof.signature.held > closing.posted_version);
         let shown = Self { state: state.cloned().map(Box::new), proof: proof.cloned().map(Box::new) };
         (shown.state.is_some() || shown.proof.is_some()).then_some(shown)
     }

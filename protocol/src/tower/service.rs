@@ -270,29 +270,30 @@ impl Service {
         }
     }
 
-    /// Opens what lies in `slot`, one after the other, and counts what did not open or is not of the slot's channel.
+    /// Opens what lies in `slot`, one after the other, and hands over what is of `channel`; how many that was. The rest is
+    /// useless to whoever lay it there, and harms nobody.
     ///
     /// # Errors
     /// [`ShelfError`] if the rows cannot be read.
     pub fn open_slot(
         &mut self,
         slot: &Slot,
+        channel: &ChannelId,
         shelf: &dyn Shelf,
         see: &mut dyn FnMut(Record),
-    ) -> Result<Opened, ShelfError> {
-        let mut opened = Opened::default();
-        let mut damaged = None;
+    ) -> Result<u64, ShelfError> {
+        let (mut records, mut damaged) = (0, None);
         self.walk(&slot.locator, shelf, &mut |_, _, row| match read::<Kept>(&row) {
-            Ok(kept) => match slot.open(&kept.sealed) {
-                Ok(record) => {
-                    opened.records += 1;
+            Ok(kept) => {
+                let opened = slot.open(&kept.sealed).ok();
+                if let Some(record) = opened.filter(|record| record.newest.state.channel == *channel) {
+                    records += 1;
                     see(record);
                 }
-                Err(_) => opened.useless += 1,
-            },
+            }
             Err(error) => damaged = Some(error),
         })?;
-        damaged.map_or(Ok(opened), Err)
+        damaged.map_or(Ok(records), Err)
     }
 
     /// What is kept for `client`, a page at a time: a party that lost its data looks here (FAULTS S10).
@@ -359,13 +360,4 @@ impl Service {
     fn write(&mut self, key: Key, row: Option<Vec<u8>>) {
         self.turn.insert(key.bytes(), row);
     }
-}
-
-/// What lay in a slot.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Opened {
-    /// Records that opened.
-    pub records: u64,
-    /// What did not: useless to whoever lay it there, and harmless.
-    pub useless: u64,
 }

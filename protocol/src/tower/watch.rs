@@ -4,11 +4,11 @@
 //! The tower signs nothing and holds no key. It decides by what its own replica of the ledger shows, block by block:
 //! [`Watch::posted`] and [`Watch::gone`] for what a block did, then [`Watch::act`] for what follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use towpath_ledger::rules::Params;
 use towpath_ledger::settle::{self, Place};
-use towpath_ledger::{ChainId, ChannelId, CoSigned, Party, SignedState, Time, Transaction};
+use towpath_ledger::{ChainId, ChannelId, ChannelTag, CoSigned, Party, SignedState, Time, Transaction};
 
 use super::dispute::{Dispute, Move, Part, Posted, assemble, overhead};
 use super::message::Entry;
@@ -100,6 +100,8 @@ pub enum Found {
 #[derive(Clone, Debug)]
 struct Case {
     posted: Posted,
+    /// The tag that its first closing showed: its slots follow from it.
+    tag: ChannelTag,
     /// The newest state that both signed, among all that the tower has.
     best: Option<Box<CoSigned>>,
     /// Where the author said that it held the most. Apart from the newest state: an author can sign one state many times, and
@@ -155,8 +157,9 @@ pub struct Watch {
     rules: LedgerRules,
     sponsor: Sponsor,
     cases: BTreeMap<ChannelId, Case>,
-    /// Where records for open cases belong.
-    slots: BTreeMap<Locator, (Slot, ChannelId)>,
+    /// Where records for open cases belong. The ledger gives a tag no meaning, so channels of others can be closed under the
+    /// same one; whose a record is, it says itself.
+    slots: BTreeMap<Locator, (Slot, BTreeSet<ChannelId>)>,
 }
 
 impl Watch {
@@ -192,27 +195,32 @@ impl Watch {
             return Ok(Found::Known);
         }
         let tag = posted.closing.state.tag;
-        let mut case = Case { posted, best: None, proof: None, tried: None, tries: 0, told: Told::default() };
+        let mut case =
+            Case { posted, tag, best: None, proof: None, tried: None, tries: 0, told: Told::default() };
         let mut found = 0;
         let slots = [Party::A, Party::B].map(|party| Slot::new(&tag, party));
         for slot in &slots {
-            let opened = service.open_slot(slot, shelf, &mut |record| {
+            found += service.open_slot(slot, &channel, shelf, &mut |record| {
                 case.consider(&self.rules.chain, record);
             })?;
-            found += opened.records;
         }
         if found == 0 {
             return Ok(Found::Nothing);
         }
-        self.slots.extend(slots.map(|slot| (slot.locator, (slot, channel))));
+        for slot in slots {
+            let (_, channels) = self.slots.entry(slot.locator).or_insert_with(|| (slot, BTreeSet::new()));
+            channels.insert(channel);
+        }
         self.cases.insert(channel, case);
         Ok(Found::New)
     }
 
     /// A client gave a record while its channel is being closed: it may be what is missing.
     pub fn kept(&mut self, entry: &Entry) {
-        let Some((slot, channel)) = self.slots.get(&entry.locator) else { return };
-        if let (Some(case), Ok(record)) = (self.cases.get_mut(channel), slot.open(&entry.sealed)) {
+        let Some((slot, channels)) = self.slots.get(&entry.locator) else { return };
+        let Ok(record) = slot.open(&entry.sealed) else { return };
+        let channel = record.newest.state.channel;
+        if let Some(case) = self.cases.get_mut(&channel).filter(|_| channels.contains(&channel)) {
             case.consider(&self.rules.chain, record);
         }
     }
@@ -221,7 +229,12 @@ impl Watch {
     pub fn gone(&mut self, channel: &ChannelId) {
         let Some(case) = self.cases.remove(channel) else { return };
         for party in [Party::A, Party::B] {
-            self.slots.remove(&Slot::new(&case.posted.closing.state.tag, party).locator);
+            let locator = Slot::new(&case.tag, party).locator;
+            let Some((_, channels)) = self.slots.get_mut(&locator) else { continue };
+            channels.remove(channel);
+            if channels.is_empty() {
+                self.slots.remove(&locator);
+            }
         }
     }
 

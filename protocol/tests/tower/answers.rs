@@ -3,7 +3,7 @@
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::mempool::Source;
 use towpath_ledger::{Amount, Party, StateSignature, Transaction};
-use towpath_protocol::tower::{Entry, Record, Report, Sponsor, TowerMessage};
+use towpath_protocol::tower::{Entry, Record, Report, Sighting, Sponsor, TowerMessage};
 
 use super::ledger::{CAPACITY, CLOSE_FEE_MAX, Ledger, Pair};
 use super::towers::{Host, records};
@@ -180,6 +180,34 @@ fn a_record_that_comes_during_the_window_counts() {
     step(&mut ledger, &mut host, 1_000);
     step(&mut ledger, &mut host, 1_000);
     assert_eq!(ledger.closing(pair.id()).expect("open").closing.state.version, 9);
+}
+
+/// W1: whoever knows a channel's tag closes one of its own under it, around the old state that it posts, so that what the
+/// victim gives meanwhile is laid to the wrong channel. Each channel has its own records, whatever tag it bears.
+#[test]
+fn w1_a_foreign_closing_under_the_same_tag_draws_no_attention_away() {
+    for is_settled in [false, true] {
+        let (mut ledger, victim, mut host) = world(Party::B, 3, Sponsor::No);
+        let mut foreign = ledger.open(1).remove(0);
+        foreign.borrowed_tag = Some(victim.tag());
+        let close = victim.close(&ledger, Party::A, 4);
+        post(&mut ledger, &mut host, close);
+        if is_settled {
+            host.hear(&PublicKey([1; 32]), &TowerMessage::Keep(vec![entry(&foreign.record(Party::B, 9))]));
+        }
+        let close = foreign.close(&ledger, Party::A, 2);
+        post(&mut ledger, &mut host, close);
+        assert_eq!(host.tower.open_cases(), 1 + usize::from(is_settled), "of which the tower has records");
+        if is_settled {
+            let tag = victim.tag();
+            host.see(vec![Sighting::Settled { channel: foreign.id(), tag }]);
+        }
+        host.hear(&CLIENT, &TowerMessage::Keep(vec![entry(&victim.record(Party::B, 9))]));
+        step(&mut ledger, &mut host, 1_000);
+        step(&mut ledger, &mut host, 1_000);
+        let closing = ledger.closing(victim.id()).expect("open").closing;
+        assert_eq!((closing.state.version, closing.penalized), (9, true));
+    }
 }
 
 /// W2: a tower that was rolled back shows what it has; whoever has more shows that, and nobody honest is punished.
