@@ -54,6 +54,9 @@ impl Thread {
         list::serve(&mut batch, serving == Serving::Yes);
         self.decide(batch)?;
         self.tower.serve(serving);
+        if serving == Serving::Yes {
+            self.see_open_closings().map_err(|error| CallError::Store(error.to_string()))?;
+        }
         Ok(())
     }
 

@@ -18,6 +18,8 @@ mod stepped;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thread_tests;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

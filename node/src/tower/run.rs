@@ -212,16 +212,21 @@ impl Thread {
 
     /// At the start: every closing that the ledger shows, and what was settled since the tower last looked.
     pub(super) fn catch_up(&mut self) -> Result<(), ShelfError> {
-        if self.tower.usage().records == 0 {
+        if self.tower.usage().records == 0 && self.tower.serving() == Serving::No {
             return Ok(());
         }
         let chain = Arc::clone(&self.parts.chain);
         let settled = sight::settled_since(&chain, self.height.saturating_add(1), self.tower.cases());
-        let mut seen = settled.map_err(unreadable)?;
-        seen.extend(sight::open_closings(&chain).map_err(unreadable)?);
+        self.see(settled.map_err(unreadable)?)?;
+        self.see_open_closings()?;
         let mut turn = Turn { last_block: Some(self.at()), ..Turn::default() };
-        self.see(seen)?;
         self.end(&mut turn)
+    }
+
+    /// Every closing that the ledger shows now: a record for one of them can still come in.
+    pub(super) fn see_open_closings(&mut self) -> Result<(), ShelfError> {
+        let open = sight::open_closings(&self.parts.chain).map_err(unreadable)?;
+        self.see(open)
     }
 
     fn at(&self) -> At {

@@ -56,7 +56,8 @@ impl Tower {
         Ok(Self { serving, service, watch: Watch::new(rules, sponsor) })
     }
 
-    /// Takes records from now on, or no more.
+    /// Takes records from now on, or no more. A tower that begins must be told of every closing that the ledger shows: one
+    /// that keeps nothing and takes nothing remembers none.
     pub fn serve(&mut self, serving: Serving) {
         self.serving = serving;
     }
@@ -124,7 +125,10 @@ impl Tower {
         }
         let receipt = self.service.keep(client, standing, entry, shelf)?;
         if receipt.outcome == Outcome::Kept {
-            self.watch.kept(entry);
+            // The first record of a channel that is being closed: what is settled is forgotten, whatever happens meanwhile.
+            if let Some((channel, tag)) = self.watch.kept(entry) {
+                self.service.open_case(channel, tag);
+            }
         }
         Ok(receipt)
     }
@@ -135,6 +139,7 @@ impl Tower {
     /// [`ShelfError`] if the shelf cannot be read.
     pub fn see(&mut self, sighting: Sighting, shelf: &dyn Shelf) -> Result<(), ShelfError> {
         match sighting {
+            Sighting::Posted(_) if self.serving == Serving::No && self.usage().records == 0 => Ok(()),
             Sighting::Posted(posted) => {
                 let (channel, tag) = (posted.closing.terms.id, posted.closing.state.tag);
                 if self.watch.posted(*posted, &mut self.service, shelf)? == Found::New {

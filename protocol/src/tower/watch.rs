@@ -15,7 +15,7 @@ use super::message::Entry;
 use super::record::{Locator, Record, Slot};
 use super::service::Service;
 use super::shelf::{Shelf, ShelfError};
-use crate::limits::{TOWER_BATCHES, TOWER_LATE_STEPS, TOWER_RETRY_BLOCKS};
+use crate::limits::{TOWER_BARE_CASES_MAX, TOWER_BATCHES, TOWER_LATE_STEPS, TOWER_RETRY_BLOCKS};
 
 /// The ledger, as far as a tower's answers depend on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,16 +92,18 @@ pub enum Found {
     New,
     /// It has, and knew it.
     Known,
-    /// It has none.
+    /// It has none so far.
     Nothing,
 }
 
-/// One closing for which the tower has records.
+/// A closing.
 #[derive(Clone, Debug)]
 struct Case {
     posted: Posted,
     /// The tag that its first closing showed: its slots follow from it.
     tag: ChannelTag,
+    /// Whether the tower has records for the channel. Without any it does nothing, and waits for one to come in.
+    has_records: bool,
     /// The newest state that both signed, among all that the tower has.
     best: Option<Box<CoSigned>>,
     /// Where the author said that it held the most. Apart from the newest state: an author can sign one state many times, and
@@ -122,6 +124,11 @@ struct Told {
 }
 
 impl Case {
+    fn new(posted: Posted) -> Self {
+        let (tag, told) = (posted.closing.state.tag, Told::default());
+        Self { posted, tag, has_records: false, best: None, proof: None, tried: None, tries: 0, told }
+    }
+
     fn consider(&mut self, chain: &ChainId, record: Record) {
         let closing = &self.posted.closing;
         let signature = *record.newest.signature(closing.author);
@@ -157,6 +164,8 @@ pub struct Watch {
     rules: LedgerRules,
     sponsor: Sponsor,
     cases: BTreeMap<ChannelId, Case>,
+    /// How many of them have no records.
+    bare: usize,
     /// Where records for open cases belong. The ledger gives a tag no meaning, so channels of others can be closed under the
     /// same one; whose a record is, it says itself.
     slots: BTreeMap<Locator, (Slot, BTreeSet<ChannelId>)>,
@@ -166,17 +175,17 @@ impl Watch {
     /// A tower that has seen no closing yet. After a restart it is told of every one that is open.
     #[must_use]
     pub const fn new(rules: LedgerRules, sponsor: Sponsor) -> Self {
-        Self { rules, sponsor, cases: BTreeMap::new(), slots: BTreeMap::new() }
+        Self { rules, sponsor, cases: BTreeMap::new(), bare: 0, slots: BTreeMap::new() }
     }
 
     /// How many closings it has records for.
     #[must_use]
     pub fn open_cases(&self) -> usize {
-        self.cases.len()
+        self.cases.len() - self.bare
     }
 
     /// The ledger shows a closing: a new one, or one that follows a dispute. What is on the tower's shelf for the channel is
-    /// opened when its first closing appears, since that one shows the tag.
+    /// opened when its first closing appears, since that one shows the tag; what comes in later, when it does.
     ///
     /// # Errors
     /// [`ShelfError`] if the shelf cannot be read.
@@ -188,15 +197,17 @@ impl Watch {
     ) -> Result<Found, ShelfError> {
         let channel = posted.closing.terms.id;
         if let Some(case) = self.cases.get_mut(&channel) {
-            // Its author is at work, or somebody else helps: what was tried is void, and it is tried alone from now on.
-            case.posted = posted;
-            case.tried = None;
-            case.tries = TOWER_BATCHES.len();
+            // Whoever looks at the whole ledger comes upon what is known.
+            if case.posted.outpoint != posted.outpoint {
+                // Its author is at work, or somebody else helps: what was tried is void, and it is tried alone from now on.
+                case.posted = posted;
+                case.tried = None;
+                case.tries = TOWER_BATCHES.len();
+            }
             return Ok(Found::Known);
         }
         let tag = posted.closing.state.tag;
-        let mut case =
-            Case { posted, tag, best: None, proof: None, tried: None, tries: 0, told: Told::default() };
+        let mut case = Case::new(posted);
         let mut found = 0;
         let slots = [Party::A, Party::B].map(|party| Slot::new(&tag, party));
         for slot in &slots {
@@ -204,30 +215,40 @@ impl Watch {
                 case.consider(&self.rules.chain, record);
             })?;
         }
-        if found == 0 {
-            return Ok(Found::Nothing);
+        case.has_records = found > 0;
+        if !case.has_records {
+            if self.bare >= TOWER_BARE_CASES_MAX {
+                return Ok(Found::Nothing);
+            }
+            self.bare += 1;
         }
         for slot in slots {
             let (_, channels) = self.slots.entry(slot.locator).or_insert_with(|| (slot, BTreeSet::new()));
             channels.insert(channel);
         }
         self.cases.insert(channel, case);
-        Ok(Found::New)
+        Ok(if found > 0 { Found::New } else { Found::Nothing })
     }
 
-    /// A client gave a record while its channel is being closed: it may be what is missing.
-    pub fn kept(&mut self, entry: &Entry) {
-        let Some((slot, channels)) = self.slots.get(&entry.locator) else { return };
-        let Ok(record) = slot.open(&entry.sealed) else { return };
+    /// A client gave a record while its channel is being closed: it may be what is missing. The channel with its tag, if it is
+    /// the first one for it.
+    pub fn kept(&mut self, entry: &Entry) -> Option<(ChannelId, ChannelTag)> {
+        let (slot, channels) = self.slots.get(&entry.locator)?;
+        let record = slot.open(&entry.sealed).ok()?;
         let channel = record.newest.state.channel;
-        if let Some(case) = self.cases.get_mut(&channel).filter(|_| channels.contains(&channel)) {
-            case.consider(&self.rules.chain, record);
+        let case = self.cases.get_mut(&channel).filter(|_| channels.contains(&channel))?;
+        case.consider(&self.rules.chain, record);
+        if std::mem::replace(&mut case.has_records, true) {
+            return None;
         }
+        self.bare -= 1;
+        Some((channel, case.tag))
     }
 
     /// The channel is settled.
     pub fn gone(&mut self, channel: &ChannelId) {
         let Some(case) = self.cases.remove(channel) else { return };
+        self.bare -= usize::from(!case.has_records);
         for party in [Party::A, Party::B] {
             let locator = Slot::new(&case.tag, party).locator;
             let Some((_, channels)) = self.slots.get_mut(&locator) else { continue };
@@ -243,7 +264,7 @@ impl Watch {
         let mut orders = Vec::new();
         let place = self.rules.clone();
         let mut contests: [Vec<(Time, ChannelId, Part)>; TOWER_BATCHES.len()] = Default::default();
-        for (channel, case) in self.cases.iter_mut().filter(|(_, case)| case.is_due(at)) {
+        for (channel, case) in self.cases.iter_mut().filter(|(_, case)| case.has_records && case.is_due(at)) {
             if at.time > case.posted.deadline() {
                 case.mark(at);
                 orders.extend(place.finalize(&case.posted).map(|made| Order::Finalize(Box::new(made))));

@@ -2,10 +2,10 @@
 
 mod board;
 mod callers;
-mod closes;
+pub(crate) mod closes;
 mod hellos;
 mod many;
 mod once;
 mod openings;
 mod together;
-mod town;
+pub(crate) mod town;
