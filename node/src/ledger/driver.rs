@@ -116,7 +116,8 @@ impl Driver {
         let log = EngineLog::new(Arc::clone(&journal));
         let engine = Engine::new(config.identity, host, log, config.engine);
         let engine = engine.map_err(|error| error.to_string())?;
-        let funds = Funds::open(config.seed, &chain, config.params.rules).map_err(|error| error.to_string())?;
+        let funds =
+            Funds::open(config.seed, &chain, config.params.rules).map_err(|error| error.to_string())?;
         let (status, read) = watch::channel(Status::default());
         let driver = Self {
             engine,

@@ -30,7 +30,7 @@ use towpath_ledger::{ChannelTag, Party};
 use towpath_protocol::tower::{Record, ShelfError, Slot, TowerMessage};
 use towpath_store::StoreError;
 
-pub use call::{Call, CallError, OwnTower, OwnTowers, Version};
+pub use call::{Call, CallError, Kept, OwnTower, OwnTowers, Version};
 pub use list::Listed;
 pub use mailbox::{Mailbox, Offered};
 pub use run::{Parts, Settings};

@@ -15,6 +15,7 @@ use towpath_protocol::tower::{
 };
 use towpath_store::{Batch, Column, StoreError};
 
+use super::call::Reply;
 use super::contest::alarm;
 use super::fetch::Fetches;
 use super::list::{self, Listed};
@@ -80,11 +81,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A tower's quotas: strangers together get a sixteenth, and each as many as a person has channels.
+    /// A tower's quotas: strangers together get a sixteenth, and each as many as a person has channels; whoever has channels
+    /// with this node some more for each. Only whom the operator named gets a quarter.
     const fn quotas(&self) -> Quotas {
         Quotas {
             records_max: self.records_max,
             known_max: self.records_max / 4,
+            per_channel: limits::TOWER_RECORDS_PER_CHANNEL,
             stranger_max: limits::TOWER_RECORDS_PER_STRANGER,
             strangers_max: self.records_max / 16,
         }
@@ -109,17 +112,21 @@ pub(super) struct Thread {
     confirmed: BTreeMap<ChannelId, Sequence>,
     pub(super) fetches: Fetches,
     height: u64,
+    /// When clients' standings are looked at again, by the node's clock.
+    pub(super) review_at_ms: u64,
     /// What was told last, while it holds.
     pub(super) alarm: Option<String>,
 }
 
 /// One turn.
 #[derive(Default)]
-struct Turn {
+pub(super) struct Turn {
     batch: Batch,
     answers: Vec<(PublicKey, TowerMessage)>,
     /// Lists are answered from what is on disk, after the turn's rows are.
     lists: Vec<(PublicKey, TowerMessage)>,
+    /// Clients that the operator wants nothing kept for: dropped once the turn's rows are on disk.
+    pub(super) drops: Vec<(PublicKey, Reply<u64>)>,
     credits: Vec<Credit>,
     last_block: Option<At>,
     events: Vec<towpath_api::EventBody>,
@@ -162,6 +169,7 @@ impl Thread {
             confirmed: BTreeMap::new(),
             fetches: Fetches::new(),
             height,
+            review_at_ms: 0,
             alarm: None,
         })
     }
@@ -257,7 +265,7 @@ impl Thread {
                     self.client.down(&peer);
                 }
                 Input::Block(notice) => self.on_block(&notice, &mut turn)?,
-                Input::Call(call) => self.on_call(call),
+                Input::Call(call) => self.on_call(call, &mut turn),
                 Input::Mail | Input::Stop => {}
             }
         }
@@ -283,7 +291,7 @@ impl Thread {
 
     fn standing(&mut self, peer: &PublicKey) -> Standing {
         if self.settings.clients.contains(peer) {
-            return Standing::Known;
+            return Standing::Named;
         }
         let now_ms = clock::now_ms();
         let found = self.standings.get(peer).filter(|(until_ms, _)| *until_ms > now_ms);
@@ -294,10 +302,25 @@ impl Thread {
         if self.standings.len() >= limits::TOWER_INBOX {
             self.standings.clear();
         }
-        let standing =
-            if self.parts.board.has_open_with(peer) { Standing::Known } else { Standing::Stranger };
+        let standing = Standing::of_channels(self.parts.board.funded_with(peer));
         self.standings.insert(*peer, (now_ms.saturating_add(STANDING_MS), standing));
         standing
+    }
+
+    /// Now and then, counts what each client has where it stands: its channels may be gone, and it says nothing of that.
+    fn review(&mut self) {
+        let now_ms = clock::now_ms();
+        if now_ms < self.review_at_ms {
+            return;
+        }
+        self.review_at_ms = now_ms.saturating_add(limits::TOWER_REVIEW_MS);
+        if self.tower.usage().records > 0 {
+            let (funded, named) = (self.parts.board.funded_by_peer(), &self.settings.clients);
+            self.tower.review(&|client| {
+                let channels = || funded.get(client).copied().unwrap_or(0);
+                if named.contains(client) { Standing::Named } else { Standing::of_channels(channels()) }
+            });
+        }
     }
 
     fn on_block(&mut self, notice: &Notice, turn: &mut Turn) -> Result<(), ShelfError> {
@@ -309,6 +332,7 @@ impl Thread {
 
     /// Writes the turn, and then says what follows from it.
     fn end(&mut self, turn: &mut Turn) -> Result<(), ShelfError> {
+        self.review();
         turn.batch = batch(self.tower.end_turn());
         if let Some(at) = turn.last_block
             && (!turn.batch.is_empty() || at.height >= self.height + HEIGHT_EVERY)
@@ -320,6 +344,11 @@ impl Thread {
         let (batch, events) = (std::mem::take(&mut turn.batch), std::mem::take(&mut turn.events));
         if !batch.is_empty() || !events.is_empty() {
             self.parts.journal.commit(Entry { batch, events }, clock::now_ms()).map_err(unreadable)?;
+        }
+        for (client, reply) in std::mem::take(&mut turn.drops) {
+            let dropped = self.drop_client(&client)?;
+            // A caller that is gone needs no answer.
+            drop(reply.send(Ok(dropped)));
         }
         let store = Arc::clone(self.parts.journal.store());
         for (peer, list) in std::mem::take(&mut turn.lists) {
@@ -337,6 +366,22 @@ impl Thread {
         self.tell_workers();
         self.show();
         Ok(())
+    }
+
+    /// Drops all records of a client, a part at a time.
+    fn drop_client(&mut self, client: &PublicKey) -> Result<u64, ShelfError> {
+        let store = Arc::clone(self.parts.journal.store());
+        let mut all = 0;
+        loop {
+            let dropped = self.tower.drop_client(client, limits::TOWER_DROPS, &Rows(&*store))?;
+            if dropped == 0 {
+                tracing::warn!(client = %node_text(client), records = all, "the operator dropped a client's records");
+                return Ok(all);
+            }
+            let entry = Entry { batch: batch(self.tower.end_turn()), ..Entry::default() };
+            self.parts.journal.commit(entry, clock::now_ms()).map_err(unreadable)?;
+            all += dropped;
+        }
     }
 
     /// The client's part: what is new goes out, and what was learned goes to those whom it concerns.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChannelId, CoSigned, Transaction};
+use towpath_protocol::Life;
 use towpath_protocol::tower::{Entry, LedgerRules, Record, Serving, Sponsor, TowerMessage};
 
 use super::run::{Parts, Settings, Thread};
-use super::{Call, Input};
+use super::{Call, Input, Kept};
 use crate::net::Credit;
 use crate::worker::tests::closes::{cheat, paid_over};
 use crate::worker::tests::town::{BLOCK_MS, Node, POLICY, Town};
@@ -97,4 +98,43 @@ async fn c4_a_tower_that_begins_to_serve_knows_them_too() {
     assert_eq!(answer.try_recv().expect("an answer"), Ok(()));
     give(&mut idle, CLIENT, &record);
     assert_eq!(idle.tower.open_cases(), 1);
+}
+
+/// W1: a client whose channels with the tower are gone takes its part of the strangers' room, without saying a word.
+#[tokio::test]
+async fn w1_a_client_whose_channels_are_settled_is_a_stranger_again() {
+    let mut town = Town::new(2, 2, POLICY);
+    let channel = town.open(0, 1, 1_000_000).await;
+    town.pay(0, &channel, 1_000).await.expect("it is paid");
+    let mut served = tower(&town.nodes[1], true);
+    let client = town.nodes[0].id;
+    give(&mut served, client, &town.nodes[1].record(&channel));
+    assert_eq!((served.tower.usage().records, served.tower.usage().strangers), (1, 0));
+    town.close(0, &channel).await;
+    town.block().await;
+    assert!(matches!(town.nodes[1].life(&channel), Some(Life::Settled(_))));
+    // A minute later.
+    served.review_at_ms = 0;
+    served.turn(Vec::new()).expect("it writes");
+    assert_eq!(served.tower.clients().collect::<Vec<_>>(), [(client, 1, true)]);
+}
+
+#[tokio::test]
+async fn w1_what_the_operator_drops_is_gone_for_good() {
+    let mut town = Town::new(2, 2, POLICY);
+    let channel = town.open(0, 1, 1_000_000).await;
+    town.pay(0, &channel, 1_000).await.expect("it is paid");
+    let mut served = tower(&town.nodes[1], true);
+    let record = town.nodes[1].record(&channel);
+    let other = PublicKey([78; 32]);
+    give(&mut served, CLIENT, &record);
+    give(&mut served, other, &record);
+    let (reply, mut answer) = oneshot::channel();
+    served.turn(vec![Input::Call(Call::Drop { node: CLIENT, reply })]).expect("it writes");
+    assert_eq!(answer.try_recv().expect("an answer"), Ok(1));
+    let (reply, mut answer) = oneshot::channel();
+    let mut again = tower(&town.nodes[1], true);
+    again.turn(vec![Input::Call(Call::Clients(reply))]).expect("it writes");
+    let left = Kept { client: other, records: 1, is_stranger: true };
+    assert_eq!(answer.try_recv().expect("an answer"), Ok(vec![left]));
 }

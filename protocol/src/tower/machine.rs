@@ -133,6 +133,29 @@ impl Tower {
         Ok(receipt)
     }
 
+    /// Counts what each client has where it stands now.
+    pub fn review(&mut self, standing_of: &dyn Fn(&PublicKey) -> Standing) {
+        self.service.review(standing_of);
+    }
+
+    /// Who has records here, how many, and whether they count among the strangers'.
+    pub fn clients(&self) -> impl Iterator<Item = (PublicKey, u64, bool)> {
+        self.service.clients()
+    }
+
+    /// The operator wants nothing kept for a client any more: see [`Service::drop_client`].
+    ///
+    /// # Errors
+    /// [`ShelfError`] if the shelf cannot be read.
+    pub fn drop_client(
+        &mut self,
+        client: &PublicKey,
+        limit: usize,
+        shelf: &dyn Shelf,
+    ) -> Result<u64, ShelfError> {
+        self.service.drop_client(client, limit, shelf)
+    }
+
     /// Something that the ledger shows.
     ///
     /// # Errors
