@@ -57,7 +57,7 @@ pub(crate) async fn paid_over(town: &mut Town) -> (ChannelId, CoSigned) {
     (channel, first)
 }
 
-async fn block_of(town: &mut Town, transaction: Transaction) {
+pub(crate) async fn block_of(town: &mut Town, transaction: Transaction) {
     let block = town.nodes[0].ledger.build(&[transaction], BLOCK_MS);
     assert_eq!(block.transactions.len(), 1, "the ledger takes it");
     town.apply(&block).await;
