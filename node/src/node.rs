@@ -249,7 +249,7 @@ async fn run_parts(config: Config, passphrase: &[u8]) -> Result<(), NodeError> {
         .map_err(|error| NodeError::Ledger(error.to_string()))?;
     // A tower that lost data may have forgotten records that it promised to keep: its clients find that out, and give
     // them again (FAULTS W3).
-    let watching = start_tower(&config, &loaded, &parts, (tower, tower_inbox))?;
+    let watching = start_tower(&config, &loaded, &parts, (tower, tower_inbox), stop.clone())?;
     let router = tokio::spawn(route(events, net.clone(), (workers.clone(), tower.clone()), ingress));
     let node = Arc::new(node(&config, &loaded, &parts, status));
     let server = start_api(&config, Arc::clone(&node), &stop).await?;
@@ -433,6 +433,7 @@ fn start_tower(
     loaded: &Loaded,
     parts: &Parts,
     (handle, inbox): (&TowerHandle, tokio::sync::mpsc::Receiver<TowerInput>),
+    stop: Stop,
 ) -> Result<std::thread::JoinHandle<()>, NodeError> {
     let params = &loaded.genesis.params;
     let own = &config.tower;
@@ -458,7 +459,7 @@ fn start_tower(
         board: Arc::clone(&parts.board),
         runtime: parts.runtime.clone(),
     };
-    Ok(tower::start(parts, settings, handle, inbox)?)
+    Ok(tower::start(parts, settings, handle, inbox, move |reason| stop.fatal(reason))?)
 }
 
 /// The key with which this node takes part in deciding blocks: its own, unless its log may miss votes that it gave. Then it

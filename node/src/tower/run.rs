@@ -175,31 +175,27 @@ impl Thread {
     }
 
     /// Runs until it is stopped, or the database fails, which stops the node.
-    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
+    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Input>) -> Result<(), ShelfError> {
         let runtime = self.parts.runtime.clone();
         self.want_all();
-        if let Err(error) = self.catch_up() {
-            return tracing::error!(%error, "the tower cannot start");
-        }
+        self.catch_up()?;
         loop {
             let wait = self.wait();
             let first = runtime.block_on(async { tokio::time::timeout(wait, inbox.recv()).await });
             let mut inputs = Vec::new();
             match first {
-                Ok(Some(Input::Stop) | None) => return,
+                Ok(Some(Input::Stop) | None) => return Ok(()),
                 Ok(Some(input)) => inputs.push(input),
                 Err(_elapsed) => {}
             }
             while inputs.len() < limits::TOWER_TURN_INPUTS {
                 match inbox.try_recv() {
-                    Ok(Input::Stop) => return,
+                    Ok(Input::Stop) => return Ok(()),
                     Ok(input) => inputs.push(input),
                     Err(_) => break,
                 }
             }
-            if let Err(error) = self.turn(inputs) {
-                return tracing::error!(%error, "the tower stops: its rows cannot be read or written");
-            }
+            self.turn(inputs)?;
         }
     }
 
@@ -507,6 +503,8 @@ fn unreadable(error: StoreError) -> ShelfError {
 const fn fault_in_words(fault: Fault) -> (ChannelId, &'static str) {
     match fault {
         Fault::Lost(channel) => (channel, "it lost, or never kept, what it acknowledged"),
-        Fault::Boast(channel) => (channel, "it says that it has a newer state, and does not show it"),
+        Fault::Boast(channel) => {
+            (channel, "it says that it has a newer state than this node; unless it shows it, it lies")
+        }
     }
 }

@@ -4,19 +4,44 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
+use towpath_crypto::Digest;
 use towpath_crypto::ed25519::PublicKey;
-use towpath_ledger::{ChannelId, CoSigned, Transaction};
+use towpath_crypto::seed::Seed;
+use towpath_ledger::ChannelId;
 use towpath_protocol::Life;
-use towpath_protocol::tower::{Entry, LedgerRules, Record, Serving, Sponsor, TowerMessage};
+use towpath_protocol::tower::{
+    Entry, LedgerRules, Locator, RECORD_BYTES, Record, Sealed, Sequence, Serving, Sponsor, TowerMessage,
+};
+use towpath_store::{GroupWriter, MemoryDisk, MemoryStore, Store, StoreError};
 
 use super::run::{Parts, Settings, Thread};
-use super::{Call, Input, Kept};
-use crate::net::Credit;
-use crate::worker::tests::closes::{cheat, paid_over};
-use crate::worker::tests::town::{BLOCK_MS, Node, POLICY, Town};
+use super::{Call, Input, Kept, TowerHandle};
+use crate::journal::Journal;
+use crate::ledger::testing::{TestLedger, genesis};
+use crate::net::{Credit, NetHandle};
+use crate::worker::Workers;
+use crate::worker::tests::closes::{block_of, cheat, paid_over};
+use crate::worker::tests::town::{Node, POLICY, Town};
 
 /// Somebody whose channel it is not: a tower cannot know.
 const CLIENT: PublicKey = PublicKey([77; 32]);
+
+fn settings(ledger: &TestLedger, serve: bool) -> Settings {
+    let params = &ledger.genesis.params;
+    Settings {
+        serve,
+        records_max: 4_096,
+        clients: BTreeSet::new(),
+        sponsor: Sponsor::No,
+        towers: Vec::new(),
+        confirmations: 0,
+        rules: LedgerRules {
+            chain: ledger.chain.chain(),
+            params: params.rules.clone(),
+            block_step_ms_max: params.blocks.block_step_ms_max,
+        },
+    }
+}
 
 /// The tower of a node of the town, as it starts.
 fn tower(node: &Node, serve: bool) -> Thread {
@@ -29,20 +54,7 @@ fn tower(node: &Node, serve: bool) -> Thread {
         board: Arc::clone(&node.board),
         runtime: node.parts.runtime.clone(),
     };
-    let params = &node.ledger.genesis.params;
-    let settings = Settings {
-        serve,
-        records_max: 4_096,
-        clients: BTreeSet::new(),
-        sponsor: Sponsor::No,
-        towers: Vec::new(),
-        confirmations: 0,
-        rules: LedgerRules {
-            chain: node.parts.chain_id,
-            params: params.rules.clone(),
-            block_step_ms_max: params.blocks.block_step_ms_max,
-        },
-    };
+    let settings = settings(&node.ledger, serve);
     let mut thread = Thread::open(parts, settings, Arc::default(), Arc::default()).expect("it starts");
     thread.catch_up().expect("it reads");
     thread
@@ -61,19 +73,13 @@ fn give(thread: &mut Thread, client: PublicKey, record: &Record) {
     thread.turn(vec![Input::Message { peer: client, message, credit: credit() }]).expect("it writes");
 }
 
-async fn post(town: &mut Town, transaction: Transaction) {
-    let block = town.nodes[0].ledger.build(&[transaction], BLOCK_MS);
-    assert_eq!(block.transactions.len(), 1, "the ledger takes it");
-    town.apply(&block).await;
-}
-
 /// A channel that its first party closes with an old state, and whose second party is not there to answer.
 async fn cheated(town: &mut Town) -> (ChannelId, Record) {
-    let (channel, first): (ChannelId, CoSigned) = paid_over(town).await;
+    let (channel, first) = paid_over(town).await;
     let record = town.nodes[1].record(&channel);
     town.nodes[1].ledger.is_full = true;
     let old = cheat(town, &channel, &first);
-    post(town, old).await;
+    block_of(town, old).await;
     (channel, record)
 }
 
@@ -137,4 +143,39 @@ async fn w1_what_the_operator_drops_is_gone_for_good() {
     again.turn(vec![Input::Call(Call::Clients(reply))]).expect("it writes");
     let left = Kept { client: other, records: 1, is_stranger: true };
     assert_eq!(answer.try_recv().expect("an answer"), Ok(vec![left]));
+}
+
+/// W3: a tower that cannot read its rows ends the node, with the reason: nobody relies on one that is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn w3_a_tower_that_cannot_go_on_stops_the_node() {
+    let disk = MemoryDisk::new();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::open(&disk).expect("it opens").store);
+    let seed = Seed::from_entropy(&[1; 32]);
+    let ledger = TestLedger::new(seed.clone(), genesis(&[&seed], 1), Arc::clone(&store));
+    let writer = GroupWriter::start(Arc::clone(&store), |error| panic!("no write fails here: {error}"));
+    let journal = Journal::open(store, writer.expect("threads"), 100).expect("an empty log");
+    let parts = Parts {
+        chain: Arc::clone(&ledger.chain),
+        journal: Arc::new(journal),
+        net: NetHandle::silent(seed.node_key().public()),
+        ledger: ledger.handle.clone(),
+        workers: Workers::inboxes(1).0,
+        board: Arc::default(),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    let (handle, inbox) = TowerHandle::inbox();
+    let (fatal, stopped) = oneshot::channel();
+    let tell = move |reason| drop(fatal.send(reason));
+    let thread = super::start(parts, settings(&ledger, true), &handle, inbox, tell).expect("it starts");
+    disk.fail_read(1, StoreError::Io { action: "reading", detail: "a fault".to_owned() });
+    let entry = Entry {
+        locator: Locator(Digest([1; 32])),
+        sequence: Sequence { generation: 0, version: 1 },
+        sealed: Sealed(Box::new([1; RECORD_BYTES])),
+    };
+    let message = TowerMessage::Keep(vec![entry]);
+    assert!(handle.hear(CLIENT, message, credit()));
+    let reason = stopped.await.expect("the node hears of it");
+    assert!(reason.contains("a fault"), "{reason}");
+    thread.join().expect("no panic");
 }
