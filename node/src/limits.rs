@@ -121,6 +121,19 @@ pub const TOWER_TURN_INPUTS: usize = 256;
 /// Records of one node that the tower does not know otherwise: more channels than a person has.
 pub const TOWER_RECORDS_PER_STRANGER: u64 = 128;
 
+/// Records of one node for each channel that it has with the tower's, beside those of a stranger. A channel can be had for the
+/// fees of two transactions, so it must not buy much; whoever has more elsewhere is named by the tower's operator.
+pub const TOWER_RECORDS_PER_CHANNEL: u64 = 128;
+
+/// How often it is looked whose channels with the tower's node are gone, in milliseconds.
+pub const TOWER_REVIEW_MS: u64 = 60_000;
+
+/// Records of a client that are dropped in one write when the operator wants nothing kept for it.
+pub const TOWER_DROPS: usize = 4_096;
+
+/// Clients of the tower that a caller is shown, the largest first.
+pub const TOWER_CLIENTS_SHOWN: usize = 100;
+
 /// The most records that a tower can be told to keep: 12 GB of database.
 pub const TOWER_RECORDS_MAX: u64 = 16 << 20;
 

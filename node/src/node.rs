@@ -254,7 +254,7 @@ async fn run_parts(
         .map_err(|error| NodeError::Ledger(error.to_string()))?;
     // A tower that lost data may have forgotten records that it promised to keep: its clients find that out, and give
     // them again (FAULTS W3).
-    let watching = start_tower(config, &loaded, &parts, (tower, tower_inbox))?;
+    let watching = start_tower(config, &loaded, &parts, (tower, tower_inbox), stop.clone())?;
     let router = tokio::spawn(route(events, net.clone(), (workers.clone(), tower.clone()), ingress));
     let node = Arc::new(node(config, &loaded, &parts, status));
     let server = start_api(config, Arc::clone(&node), &stop).await?;
@@ -439,6 +439,7 @@ fn start_tower(
     loaded: &Loaded,
     parts: &Parts,
     (handle, inbox): (&TowerHandle, tokio::sync::mpsc::Receiver<TowerInput>),
+    stop: Stop,
 ) -> Result<std::thread::JoinHandle<()>, NodeError> {
     let params = &loaded.genesis.params;
     let own = &config.tower;
@@ -464,7 +465,7 @@ fn start_tower(
         board: Arc::clone(&parts.board),
         runtime: parts.runtime.clone(),
     };
-    Ok(tower::start(parts, settings, handle, inbox)?)
+    Ok(tower::start(parts, settings, handle, inbox, move |reason| stop.fatal(reason))?)
 }
 
 /// The key with which this node takes part in deciding blocks: its own, unless its log may miss votes that it gave. Then it

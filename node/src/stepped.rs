@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use towpath_consensus::Config as EngineConfig;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::seed::Seed;
@@ -63,6 +64,9 @@ pub struct Draw {
     /// The same, for idempotency keys.
     pub run: u64,
 }
+
+/// What a process ends with that found out that it runs on an old copy: started again, it is in recovery.
+pub const BEGINS_AGAIN: &str = "it runs on an old copy of its data, and begins again in recovery";
 
 /// Why a process ended, or did not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,14 +123,21 @@ impl Process {
         let (tower, tower_inbox) = TowerHandle::inbox();
         let handles = (handle.clone(), ledger.clone(), workers, tower);
         let ends = Arc::new(move |reason| report(&of_workers, reason));
-        let parts = parts(host, &store, (&chain, &journal), handles, (draw, ends))?;
+        let (is_current, current) = watch::channel(false);
+        let parts = parts(host, &store, (&chain, &journal), handles, (draw, ends, current))?;
+        let (heights, height) = watch::channel(chain.tip().height());
+        let step_ms_max = host.genesis.params.blocks.block_step_ms_max;
+        parts.runtime.spawn(recovery::watch_current((Arc::clone(&chain), height), step_ms_max, is_current));
         let notices = Notices::default();
         let told = Arc::clone(&notices);
         let driver = SteppedDriver::start(
             driver_config(host, &parts, pending.is_some()),
             surroundings,
             (ledger, ledger_inbox),
-            Box::new(move |notice| told.lock().unwrap_or_else(PoisonError::into_inner).push_back(notice)),
+            Box::new(move |notice| {
+                heights.send_replace(notice.height);
+                told.lock().unwrap_or_else(PoisonError::into_inner).push_back(notice);
+            }),
         );
         let driver = driver.map_err(Ended)?;
         let trust =
@@ -329,14 +340,15 @@ fn parts(
     store: &Arc<dyn Store>,
     (chain, journal): (&Arc<Chain>, &Arc<Journal>),
     (net, ledger, workers, tower): Handles,
-    (draw, fatal): (Draw, Ends),
+    (draw, fatal, current): (Draw, Ends, watch::Receiver<bool>),
 ) -> Result<Parts, Ended> {
     let rules = host.genesis.params.rules.clone();
     let keys = Arc::new(ChannelKeys::open(host.seed.clone(), &**store, rules).map_err(ended)?);
     let sources = Sources::default();
     sources.add(Arc::new(recovery::Towers::new(tower.clone(), Arc::clone(&keys))));
     let instance = (clock::now_ms(), draw.instance);
-    let epoch = OwnEpoch::begin(&**store, host.seed.node_key(), chain.chain(), instance).map_err(ended)?;
+    let epoch = OwnEpoch::begin(&**store, &host.seed.node_key(), &chain.chain(), instance).map_err(ended)?;
+    let again = Arc::clone(&fatal);
     Ok(Parts {
         chain_id: chain.chain(),
         chain: Arc::clone(chain),
@@ -358,6 +370,8 @@ fn parts(
         searching: Arc::new(AtomicBool::new(false)),
         epoch: Arc::new(epoch),
         fatal,
+        again: Arc::new(move || again(BEGINS_AGAIN.to_owned())),
+        current,
         runtime: tokio::runtime::Handle::current(),
     })
 }

@@ -66,6 +66,10 @@ pub const TOWER_ENTRIES_MAX: usize = 64;
 /// other bytes, which gossip has not seen.
 pub const TOWER_BATCHES: [usize; 3] = [64, 8, 1];
 
+/// Closings for which a tower has no record, and which it remembers in case one comes in: each costs it about a kilobyte, and
+/// whoever made it a transaction and a channel.
+pub const TOWER_BARE_CASES_MAX: usize = 1 << 14;
+
 /// Blocks after which a tower tries again: time for a transaction to reach a proposer and be decided.
 pub const TOWER_RETRY_BLOCKS: u64 = 3;
 

@@ -21,6 +21,15 @@ pub enum Tower {
         /// `node1…`, or a name in the local network.
         tower: String,
     },
+    /// The nodes for which this one keeps most records.
+    Clients,
+    /// Drop all records that a node gave to this watchtower.
+    ///
+    /// Stale closes of its channels are not answered any more, unless it gives them again.
+    Drop {
+        /// `node1…`, or a name in the local network.
+        node: String,
+    },
     /// The watchtowers that the node uses.
     List,
     /// How the node does as a watchtower, and how its own watchtowers do.

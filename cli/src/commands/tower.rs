@@ -1,6 +1,8 @@
 //! `towpath tower …`
 
-use towpath_api::{AddTower, ServeTower, Tower, TowerChannels, TowerHealth, TowerInfo, TowerQuery};
+use towpath_api::{
+    AddTower, ServeTower, Tower, TowerChannels, TowerClient, TowerClients, TowerHealth, TowerInfo, TowerQuery,
+};
 
 use crate::args::{Common, Tower as Command};
 use crate::context;
@@ -28,6 +30,14 @@ pub async fn tower(common: &Common, command: Command) -> Result<(), CliError> {
             let node = context::node_id(common, &tower)?;
             client.remove_tower(&node).await?;
             answer(style, &serde_json::json!({ "removed": node }), |_| format!("{node} is used no more"))
+        }
+        Command::Clients => answer(style, &client.tower_clients().await?, clients),
+        Command::Drop { node } => {
+            let node = context::node_id(common, &node)?;
+            let dropped = client.drop_tower_client(&node).await?;
+            answer(style, &dropped, |dropped| {
+                format!("{} records of {node} are dropped", grouped(dropped.records))
+            })
         }
         Command::List => answer(style, &client.tower().await?, list),
         Command::Status { tower: None } => answer(style, &client.tower().await?, status),
@@ -100,6 +110,17 @@ fn list(info: &TowerInfo) -> String {
     };
     let head = ["node", "health", ">current", ">behind", ">at most", "", "address"];
     table(&head, info.towers.iter().map(row).collect())
+}
+
+fn clients(all: &TowerClients) -> String {
+    if all.clients.is_empty() {
+        return "no records of others".to_owned();
+    }
+    let row = |client: &TowerClient| {
+        let is = if client.stranger { "a stranger" } else { "known" };
+        vec![client.node.clone(), grouped(client.records), is.to_owned()]
+    };
+    table(&["node", ">records", ""], all.clients.iter().map(row).collect())
 }
 
 fn status(info: &TowerInfo) -> String {

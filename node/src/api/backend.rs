@@ -6,7 +6,8 @@ use towpath_api::{
     CloseChannel, Closed, ConnectPeer, EventItem, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info,
     LedgerInfo, LedgerTip, NewAddress, OpenChannel, OpenChannels, OpenedChannels, OutputInfo, OutputProof,
     PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower, StartStream, Stats, Stream,
-    Submitted, TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    Submitted, TowerChannels, TowerClients, TowerDropped, TowerInfo, TowerQuery, Transaction, Travel, Wallet,
+    WalletSend, WalletSent,
 };
 
 /// Who uses the API now.
@@ -90,6 +91,10 @@ pub trait Backend: Send + Sync + 'static {
     fn tower_channels(&self, tower: String, query: TowerQuery) -> Reply<'_, TowerChannels>;
     /// Uses a watchtower no more.
     fn remove_tower(&self, tower: String) -> Reply<'_, ()>;
+    /// The nodes for which this one keeps most records.
+    fn tower_clients(&self) -> Reply<'_, TowerClients>;
+    /// Drops what a node gave to this watchtower.
+    fn drop_tower_client(&self, node: String) -> Reply<'_, TowerDropped>;
 
     /// The ledger's tip and parameters.
     fn ledger(&self) -> Reply<'_, LedgerInfo>;

@@ -28,8 +28,8 @@ use towpath_api::{
     CloseChannel, Closed, Code, ConnectPeer, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info,
     LedgerInfo, LedgerTip, Mode, NewAddress, OpenChannel, OpenChannels, OpenedChannels, OutputInfo,
     OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, RecoveryInfo, ServeTower,
-    StartStream, Stats, Stream, Submitted, TowerChannels, TowerInfo, TowerQuery, Transaction, Travel, Wallet,
-    WalletSend, WalletSent,
+    StartStream, Stats, Stream, Submitted, TowerChannels, TowerClients, TowerDropped, TowerInfo, TowerQuery,
+    Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;
@@ -382,6 +382,14 @@ impl Backend for NodeBackend {
 
     fn remove_tower(&self, tower: String) -> Reply<'_, ()> {
         self.run(move |node| async move { node.remove_tower(&tower).await })
+    }
+
+    fn tower_clients(&self) -> Reply<'_, TowerClients> {
+        self.run(|node| async move { node.tower_clients().await })
+    }
+
+    fn drop_tower_client(&self, text: String) -> Reply<'_, TowerDropped> {
+        self.run(move |node| async move { node.drop_tower_client(&text).await })
     }
 
     fn ledger(&self) -> Reply<'_, LedgerInfo> {

@@ -1,8 +1,8 @@
 //! The watchtowers' part of the API.
 
 use towpath_api::{
-    AddTower, ApiError, Code, ServeTower, Tower, TowerChannel, TowerChannels, TowerHealth, TowerInfo,
-    TowerQuery,
+    AddTower, ApiError, Code, ServeTower, Tower, TowerChannel, TowerChannels, TowerClient, TowerClients,
+    TowerDropped, TowerHealth, TowerInfo, TowerQuery,
 };
 use towpath_crypto::id::{self, Kind};
 use towpath_ledger::ChannelId;
@@ -94,6 +94,22 @@ impl Node {
         let node = self.find_node(text)?;
         let decided = self.towers()?.ask(|reply| Call::Remove { node, reply }).await;
         decided.map_err(|error| call_error(&error))
+    }
+
+    pub(super) async fn tower_clients(&self) -> Result<TowerClients, ApiError> {
+        let kept = self.towers()?.ask(Call::Clients).await.map_err(|error| call_error(&error))?;
+        let clients = kept.iter().map(|kept| TowerClient {
+            node: node_text(&kept.client),
+            records: kept.records,
+            stranger: kept.is_stranger,
+        });
+        Ok(TowerClients { clients: clients.collect() })
+    }
+
+    pub(super) async fn drop_tower_client(&self, text: &str) -> Result<TowerDropped, ApiError> {
+        let node = self.find_node(text)?;
+        let dropped = self.towers()?.ask(|reply| Call::Drop { node, reply }).await;
+        dropped.map(|records| TowerDropped { records }).map_err(|error| call_error(&error))
     }
 
     pub(super) async fn tower_channels(

@@ -136,9 +136,9 @@ keys! {
     TowerServe = "tower.serve", "TOWPATH_TOWER_SERVE", "--tower-serve", Boolean, Some("false"),
         "Serve as a watchtower: keep other nodes' newest channel states, sealed, and answer stale closes with them. `towpath tower serve` decides it at run time.";
     TowerRecordsMax = "tower.records_max", "TOWPATH_TOWER_RECORDS_MAX", "--tower-records-max", Integer, Some("1048576"),
-        "Records that the watchtower keeps in all, about 700 bytes each: a quarter of it for one node that has a channel with this one or is in `tower.clients`, a sixteenth for all others together.";
+        "Records that the watchtower keeps in all, about 700 bytes each: a quarter of it for one node in `tower.clients`, a sixteenth for all strangers together, 128 for one of them, and 128 more for each channel that a node has with this one.";
     TowerClients = "tower.clients", "TOWPATH_TOWER_CLIENTS", "--tower-clients", List, Some("[]"),
-        "Nodes, `node1…`, that the watchtower knows beside those with channels.";
+        "Nodes, `node1…`, that the watchtower knows beside those with channels: for those who have more than a few hundred channels.";
     TowerSponsor = "tower.sponsor", "TOWPATH_TOWER_SPONSOR", "--tower-sponsor", Boolean, Some("true"),
         "Let the watchtower's wallet add what a channel lacks for the fee of an answer; without it a cheater can price the tower out.";
     TowerTowers = "tower.towers", "TOWPATH_TOWER_TOWERS", "--tower-towers", List, Some("[]"),

@@ -20,7 +20,7 @@ use super::ingress::report;
 use super::log::EngineLog;
 use super::membership::Membership;
 use super::notice::Notice;
-use super::sends;
+use super::sends::{self, Made};
 use super::timers::Timers;
 use super::{FundsCall, Input, LedgerHandle, LedgerInbox, Reserved, SharedFunding, Status, SubmitError};
 use crate::clock;
@@ -408,7 +408,8 @@ impl Driver {
         let checked = self.engine.host().check(&transaction);
         checked.map_err(|error| FundsError::Refused(error.to_string()))?;
         let (now_ms, mut batch) = (clock::now_ms(), Batch::new());
-        let tx = self.funds.promise(&mut batch, (transaction, fee), now_ms);
+        let when = Made { time_ms: now_ms, height: self.chain.tip().height() };
+        let tx = self.funds.promise(&mut batch, (transaction, fee), when);
         let outcome = Outcome::Send { tx, fee, state: SendState::Pending };
         let kept = claim.map(|claim| claim.keep(&mut batch, outcome, now_ms));
         self.journal.commit(Entry { batch, events: Vec::new() }, now_ms)?;

@@ -14,7 +14,7 @@ use towpath_store::{Batch, Column, StoreError};
 
 use self::shared::Shared;
 use super::host::Chain;
-use super::sends::{PendingSend, Sends};
+use super::sends::{Made, PendingSend, Sends};
 use crate::idempotency::SendState;
 use crate::limits;
 use crate::wallet::{Coin, Keyring, Rules, Selection, WalletError, payment, select, sign};
@@ -186,9 +186,9 @@ impl Funds {
     }
 
     /// Remembers a payment that is to be handed out, in the batch that must be durable first.
-    pub(super) fn promise(&mut self, batch: &mut Batch, made: (Transaction, Amount), time_ms: u64) -> TxId {
+    pub(super) fn promise(&mut self, batch: &mut Batch, made: (Transaction, Amount), when: Made) -> TxId {
         let touch = self.touch(&made.0);
-        let id = self.sends.add(batch, made, time_ms);
+        let id = self.sends.add(batch, made, when);
         self.waiting.insert(id, touch);
         id
     }

@@ -23,14 +23,53 @@ const PREFIX: &[u8] = b"wallet-send/";
 /// Bytes of a row beside its transaction, at most.
 const ROW_BYTES_MORE: u32 = 64;
 
+/// The version of a row's layout: its first byte.
+const ROW_VERSION: u8 = 2;
+
 /// A row.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
 struct Row {
-    /// The version of this layout.
+    version: u8,
+    time_ms: u64,
+    /// The height of this node's replica when it was made: its coins were on the ledger there.
+    height: u64,
+    fee: Amount,
+    transaction: Transaction,
+}
+
+/// A row without a height, of earlier programs.
+#[derive(Decode, Encode)]
+struct RowV1 {
     version: u8,
     time_ms: u64,
     fee: Amount,
     transaction: Transaction,
+}
+
+impl Row {
+    fn decode(value: &[u8]) -> Result<Self, StoreError> {
+        let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX + ROW_BYTES_MORE);
+        let limit = limit.unwrap_or(usize::MAX);
+        let row = if value.first() == Some(&1) {
+            codec::decode::<RowV1>(value, limit).map(|RowV1 { version: _, time_ms, fee, transaction }| {
+                // No replica is ever so high: only a block that this node sees says what became of it.
+                Self { version: ROW_VERSION, time_ms, height: u64::MAX, fee, transaction }
+            })
+        } else {
+            codec::decode::<Self>(value, limit)
+        };
+        // A row that cannot be read hides a promise: better no wallet than one that spends its coins again.
+        row.map_err(|error| StoreError::Corrupt { what: format!("a payment on its way: {error}") })
+    }
+}
+
+/// When a payment was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Made {
+    /// By the node's clock.
+    pub(super) time_ms: u64,
+    /// By the node's replica.
+    pub(super) height: u64,
 }
 
 /// A payment that is on its way.
@@ -67,8 +106,6 @@ pub(super) struct Sends {
 impl Sends {
     /// Those that the database holds.
     pub(super) fn open(store: &dyn Store) -> Result<Self, StoreError> {
-        let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX + ROW_BYTES_MORE);
-        let limit = limit.unwrap_or(usize::MAX);
         let mut sends = Self::default();
         let mut scan = Scan::prefix(PREFIX);
         loop {
@@ -76,11 +113,7 @@ impl Sends {
             let Some((last, _)) = rows.last() else { return Ok(sends) };
             scan = scan.after(last);
             for (_, value) in &rows {
-                // A row that cannot be read hides a promise: better no wallet than one that spends its coins again.
-                let row = codec::decode::<Row>(value, limit).map_err(|error| StoreError::Corrupt {
-                    what: format!("a payment on its way: {error}"),
-                })?;
-                sends.insert(row);
+                sends.insert(Row::decode(value)?);
             }
         }
     }
@@ -102,9 +135,9 @@ impl Sends {
         &mut self,
         batch: &mut Batch,
         (transaction, fee): (Transaction, Amount),
-        time_ms: u64,
+        Made { time_ms, height }: Made,
     ) -> TxId {
-        let row = Row { version: 1, time_ms, fee, transaction };
+        let row = Row { version: ROW_VERSION, time_ms, height, fee, transaction };
         let value = codec::encode(&row);
         let id = self.insert(row);
         batch.put(Column::Meta, row_key(&id), value);
@@ -150,11 +183,8 @@ impl Sends {
                 ended.push((*id, SendState::Final));
                 continue;
             }
-            for input in &send.row.transaction.body.inputs {
-                if chain.output(input)?.is_none() {
-                    ended.push((*id, SendState::Void));
-                    break;
-                }
+            if is_void(chain, &send.row)? {
+                ended.push((*id, SendState::Void));
             }
         }
         for (id, _) in &ended {
@@ -198,6 +228,22 @@ impl Sends {
     }
 }
 
+/// Whether another transaction spent a coin of a payment that is not final. A coin that is not on the ledger is no sign of that
+/// by itself: after a restore the replica begins at the genesis, where the coin is not made yet, and whoever is told that the
+/// payment is void pays again. It is one if the replica is where the coin was, and has every block since.
+fn is_void(chain: &Chain, row: &Row) -> Result<bool, StoreError> {
+    let tip = chain.tip().height();
+    if tip <= row.height || chain.block(row.height + 1)?.is_none() {
+        return Ok(false);
+    }
+    for input in &row.transaction.body.inputs {
+        if chain.output(input)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The same rhythm as for what channels owe the ledger.
 const fn is_due(waited_ms: u64, blocks: u32) -> bool {
     waited_ms >= limits::CLOSE_AGAIN_MS
@@ -215,5 +261,5 @@ pub(super) fn forget(batch: &mut Batch, id: &TxId) {
 
 /// How its rows are read.
 pub(crate) fn decoders() -> Vec<Readable> {
-    readable![256 << 10 => Row]
+    readable![256 << 10 => Row, RowV1]
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use towpath_crypto::Digest;
 use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::seed::Seed;
-use towpath_store::{GroupWriter, MemoryStore, Store};
+use towpath_store::{Batch, Column, GroupWriter, MemoryStore, Scan, Store};
 
 use super::driver::Spawned;
 use super::testing::{COIN, TestLedger, genesis};
@@ -104,6 +104,70 @@ fn a_crash_between_a_block_and_what_it_means_is_made_good() {
     // The test's ledger deletes no rows: as after a crash.
     assert_eq!(pending(&mut ledger(&store, 2)), []);
     let _ = there.take_waiting();
+}
+
+/// What a restore leaves: the rows of a backup, and a ledger that begins at its genesis.
+fn restored(from: &Arc<dyn Store>) -> Arc<dyn Store> {
+    let store = memory();
+    let mut batch = Batch::new();
+    for (key, row) in from.scan(Column::Meta, &Scan::prefix(b"wallet-send/")).expect("it reads") {
+        batch.put(Column::Meta, key, row);
+    }
+    store.commit(batch).expect("no write fails here");
+    store
+}
+
+/// S10: the coin of a payment is not made yet on a replica at the genesis. Whoever heard that the payment is void would pay
+/// twice; only a block that spends the coin says what became of it.
+#[test]
+fn s10_a_payment_in_a_backup_is_not_void_before_the_ledger_says_so() {
+    let (store, other) = (memory(), memory());
+    let (mut here, mut there) = (ledger(&store, 1), ledger(&other, 1));
+    send(&mut here, AMOUNT).expect("it is made");
+    let waiting = here.take_waiting();
+    let first = here.build(&waiting, 1_000);
+    here.apply(&first);
+    there.apply(&first);
+    send(&mut here, AMOUNT).expect("of what came back");
+    let made = pending(&mut here);
+    let backup = restored(&store);
+    // The same coin, spent by the payment, or by another at another place.
+    send(&mut there, 2 * AMOUNT).expect("of the same coin");
+    for last in [here.take_waiting(), there.take_waiting()] {
+        let second = here.build(&last, 1_000);
+        assert_eq!(second.transactions.len(), 1);
+        let store = restored(&backup);
+        let mut node = ledger(&store, 1);
+        // The first one's row, which this ledger for tests does not delete, is in the backup, too.
+        assert!(pending(&mut node).contains(&made[0]), "at the genesis");
+        node.apply(&first);
+        assert_eq!(pending(&mut node), made, "where the coin is");
+        assert_eq!(pending(&mut ledger(&store, 1)), made, "and after a restart there");
+        node.apply(&second);
+        assert_eq!(pending(&mut node), [], "the ledger says so");
+        assert_eq!(pending(&mut ledger(&store, 1)), [], "to whoever was not there, too");
+    }
+}
+
+/// A row of an earlier program says no height: it waits for a block.
+#[test]
+fn s10_a_payment_of_an_earlier_program_is_read_and_waits() {
+    let store = memory();
+    let mut here = ledger(&store, 1);
+    send(&mut here, AMOUNT).expect("it is made");
+    let made = pending(&mut here);
+    let (key, row) = store.scan(Column::Meta, &Scan::prefix(b"wallet-send/")).expect("it reads").remove(0);
+    // Without the height: version 1, time, fee, transaction.
+    let old = [&[1], &row[1..9], &row[17..]].concat();
+    let mut batch = Batch::new();
+    batch.put(Column::Meta, key, old);
+    store.commit(batch).expect("no write fails here");
+    let mut again = ledger(&store, 1);
+    assert_eq!(pending(&mut again), made);
+    let waiting = here.take_waiting();
+    let block = again.build(&waiting, 1_000);
+    again.apply(&block);
+    assert_eq!(pending(&mut again), []);
 }
 
 #[test]

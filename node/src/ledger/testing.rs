@@ -18,9 +18,9 @@ use towpath_store::{Batch, ChainRetention, Store};
 
 use super::funds::Funds;
 use super::notice::notice;
-use crate::idempotency::{Claim, Kept, Opening, Outcome};
-
+use super::sends::Made;
 use super::{Chain, FundsCall, Input, LedgerHandle, LedgerInbox, Notice, SubmitError};
+use crate::idempotency::{Claim, Kept, Opening, Outcome};
 
 /// What each coin of a wallet holds at the start.
 pub(crate) const COIN: u64 = 10_000_000;
@@ -163,7 +163,8 @@ impl TestLedger {
                 let made = self.funds.send(&self.chain, now, to, amount);
                 drop(reply.send(made.map(|(transaction, fee)| {
                     let mut batch = Batch::new();
-                    let id = self.funds.promise(&mut batch, (transaction.clone(), fee), 0);
+                    let when = Made { time_ms: 0, height: self.chain.tip().height() };
+                    let id = self.funds.promise(&mut batch, (transaction.clone(), fee), when);
                     self.chain.store().commit(batch).expect("no write fails here");
                     // It is owed, whether or not it is taken now.
                     let _ = self.submit(transaction);

@@ -112,7 +112,9 @@ mod tests {
         }
         assert_eq!(Pending::read(&store), Ok(None), "nothing was written");
         let left = ask(Some(pending), true, 9, 10).expect("it is the height that is to be decided");
-        assert_eq!(left, Some(Pending { votes_after: 0, ..pending }), "all else is still to be recovered");
+        let mut expected = pending;
+        expected.votes_after = 0;
+        assert_eq!(left, Some(expected), "all else is still to be recovered");
         assert_eq!(Pending::read(&store), Ok(left));
         assert_eq!(role(left.as_ref(), 9), Role::Votes);
         assert!(matches!(ask(left, true, 9, 10), Err(VoteFromError::NothingMissing)));

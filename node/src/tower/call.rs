@@ -36,6 +36,15 @@ pub enum Call {
         /// When it is decided for good.
         reply: Reply<()>,
     },
+    /// Who has most records here.
+    Clients(Reply<Vec<Kept>>),
+    /// Keep nothing for a client any more.
+    Drop {
+        /// Whose records.
+        node: PublicKey,
+        /// How many those were, once they are gone for good.
+        reply: Reply<u64>,
+    },
     /// What every tower keeps in a slot.
     Fetch {
         /// Where.
@@ -65,6 +74,17 @@ pub struct Version {
     pub acknowledged: Option<Sequence>,
     /// The newest.
     pub newest: Sequence,
+}
+
+/// What this node keeps for a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Whose.
+    pub client: PublicKey,
+    /// How many records.
+    pub records: u64,
+    /// Whether they count among the strangers'.
+    pub is_stranger: bool,
 }
 
 /// A tower that this node uses.

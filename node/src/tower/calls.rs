@@ -5,20 +5,22 @@ use towpath_protocol::limits::TOWERS_MAX;
 use towpath_protocol::tower::Serving;
 use towpath_store::Batch;
 
-use super::call::{Call, CallError, OwnTower, OwnTowers, Version};
+use super::call::{Call, CallError, Kept, OwnTower, OwnTowers, Version};
 use super::list::{self, Listed};
-use super::run::{Thread, count};
-use crate::clock;
+use super::run::{Thread, Turn, count};
 use crate::journal::Entry;
+use crate::{clock, limits};
 
 impl Thread {
-    pub(super) fn on_call(&mut self, call: Call) {
+    pub(super) fn on_call(&mut self, call: Call, turn: &mut Turn) {
         // A caller that is gone needs no answer, so none of these sends can matter.
         match call {
             Call::Status(reply) => drop(reply.send(Ok(self.status()))),
             Call::Serve { serving, reply } => drop(reply.send(self.serve(serving))),
             Call::Add { tower, reply } => drop(reply.send(self.add(tower))),
             Call::Remove { node, reply } => drop(reply.send(self.remove(&node))),
+            Call::Clients(reply) => drop(reply.send(Ok(self.clients()))),
+            Call::Drop { node, reply } => turn.drops.push((node, reply)),
             Call::Fetch { slot, reply } => self.fetch(*slot, reply),
             Call::Versions { node, after, limit, reply } => {
                 let versions = if self.towers.contains_key(&node) {
@@ -49,11 +51,23 @@ impl Thread {
         }
     }
 
+    /// The largest clients.
+    fn clients(&self) -> Vec<Kept> {
+        let kept = |(client, records, is_stranger)| Kept { client, records, is_stranger };
+        let mut clients: Vec<Kept> = self.tower.clients().map(kept).collect();
+        clients.sort_by_key(|kept| std::cmp::Reverse((kept.records, kept.client)));
+        clients.truncate(limits::TOWER_CLIENTS_SHOWN);
+        clients
+    }
+
     fn serve(&mut self, serving: Serving) -> Result<(), CallError> {
         let mut batch = Batch::new();
         list::serve(&mut batch, serving == Serving::Yes);
         self.decide(batch)?;
         self.tower.serve(serving);
+        if serving == Serving::Yes {
+            self.see_open_closings().map_err(|error| CallError::Store(error.to_string()))?;
+        }
         Ok(())
     }
 

@@ -18,6 +18,8 @@ mod stepped;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thread_tests;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -28,7 +30,7 @@ use towpath_ledger::{ChannelTag, Party};
 use towpath_protocol::tower::{Record, ShelfError, Slot, TowerMessage};
 use towpath_store::StoreError;
 
-pub use call::{Call, CallError, OwnTower, OwnTowers, Version};
+pub use call::{Call, CallError, Kept, OwnTower, OwnTowers, Version};
 pub use list::Listed;
 pub use mailbox::{Mailbox, Offered};
 pub use run::{Parts, Settings};
@@ -168,7 +170,8 @@ impl TowerHandle {
     }
 }
 
-/// Starts the thread.
+/// Starts the thread. `fatal` ends the node if the thread cannot go on: a tower that is gone without a word answers nothing,
+/// and its node's channels get no records to others.
 ///
 /// # Errors
 /// [`StartError`].
@@ -177,8 +180,13 @@ pub fn start(
     settings: Settings,
     handle: &TowerHandle,
     inbox: mpsc::Receiver<Input>,
+    fatal: impl FnOnce(String) + Send + 'static,
 ) -> Result<JoinHandle<()>, StartError> {
     let thread = run::Thread::open(parts, settings, Arc::clone(&handle.mailbox), Arc::clone(&handle.stats))?;
-    let spawned = std::thread::Builder::new().name("tower".to_owned()).spawn(move || thread.run(inbox));
+    let spawned = std::thread::Builder::new().name("tower".to_owned()).spawn(move || {
+        if let Err(error) = thread.run(inbox) {
+            fatal(format!("the tower stops: {error}"));
+        }
+    });
     spawned.map_err(StartError::Thread)
 }

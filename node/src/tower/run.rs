@@ -15,6 +15,7 @@ use towpath_protocol::tower::{
 };
 use towpath_store::{Batch, Column, StoreError};
 
+use super::call::Reply;
 use super::contest::alarm;
 use super::fetch::Fetches;
 use super::list::{self, Listed};
@@ -80,11 +81,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A tower's quotas: strangers together get a sixteenth, and each as many as a person has channels.
+    /// A tower's quotas: strangers together get a sixteenth, and each as many as a person has channels; whoever has channels
+    /// with this node some more for each. Only whom the operator named gets a quarter.
     const fn quotas(&self) -> Quotas {
         Quotas {
             records_max: self.records_max,
             known_max: self.records_max / 4,
+            per_channel: limits::TOWER_RECORDS_PER_CHANNEL,
             stranger_max: limits::TOWER_RECORDS_PER_STRANGER,
             strangers_max: self.records_max / 16,
         }
@@ -109,17 +112,21 @@ pub(super) struct Thread {
     confirmed: BTreeMap<ChannelId, Sequence>,
     pub(super) fetches: Fetches,
     height: u64,
+    /// When clients' standings are looked at again, by the node's clock.
+    pub(super) review_at_ms: u64,
     /// What was told last, while it holds.
     pub(super) alarm: Option<String>,
 }
 
 /// One turn.
 #[derive(Default)]
-struct Turn {
+pub(super) struct Turn {
     batch: Batch,
     answers: Vec<(PublicKey, TowerMessage)>,
     /// Lists are answered from what is on disk, after the turn's rows are.
     lists: Vec<(PublicKey, TowerMessage)>,
+    /// Clients that the operator wants nothing kept for: dropped once the turn's rows are on disk.
+    pub(super) drops: Vec<(PublicKey, Reply<u64>)>,
     credits: Vec<Credit>,
     last_block: Option<At>,
     events: Vec<towpath_api::EventBody>,
@@ -162,36 +169,33 @@ impl Thread {
             confirmed: BTreeMap::new(),
             fetches: Fetches::new(),
             height,
+            review_at_ms: 0,
             alarm: None,
         })
     }
 
     /// Runs until it is stopped, or the database fails, which stops the node.
-    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
+    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Input>) -> Result<(), ShelfError> {
         let runtime = self.parts.runtime.clone();
         self.want_all();
-        if let Err(error) = self.catch_up() {
-            return tracing::error!(%error, "the tower cannot start");
-        }
+        self.catch_up()?;
         loop {
             let wait = self.wait();
             let first = runtime.block_on(async { tokio::time::timeout(wait, inbox.recv()).await });
             let mut inputs = Vec::new();
             match first {
-                Ok(Some(Input::Stop) | None) => return,
+                Ok(Some(Input::Stop) | None) => return Ok(()),
                 Ok(Some(input)) => inputs.push(input),
                 Err(_elapsed) => {}
             }
             while inputs.len() < limits::TOWER_TURN_INPUTS {
                 match inbox.try_recv() {
-                    Ok(Input::Stop) => return,
+                    Ok(Input::Stop) => return Ok(()),
                     Ok(input) => inputs.push(input),
                     Err(_) => break,
                 }
             }
-            if let Err(error) = self.turn(inputs) {
-                return tracing::error!(%error, "the tower stops: its rows cannot be read or written");
-            }
+            self.turn(inputs)?;
         }
     }
 
@@ -212,16 +216,21 @@ impl Thread {
 
     /// At the start: every closing that the ledger shows, and what was settled since the tower last looked.
     pub(super) fn catch_up(&mut self) -> Result<(), ShelfError> {
-        if self.tower.usage().records == 0 {
+        if self.tower.usage().records == 0 && self.tower.serving() == Serving::No {
             return Ok(());
         }
         let chain = Arc::clone(&self.parts.chain);
         let settled = sight::settled_since(&chain, self.height.saturating_add(1), self.tower.cases());
-        let mut seen = settled.map_err(unreadable)?;
-        seen.extend(sight::open_closings(&chain).map_err(unreadable)?);
+        self.see(settled.map_err(unreadable)?)?;
+        self.see_open_closings()?;
         let mut turn = Turn { last_block: Some(self.at()), ..Turn::default() };
-        self.see(seen)?;
         self.end(&mut turn)
+    }
+
+    /// Every closing that the ledger shows now: a record for one of them can still come in.
+    pub(super) fn see_open_closings(&mut self) -> Result<(), ShelfError> {
+        let open = sight::open_closings(&self.parts.chain).map_err(unreadable)?;
+        self.see(open)
     }
 
     fn at(&self) -> At {
@@ -252,7 +261,7 @@ impl Thread {
                     self.client.down(&peer);
                 }
                 Input::Block(notice) => self.on_block(&notice, &mut turn)?,
-                Input::Call(call) => self.on_call(call),
+                Input::Call(call) => self.on_call(call, &mut turn),
                 Input::Mail | Input::Stop => {}
             }
         }
@@ -278,7 +287,7 @@ impl Thread {
 
     fn standing(&mut self, peer: &PublicKey) -> Standing {
         if self.settings.clients.contains(peer) {
-            return Standing::Known;
+            return Standing::Named;
         }
         let now_ms = clock::now_ms();
         let found = self.standings.get(peer).filter(|(until_ms, _)| *until_ms > now_ms);
@@ -289,10 +298,25 @@ impl Thread {
         if self.standings.len() >= limits::TOWER_INBOX {
             self.standings.clear();
         }
-        let standing =
-            if self.parts.board.has_open_with(peer) { Standing::Known } else { Standing::Stranger };
+        let standing = Standing::of_channels(self.parts.board.funded_with(peer));
         self.standings.insert(*peer, (now_ms.saturating_add(STANDING_MS), standing));
         standing
+    }
+
+    /// Now and then, counts what each client has where it stands: its channels may be gone, and it says nothing of that.
+    fn review(&mut self) {
+        let now_ms = clock::now_ms();
+        if now_ms < self.review_at_ms {
+            return;
+        }
+        self.review_at_ms = now_ms.saturating_add(limits::TOWER_REVIEW_MS);
+        if self.tower.usage().records > 0 {
+            let (funded, named) = (self.parts.board.funded_by_peer(), &self.settings.clients);
+            self.tower.review(&|client| {
+                let channels = || funded.get(client).copied().unwrap_or(0);
+                if named.contains(client) { Standing::Named } else { Standing::of_channels(channels()) }
+            });
+        }
     }
 
     fn on_block(&mut self, notice: &Notice, turn: &mut Turn) -> Result<(), ShelfError> {
@@ -304,6 +328,7 @@ impl Thread {
 
     /// Writes the turn, and then says what follows from it.
     fn end(&mut self, turn: &mut Turn) -> Result<(), ShelfError> {
+        self.review();
         turn.batch = batch(self.tower.end_turn());
         if let Some(at) = turn.last_block
             && (!turn.batch.is_empty() || at.height >= self.height + HEIGHT_EVERY)
@@ -315,6 +340,11 @@ impl Thread {
         let (batch, events) = (std::mem::take(&mut turn.batch), std::mem::take(&mut turn.events));
         if !batch.is_empty() || !events.is_empty() {
             self.parts.journal.commit(Entry { batch, events }, clock::now_ms()).map_err(unreadable)?;
+        }
+        for (client, reply) in std::mem::take(&mut turn.drops) {
+            let dropped = self.drop_client(&client)?;
+            // A caller that is gone needs no answer.
+            drop(reply.send(Ok(dropped)));
         }
         let store = Arc::clone(self.parts.journal.store());
         for (peer, list) in std::mem::take(&mut turn.lists) {
@@ -332,6 +362,22 @@ impl Thread {
         self.tell_workers();
         self.show();
         Ok(())
+    }
+
+    /// Drops all records of a client, a part at a time.
+    fn drop_client(&mut self, client: &PublicKey) -> Result<u64, ShelfError> {
+        let store = Arc::clone(self.parts.journal.store());
+        let mut all = 0;
+        loop {
+            let dropped = self.tower.drop_client(client, limits::TOWER_DROPS, &Rows(&*store))?;
+            if dropped == 0 {
+                tracing::warn!(client = %node_text(client), records = all, "the operator dropped a client's records");
+                return Ok(all);
+            }
+            let entry = Entry { batch: batch(self.tower.end_turn()), ..Entry::default() };
+            self.parts.journal.commit(entry, clock::now_ms()).map_err(unreadable)?;
+            all += dropped;
+        }
     }
 
     /// The client's part: what is new goes out, and what was learned goes to those whom it concerns.
@@ -457,6 +503,8 @@ fn unreadable(error: StoreError) -> ShelfError {
 const fn fault_in_words(fault: Fault) -> (ChannelId, &'static str) {
     match fault {
         Fault::Lost(channel) => (channel, "it lost, or never kept, what it acknowledged"),
-        Fault::Boast(channel) => (channel, "it says that it has a newer state, and does not show it"),
+        Fault::Boast(channel) => {
+            (channel, "it says that it has a newer state than this node; unless it shows it, it lies")
+        }
     }
 }

@@ -24,7 +24,8 @@ fn rules() -> LedgerRules {
 fn open(disk: &MemoryDisk) -> (MemoryStore, Tower) {
     let Opened { store, condition } = MemoryStore::open(disk).expect("it opens");
     assert_eq!(condition, Condition::Healthy, "nothing that was acknowledged is missing");
-    let quotas = Quotas { records_max: 100, known_max: 100, stranger_max: 1, strangers_max: 1 };
+    let quotas =
+        Quotas { records_max: 100, known_max: 100, per_channel: 1, stranger_max: 1, strangers_max: 1 };
     let tower = Tower::open((Serving::Yes, quotas), rules(), Sponsor::No, &Rows(&store));
     (store, tower.expect("rows of its own"))
 }
@@ -39,7 +40,7 @@ fn entry(place: u8, version: u64) -> Entry {
 
 /// One turn: receipts only if it is durable, as the thread does it.
 fn keep(store: &MemoryStore, tower: &mut Tower, entries: Vec<Entry>) -> Result<TowerMessage, StoreError> {
-    let answer = tower.hear(&CLIENT, Standing::Known, &TowerMessage::Keep(entries), &Rows(store));
+    let answer = tower.hear(&CLIENT, Standing::Named, &TowerMessage::Keep(entries), &Rows(store));
     let answer = answer.expect("rows of its own").expect("an answer");
     store.commit(batch(tower.end_turn()))?;
     Ok(answer)
@@ -47,7 +48,7 @@ fn keep(store: &MemoryStore, tower: &mut Tower, entries: Vec<Entry>) -> Result<T
 
 fn shown(store: &MemoryStore, tower: &mut Tower) -> BTreeMap<Locator, u64> {
     let list = TowerMessage::List { after: None };
-    let page = tower.hear(&CLIENT, Standing::Known, &list, &Rows(store)).expect("rows of its own");
+    let page = tower.hear(&CLIENT, Standing::Named, &list, &Rows(store)).expect("rows of its own");
     let Some(TowerMessage::Page { entries, is_last: true, .. }) = page else { panic!("one page: {page:?}") };
     entries.into_iter().map(|entry| (entry.locator, entry.sequence.version)).collect()
 }
@@ -111,7 +112,7 @@ fn w3_a_tower_that_cannot_read_answers_nothing() {
     let failure = StoreError::Io { action: "reading", detail: "a fault".to_owned() };
     disk.fail_read(1, failure);
     let older = TowerMessage::Keep(vec![entry(1, 3)]);
-    assert!(tower.hear(&CLIENT, Standing::Known, &older, &Rows(&store)).is_err());
+    assert!(tower.hear(&CLIENT, Standing::Named, &older, &Rows(&store)).is_err());
     assert_eq!(tower.end_turn(), []);
 }
 

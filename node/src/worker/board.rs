@@ -144,11 +144,24 @@ impl Board {
         self.after(Bound::Unbounded).filter(|view| view.is_lost).count()
     }
 
-    /// Whether there is a channel with `peer` that is funded and not settled: before that it has cost the peer nothing.
+    /// How many channels with `peer` are funded and not settled: before that they have cost the peer nothing.
     #[must_use]
-    pub fn has_open_with(&self, peer: &PublicKey) -> bool {
-        self.after(Bound::Unbounded)
-            .any(|view| view.peer == *peer && !view.is_settled() && view.life != Life::Opening)
+    pub fn funded_with(&self, peer: &PublicKey) -> u64 {
+        self.funded().filter(|view| view.peer == *peer).fold(0, |count, _| count + 1)
+    }
+
+    /// The same of every peer that has some.
+    #[must_use]
+    pub fn funded_by_peer(&self) -> BTreeMap<PublicKey, u64> {
+        let mut funded: BTreeMap<PublicKey, u64> = BTreeMap::new();
+        for view in self.funded() {
+            *funded.entry(view.peer).or_default() += 1;
+        }
+        funded
+    }
+
+    fn funded(&self) -> impl Iterator<Item = Arc<ChannelView>> + '_ {
+        self.after(Bound::Unbounded).filter(|view| !view.is_settled() && view.life != Life::Opening)
     }
 
     /// With whom there are channels that are not settled, and how many.
@@ -166,8 +179,6 @@ impl Board {
     /// of it counts, least of all what an opener promises (FAULTS C1).
     #[must_use]
     pub fn balance(&self) -> u64 {
-        self.after(Bound::Unbounded)
-            .filter(|view| !view.is_settled() && view.life != Life::Opening)
-            .fold(0, |sum, view| sum.saturating_add(view.balance.units()))
+        self.funded().fold(0, |sum, view| sum.saturating_add(view.balance.units()))
     }
 }

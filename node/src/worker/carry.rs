@@ -269,6 +269,8 @@ impl Worker {
                 // Payments that waited for watchtowers wait no more if the operator wants it so.
                 if self.parts.confirmations == 0 {
                     self.confirm_upto(id, u64::MAX, turn);
+                } else {
+                    self.hold_back(id, turn);
                 }
             } else if self.is_void(&id) {
                 self.forget(id, turn);

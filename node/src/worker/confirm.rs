@@ -14,7 +14,7 @@ use towpath_protocol::{Command, Event, Immediate, Life, Now, Receive};
 use towpath_store::Column;
 
 use super::held::{Held, row_key};
-use super::history::{PaymentRow, keep_received, payment_id};
+use super::history::{Fate, PaymentRow, keep_received, payment_id, received as received_row};
 use super::run::Worker;
 use super::turn::Turn;
 use super::view::Count;
@@ -84,7 +84,12 @@ impl Worker {
         }
         turn.entry.batch.put(Column::Channels, key(&id, number), codec::encode(&payment));
         held.confirming.push_back(payment);
-        if held.confirming.len() == limits::CONFIRMING_MAX {
+        self.hold_back(id, turn);
+    }
+
+    /// Takes no payments on a channel in which as many wait for watchtowers as may.
+    pub(super) fn hold_back(&mut self, id: ChannelId, turn: &mut Turn) {
+        if self.channels.get(&id).is_some_and(|held| held.confirming.len() >= limits::CONFIRMING_MAX) {
             self.receive(id, Receive::Nothing, turn);
         }
     }
@@ -120,9 +125,29 @@ impl Worker {
         self.confirm_upto(id, version, turn);
         let Some(held) = self.channels.get_mut(&id) else { return };
         for lost in std::mem::take(&mut held.confirming) {
-            tracing::error!(channel = %id, number = lost.number, amount = %lost.amount, "a payment that no watchtower had was lost");
-            turn.entry.batch.delete(Column::Channels, key(&id, lost.number));
+            self.left_out(id, lost, turn);
         }
+    }
+
+    /// The ledger settled the channel by a state without this payment, and no watchtower had a newer one: it was not made.
+    fn left_out(&mut self, id: ChannelId, lost: Confirming, turn: &mut Turn) {
+        let Some(held) = self.channels.get(&id) else { return };
+        tracing::error!(channel = %id, number = lost.number, amount = %lost.amount, "a payment that no watchtower had was lost");
+        turn.entry.batch.delete(Column::Channels, key(&id, lost.number));
+        // Only the row knows when it came. One that is not there, or not yet, is written anew: those after it are lost as well,
+        // and come later.
+        let kept = received_row(&**self.parts.journal.store(), &id, lost.number, self.parts.retention);
+        let now = || PaymentRow::new(lost.number, lost.amount, turn.now.local_ms, lost.memo);
+        let row = kept.ok().flatten().unwrap_or_else(now).ended(Fate::Failed);
+        keep_received(&mut turn.entry.batch, &id, &row, self.parts.retention);
+        let payment = payment_id(&held.text, held.channel.me().other(), lost.number);
+        turn.tell(EventBody::PaymentFailed {
+            payment,
+            channel: held.text.clone(),
+            direction: Direction::In,
+            amount: Units(lost.amount.units()),
+            reason: "the channel was settled by an older state, and no watchtower had a newer one".to_owned(),
+        });
     }
 
     pub(super) fn confirm_upto(&mut self, id: ChannelId, version: u64, turn: &mut Turn) {
@@ -199,3 +224,6 @@ impl Held {
 pub(crate) fn decoders() -> Vec<Readable> {
     readable![ROW_BYTES_MAX => Confirming]
 }
+
+#[cfg(test)]
+mod tests;

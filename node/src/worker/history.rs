@@ -138,7 +138,29 @@ pub fn sent(
     number: u64,
     retention: Retention,
 ) -> Result<Option<PaymentRow>, StoreError> {
-    let value = store.get(Column::ChannelEvents, &key(channel, Ring::Sent, number, retention.payments))?;
+    kept(store, channel, (Ring::Sent, number), retention)
+}
+
+/// The payment to this node with this number, if it is kept.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn received(
+    store: &dyn Store,
+    channel: &ChannelId,
+    number: u64,
+    retention: Retention,
+) -> Result<Option<PaymentRow>, StoreError> {
+    kept(store, channel, (Ring::Received, number), retention)
+}
+
+fn kept(
+    store: &dyn Store,
+    channel: &ChannelId,
+    (ring, number): (Ring, u64),
+    retention: Retention,
+) -> Result<Option<PaymentRow>, StoreError> {
+    let value = store.get(Column::ChannelEvents, &key(channel, ring, number, retention.payments))?;
     let row = value.and_then(|value| codec::decode::<PaymentRow>(&value, ROW_BYTES_MAX).ok());
     Ok(row.filter(|row| row.number == number))
 }

@@ -30,7 +30,7 @@ mod stream_calls;
 mod streams;
 mod tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod together;
 mod turn;
 mod view;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use towpath_api::{EventBody, Units};
+use towpath_api::{Direction, EventBody, Units};
 use towpath_ledger::{Amount, ChannelId};
 use towpath_protocol::{Command, Event, Failure, Reject, Token};
 
@@ -207,6 +207,7 @@ impl Worker {
         turn.tell(EventBody::PaymentFailed {
             payment: payment_id(&channel, me, number),
             channel,
+            direction: Direction::Out,
             amount: amount.into(),
             reason: failure(reason),
         });

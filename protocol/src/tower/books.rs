@@ -14,7 +14,7 @@ use crate::limits::{TOWER_ANSWER_MS, TOWER_AUDIT_MS};
 pub enum Fault {
     /// It does not have what it acknowledged, or only something older: it lost data, or lied.
     Lost(ChannelId),
-    /// It says that it has something newer than this node ever signed, and does not show it.
+    /// It says that it has something newer than this node knows. Unless it shows that, it lies; if it does, this node has lost data.
     Boast(ChannelId),
 }
 

@@ -209,7 +209,11 @@ impl Client {
                 // Ahead of this node: it must show that. Otherwise other bytes of the same state, as good as these.
                 let Some(newest) = self.channels.get(&flight.channel) else { return };
                 if kept > newest.record.sequence() {
-                    books.fault = Some(Fault::Boast(flight.channel));
+                    // Either this node has lost data, or the tower lies: both are for people, at once. Once, until it is cleared.
+                    let fault = Fault::Boast(flight.channel);
+                    if books.fault.replace(fault).is_none() {
+                        self.news.push(News::Faulty { tower: *tower, fault });
+                    }
                     // Asked for now, and not as a part of a whole walk.
                     books.audit = Audit { after: receipt.locator.before(), ..Audit::default() };
                 } else if kept == flight.sequence {

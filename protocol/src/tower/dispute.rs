@@ -40,13 +40,16 @@ pub(super) struct Move {
 }
 
 impl Move {
-    /// What `newest`, a state that both signed, shows against `closing`; `None` if nothing.
-    pub(super) fn against(closing: &Closing, newest: &CoSigned) -> Option<Self> {
-        let state = (newest.state.version > closing.state.version).then(|| Box::new(newest.clone()));
-        let signature = *newest.signature(closing.author);
-        let knew = !closing.penalized && signature.held > closing.posted_version;
-        let proof = knew.then(|| Box::new(SignedState { state: newest.state.clone(), signature }));
-        (state.is_some() || proof.is_some()).then_some(Self { state, proof })
+    /// What `newest`, a state that both signed, and `proof`, which the author signed, show against `closing`; `None` if nothing.
+    pub(super) fn against(
+        closing: &Closing,
+        newest: Option<&CoSigned>,
+        proof: Option<&SignedState>,
+    ) -> Option<Self> {
+        let state = newest.filter(|newest| newest.state.version > closing.state.version);
+        let proof = proof.filter(|proof| !closing.penalized && proof.signature.held > closing.posted_version);
+        let shown = Self { state: state.cloned().map(Box::new), proof: proof.cloned().map(Box::new) };
+        (shown.state.is_some() || shown.proof.is_some()).then_some(shown)
     }
 
     /// The same without the proof, which may cost more than the channel lets a tower take.

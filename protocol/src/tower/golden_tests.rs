@@ -8,7 +8,7 @@ use towpath_crypto::hash::sha256;
 use towpath_crypto::{Digest, codec};
 use towpath_ledger::{Amount, ChannelId, ChannelState, ChannelTag, CoSigned, Party, StateSignature};
 
-use super::shelf::{Account, Kept, Key, value};
+use super::shelf::{Account, Kept, Key, Part, value};
 use super::*;
 use crate::Message;
 
@@ -94,7 +94,7 @@ fn the_bytes_are_settled() {
         assert_eq!(Key::parse(&key.bytes()), Some(key));
     }
     line(&mut text, "row of a record, hashed", &sha256(&value(&Kept { sequence, sealed })).0);
-    line(&mut text, "row of an account", &value(&Account { records: 3, standing: Standing::Stranger }));
+    line(&mut text, "row of an account", &value(&Account { records: 3, part: Part::Strangers }));
     line(&mut text, "row of a case", &value(&record().newest.state.tag));
     for (settled, now) in include_str!("golden.txt").lines().zip(text.lines()) {
         assert_eq!(settled, now);

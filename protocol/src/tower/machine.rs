@@ -56,7 +56,8 @@ impl Tower {
         Ok(Self { serving, service, watch: Watch::new(rules, sponsor) })
     }
 
-    /// Takes records from now on, or no more.
+    /// Takes records from now on, or no more. A tower that begins must be told of every closing that the ledger shows: one
+    /// that keeps nothing and takes nothing remembers none.
     pub fn serve(&mut self, serving: Serving) {
         self.serving = serving;
     }
@@ -124,9 +125,35 @@ impl Tower {
         }
         let receipt = self.service.keep(client, standing, entry, shelf)?;
         if receipt.outcome == Outcome::Kept {
-            self.watch.kept(entry);
+            // The first record of a channel that is being closed: what is settled is forgotten, whatever happens meanwhile.
+            if let Some((channel, tag)) = self.watch.kept(entry) {
+                self.service.open_case(channel, tag);
+            }
         }
         Ok(receipt)
+    }
+
+    /// Counts what each client has where it stands now.
+    pub fn review(&mut self, standing_of: &dyn Fn(&PublicKey) -> Standing) {
+        self.service.review(standing_of);
+    }
+
+    /// Who has records here, how many, and whether they count among the strangers'.
+    pub fn clients(&self) -> impl Iterator<Item = (PublicKey, u64, bool)> {
+        self.service.clients()
+    }
+
+    /// The operator wants nothing kept for a client any more: see [`Service::drop_client`].
+    ///
+    /// # Errors
+    /// [`ShelfError`] if the shelf cannot be read.
+    pub fn drop_client(
+        &mut self,
+        client: &PublicKey,
+        limit: usize,
+        shelf: &dyn Shelf,
+    ) -> Result<u64, ShelfError> {
+        self.service.drop_client(client, limit, shelf)
     }
 
     /// Something that the ledger shows.
@@ -135,6 +162,7 @@ impl Tower {
     /// [`ShelfError`] if the shelf cannot be read.
     pub fn see(&mut self, sighting: Sighting, shelf: &dyn Shelf) -> Result<(), ShelfError> {
         match sighting {
+            Sighting::Posted(_) if self.serving == Serving::No && self.usage().records == 0 => Ok(()),
             Sighting::Posted(posted) => {
                 let (channel, tag) = (posted.closing.terms.id, posted.closing.state.tag);
                 if self.watch.posted(*posted, &mut self.service, shelf)? == Found::New {

@@ -29,7 +29,7 @@ pub use dispute::{Dispute, Posted};
 pub use machine::{Serving, Sighting, Tower};
 pub use message::{Entry, Outcome, Quota, Receipt, Refusal, TowerMessage};
 pub use record::{Locator, RECORD_BYTES, Record, RecordError, Sealed, Sequence, Slot};
-pub use service::{Opened, Quotas, Service, Usage};
+pub use service::{Quotas, Service, Usage};
 pub use shelf::{Read, Row, Shelf, ShelfError, Standing};
 pub use watch::{At, LedgerRules, Order, Report, Sponsor, Watch};
 

@@ -13,7 +13,7 @@ use towpath_ledger::{ChannelId, ChannelTag, Party};
 
 use super::message::{Entry, Outcome, Quota, Receipt, Refusal, TowerMessage};
 use super::record::{Locator, Record, Slot};
-use super::shelf::{Account, Kept, Key, Row, Shelf, ShelfError, Standing, read, value};
+use super::shelf::{Account, Kept, Key, Part, Row, Shelf, ShelfError, Standing, read, value};
 use crate::limits::TOWER_ENTRIES_MAX;
 
 /// Rows that are read at once while walking over many.
@@ -24,8 +24,10 @@ const WALK: usize = 256;
 pub struct Quotas {
     /// In all.
     pub records_max: u64,
-    /// For one client that the tower knows.
+    /// For one client that the operator named, and for any other at most.
     pub known_max: u64,
+    /// For each channel that a client has with the tower's node, beside what a stranger has: cheap channels buy little.
+    pub per_channel: u64,
     /// For one stranger.
     pub stranger_max: u64,
     /// For all strangers together: whoever makes very many nodes fills this, and takes nothing from those who are known.
@@ -108,7 +110,12 @@ impl Service {
 
     const fn client_max(&self, standing: Standing) -> u64 {
         match standing {
-            Standing::Known => self.quotas.known_max,
+            Standing::Named => self.quotas.known_max,
+            Standing::Peer { channels } => {
+                let more = self.quotas.per_channel.saturating_mul(channels.get());
+                let records = self.quotas.stranger_max.saturating_add(more);
+                if records < self.quotas.known_max { records } else { self.quotas.known_max }
+            }
             Standing::Stranger => self.quotas.stranger_max,
         }
     }
@@ -165,19 +172,17 @@ impl Service {
         if records >= records_max {
             return Err(Refusal::ClientFull { records_max });
         }
-        // What this client has counts among the strangers' already, or not, as it stood when it last gave a record.
-        let counted = match before {
-            Some(Account { standing: Standing::Stranger, records }) => records,
-            Some(Account { standing: Standing::Known, .. }) | None => 0,
-        };
-        let strangers = match standing {
-            Standing::Stranger => self.usage.strangers - counted + records + 1,
-            Standing::Known => 0,
+        // What this client has counts among the strangers' already, or not, as it stood when that was last looked at.
+        let counted = before.map_or(0, Account::of_strangers);
+        let part = Part::of(standing);
+        let strangers = match part {
+            Part::Strangers => self.usage.strangers - counted + records + 1,
+            Part::Known => 0,
         };
         if self.usage.records >= self.quotas.records_max || strangers > self.quotas.strangers_max {
             return Err(Refusal::Full);
         }
-        self.change_account(*client, Account { records: records + 1, standing });
+        self.change_account(*client, Account { records: records + 1, part });
         Ok(())
     }
 
@@ -188,21 +193,59 @@ impl Service {
     }
 
     fn set_account(&mut self, client: PublicKey, account: Account) {
-        let strangers = |account: &Account| match account.standing {
-            Standing::Known => 0,
-            Standing::Stranger => account.records,
-        };
         if let Some(before) = self.accounts.remove(&client) {
             self.usage.clients -= 1;
             self.usage.records -= before.records;
-            self.usage.strangers -= strangers(&before);
+            self.usage.strangers -= before.of_strangers();
         }
         if account.records > 0 {
             self.usage.clients += 1;
             self.usage.records += account.records;
-            self.usage.strangers += strangers(&account);
+            self.usage.strangers += account.of_strangers();
             self.accounts.insert(client, account);
         }
+    }
+
+    /// Counts what each client has where it stands now: channels come and go without a word to the tower.
+    pub fn review(&mut self, standing_of: &dyn Fn(&PublicKey) -> Standing) {
+        let moved = |(client, account): (&PublicKey, &Account)| {
+            let part = Part::of(standing_of(client));
+            (part != account.part).then_some((*client, Account { part, ..*account }))
+        };
+        let moved: Vec<(PublicKey, Account)> = self.accounts.iter().filter_map(moved).collect();
+        for (client, account) in moved {
+            self.change_account(client, account);
+        }
+    }
+
+    /// Who has records here, how many, and whether they count among the strangers'.
+    pub fn clients(&self) -> impl Iterator<Item = (PublicKey, u64, bool)> {
+        self.accounts
+            .iter()
+            .map(|(client, account)| (*client, account.records, account.part == Part::Strangers))
+    }
+
+    /// The operator wants nothing kept for a client: some of its records go, at most `limit`; how many those were. Called
+    /// until it is none, each time with the turns before it on disk.
+    ///
+    /// # Errors
+    /// [`ShelfError`] if the rows cannot be read.
+    pub fn drop_client(
+        &mut self,
+        client: &PublicKey,
+        limit: usize,
+        shelf: &dyn Shelf,
+    ) -> Result<u64, ShelfError> {
+        let rows = shelf.rows(&Key::index_of(client), None, limit)?;
+        let mut dropped = 0;
+        for (key, _) in rows {
+            let Some(Key::Index(_, locator)) = Key::parse(&key) else {
+                return Err(ShelfError("an index's key is malformed".to_owned()));
+            };
+            self.remove(locator, *client);
+            dropped += 1;
+        }
+        Ok(dropped)
     }
 
     /// The ledger settled a channel under this tag: nothing of that channel is needed any more, whoever gave it. The ledger
@@ -270,29 +313,30 @@ impl Service {
         }
     }
 
-    /// Opens what lies in `slot`, one after the other, and counts what did not open or is not of the slot's channel.
+    /// Opens what lies in `slot`, one after the other, and hands over what is of `channel`; how many that was. The rest is
+    /// useless to whoever lay it there, and harms nobody.
     ///
     /// # Errors
     /// [`ShelfError`] if the rows cannot be read.
     pub fn open_slot(
         &mut self,
         slot: &Slot,
+        channel: &ChannelId,
         shelf: &dyn Shelf,
         see: &mut dyn FnMut(Record),
-    ) -> Result<Opened, ShelfError> {
-        let mut opened = Opened::default();
-        let mut damaged = None;
+    ) -> Result<u64, ShelfError> {
+        let (mut records, mut damaged) = (0, None);
         self.walk(&slot.locator, shelf, &mut |_, _, row| match read::<Kept>(&row) {
-            Ok(kept) => match slot.open(&kept.sealed) {
-                Ok(record) => {
-                    opened.records += 1;
+            Ok(kept) => {
+                let opened = slot.open(&kept.sealed).ok();
+                if let Some(record) = opened.filter(|record| record.newest.state.channel == *channel) {
+                    records += 1;
                     see(record);
                 }
-                Err(_) => opened.useless += 1,
-            },
+            }
             Err(error) => damaged = Some(error),
         })?;
-        damaged.map_or(Ok(opened), Err)
+        damaged.map_or(Ok(records), Err)
     }
 
     /// What is kept for `client`, a page at a time: a party that lost its data looks here (FAULTS S10).
@@ -359,13 +403,4 @@ impl Service {
     fn write(&mut self, key: Key, row: Option<Vec<u8>>) {
         self.turn.insert(key.bytes(), row);
     }
-}
-
-/// What lay in a slot.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Opened {
-    /// Records that opened.
-    pub records: u64,
-    /// What did not: useless to whoever lay it there, and harmless.
-    pub useless: u64,
 }

@@ -1,6 +1,7 @@
 //! The rows of a tower: their keys, their encodings, and how they are read (`docs/format/tower.md`).
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use bincode::{Decode, Encode};
@@ -119,20 +120,61 @@ pub(super) struct Kept {
     pub(super) sealed: Sealed,
 }
 
-/// Whether a tower knows a client as more than a node that may be anybody.
-#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+/// What a client is to a tower.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// It has a channel with the tower's node, or the operator named it.
-    Known,
+    /// The operator named it.
+    Named,
+    /// It has channels with the tower's node.
+    Peer {
+        /// So many, funded and not settled. Each has cost it a transaction and locked funds, and buys it a little room.
+        channels: NonZeroU64,
+    },
     /// It may be one of very many that one person made.
     Stranger,
+}
+
+impl Standing {
+    /// Of a client with so many channels with the tower's node.
+    #[must_use]
+    pub fn of_channels(channels: u64) -> Self {
+        NonZeroU64::new(channels).map_or(Self::Stranger, |channels| Self::Peer { channels })
+    }
+}
+
+/// In which part of a tower's room a client's records are.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+pub(super) enum Part {
+    /// Of those that it knows.
+    Known,
+    /// Of strangers, who share it.
+    Strangers,
+}
+
+impl Part {
+    pub(super) const fn of(standing: Standing) -> Self {
+        match standing {
+            Standing::Named | Standing::Peer { .. } => Self::Known,
+            Standing::Stranger => Self::Strangers,
+        }
+    }
 }
 
 /// What a client has.
 #[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
 pub(super) struct Account {
     pub(super) records: u64,
-    pub(super) standing: Standing,
+    pub(super) part: Part,
+}
+
+impl Account {
+    /// How many of its records count among the strangers'.
+    pub(super) const fn of_strangers(self) -> u64 {
+        match self.part {
+            Part::Known => 0,
+            Part::Strangers => self.records,
+        }
+    }
 }
 
 pub(super) fn value(value: &impl Encode) -> Vec<u8> {

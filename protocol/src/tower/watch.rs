@@ -4,18 +4,18 @@
 //! The tower signs nothing and holds no key. It decides by what its own replica of the ledger shows, block by block:
 //! [`Watch::posted`] and [`Watch::gone`] for what a block did, then [`Watch::act`] for what follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use towpath_ledger::rules::Params;
 use towpath_ledger::settle::{self, Place};
-use towpath_ledger::{ChainId, ChannelId, CoSigned, Party, Time, Transaction};
+use towpath_ledger::{ChainId, ChannelId, ChannelTag, CoSigned, Party, SignedState, Time, Transaction};
 
 use super::dispute::{Dispute, Move, Part, Posted, assemble, overhead};
 use super::message::Entry;
 use super::record::{Locator, Record, Slot};
 use super::service::Service;
 use super::shelf::{Shelf, ShelfError};
-use crate::limits::{TOWER_BATCHES, TOWER_LATE_STEPS, TOWER_RETRY_BLOCKS};
+use crate::limits::{TOWER_BARE_CASES_MAX, TOWER_BATCHES, TOWER_LATE_STEPS, TOWER_RETRY_BLOCKS};
 
 /// The ledger, as far as a tower's answers depend on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,16 +92,23 @@ pub enum Found {
     New,
     /// It has, and knew it.
     Known,
-    /// It has none.
+    /// It has none so far.
     Nothing,
 }
 
-/// One closing for which the tower has records.
+/// A closing.
 #[derive(Clone, Debug)]
 struct Case {
     posted: Posted,
+    /// The tag that its first closing showed: its slots follow from it.
+    tag: ChannelTag,
+    /// Whether the tower has records for the channel. Without any it does nothing, and waits for one to come in.
+    has_records: bool,
     /// The newest state that both signed, among all that the tower has.
-    best: Option<CoSigned>,
+    best: Option<Box<CoSigned>>,
+    /// Where the author said that it held the most. Apart from the newest state: an author can sign one state many times, and
+    /// lay at the tower itself what says the least.
+    proof: Option<Box<SignedState>>,
     /// When it was last tried, and how often.
     tried: Option<u64>,
     tries: usize,
@@ -117,16 +124,32 @@ struct Told {
 }
 
 impl Case {
+    fn new(posted: Posted) -> Self {
+        let (tag, told) = (posted.closing.state.tag, Told::default());
+        Self { posted, tag, has_records: false, best: None, proof: None, tried: None, tries: 0, told }
+    }
+
     fn consider(&mut self, chain: &ChainId, record: Record) {
-        let best = self.best.as_ref().map_or(0, |best| best.state.version);
         let closing = &self.posted.closing;
-        if record.newest.state.version > best && record.holds(chain, &closing.terms, closing.capacity) {
-            self.best = Some(record.newest);
+        let signature = *record.newest.signature(closing.author);
+        let version = record.newest.state.version;
+        let is_newer = self.best.as_ref().is_none_or(|best| best.state.version < version);
+        let held = self.proof.as_ref().map_or(closing.posted_version, |proof| proof.signature.held);
+        let tells_more = signature.held > held;
+        // The signatures cost the most, so they come last.
+        if !(is_newer || tells_more) || !record.holds(chain, &closing.terms, closing.capacity) {
+            return;
+        }
+        if tells_more {
+            self.proof = Some(Box::new(SignedState { state: record.newest.state.clone(), signature }));
+        }
+        if is_newer {
+            self.best = Some(Box::new(record.newest));
         }
     }
 
     fn shown(&self) -> Option<Move> {
-        Move::against(&self.posted.closing, self.best.as_ref()?)
+        Move::against(&self.posted.closing, self.best.as_deref(), self.proof.as_deref())
     }
 
     /// Whether it is time to try, or to try again.
@@ -141,25 +164,28 @@ pub struct Watch {
     rules: LedgerRules,
     sponsor: Sponsor,
     cases: BTreeMap<ChannelId, Case>,
-    /// Where records for open cases belong.
-    slots: BTreeMap<Locator, (Slot, ChannelId)>,
+    /// How many of them have no records.
+    bare: usize,
+    /// Where records for open cases belong. The ledger gives a tag no meaning, so channels of others can be closed under the
+    /// same one; whose a record is, it says itself.
+    slots: BTreeMap<Locator, (Slot, BTreeSet<ChannelId>)>,
 }
 
 impl Watch {
     /// A tower that has seen no closing yet. After a restart it is told of every one that is open.
     #[must_use]
     pub const fn new(rules: LedgerRules, sponsor: Sponsor) -> Self {
-        Self { rules, sponsor, cases: BTreeMap::new(), slots: BTreeMap::new() }
+        Self { rules, sponsor, cases: BTreeMap::new(), bare: 0, slots: BTreeMap::new() }
     }
 
     /// How many closings it has records for.
     #[must_use]
     pub fn open_cases(&self) -> usize {
-        self.cases.len()
+        self.cases.len() - self.bare
     }
 
     /// The ledger shows a closing: a new one, or one that follows a dispute. What is on the tower's shelf for the channel is
-    /// opened when its first closing appears, since that one shows the tag.
+    /// opened when its first closing appears, since that one shows the tag; what comes in later, when it does.
     ///
     /// # Errors
     /// [`ShelfError`] if the shelf cannot be read.
@@ -171,43 +197,65 @@ impl Watch {
     ) -> Result<Found, ShelfError> {
         let channel = posted.closing.terms.id;
         if let Some(case) = self.cases.get_mut(&channel) {
-            // Its author is at work, or somebody else helps: what was tried is void, and it is tried alone from now on.
-            case.posted = posted;
-            case.tried = None;
-            case.tries = TOWER_BATCHES.len();
+            // Whoever looks at the whole ledger comes upon what is known.
+            if case.posted.outpoint != posted.outpoint {
+                // Its author is at work, or somebody else helps: what was tried is void, and it is tried alone from now on.
+                case.posted = posted;
+                case.tried = None;
+                case.tries = TOWER_BATCHES.len();
+            }
             return Ok(Found::Known);
         }
         let tag = posted.closing.state.tag;
-        let mut case = Case { posted, best: None, tried: None, tries: 0, told: Told::default() };
+        let mut case = Case::new(posted);
         let mut found = 0;
         let slots = [Party::A, Party::B].map(|party| Slot::new(&tag, party));
         for slot in &slots {
-            let opened = service.open_slot(slot, shelf, &mut |record| {
+            found += service.open_slot(slot, &channel, shelf, &mut |record| {
                 case.consider(&self.rules.chain, record);
             })?;
-            found += opened.records;
         }
-        if found == 0 {
-            return Ok(Found::Nothing);
+        case.has_records = found > 0;
+        if !case.has_records {
+            if self.bare >= TOWER_BARE_CASES_MAX {
+                return Ok(Found::Nothing);
+            }
+            self.bare += 1;
         }
-        self.slots.extend(slots.map(|slot| (slot.locator, (slot, channel))));
+        for slot in slots {
+            let (_, channels) = self.slots.entry(slot.locator).or_insert_with(|| (slot, BTreeSet::new()));
+            channels.insert(channel);
+        }
         self.cases.insert(channel, case);
-        Ok(Found::New)
+        Ok(if found > 0 { Found::New } else { Found::Nothing })
     }
 
-    /// A client gave a record while its channel is being closed: it may be what is missing.
-    pub fn kept(&mut self, entry: &Entry) {
-        let Some((slot, channel)) = self.slots.get(&entry.locator) else { return };
-        if let (Some(case), Ok(record)) = (self.cases.get_mut(channel), slot.open(&entry.sealed)) {
-            case.consider(&self.rules.chain, record);
+    /// A client gave a record while its channel is being closed: it may be what is missing. The channel with its tag, if it is
+    /// the first one for it.
+    pub fn kept(&mut self, entry: &Entry) -> Option<(ChannelId, ChannelTag)> {
+        let (slot, channels) = self.slots.get(&entry.locator)?;
+        let record = slot.open(&entry.sealed).ok()?;
+        let channel = record.newest.state.channel;
+        let case = self.cases.get_mut(&channel).filter(|_| channels.contains(&channel))?;
+        case.consider(&self.rules.chain, record);
+        if std::mem::replace(&mut case.has_records, true) {
+            return None;
         }
+        self.bare -= 1;
+        Some((channel, case.tag))
     }
 
     /// The channel is settled.
     pub fn gone(&mut self, channel: &ChannelId) {
         let Some(case) = self.cases.remove(channel) else { return };
+        self.bare -= usize::from(!case.has_records);
         for party in [Party::A, Party::B] {
-            self.slots.remove(&Slot::new(&case.posted.closing.state.tag, party).locator);
+            let locator = Slot::new(&case.tag, party).locator;
+            let Some((_, channels)) = self.slots.get_mut(&locator) else { continue };
+            channels.remove(channel);
+            if channels.is_empty() {
+                self.slots.remove(&locator);
+            }
         }
     }
 
@@ -216,7 +264,7 @@ impl Watch {
         let mut orders = Vec::new();
         let place = self.rules.clone();
         let mut contests: [Vec<(Time, ChannelId, Part)>; TOWER_BATCHES.len()] = Default::default();
-        for (channel, case) in self.cases.iter_mut().filter(|(_, case)| case.is_due(at)) {
+        for (channel, case) in self.cases.iter_mut().filter(|(_, case)| case.has_records && case.is_due(at)) {
             if at.time > case.posted.deadline() {
                 case.mark(at);
                 orders.extend(place.finalize(&case.posted).map(|made| Order::Finalize(Box::new(made))));

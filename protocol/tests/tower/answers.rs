@@ -1,9 +1,11 @@
 //! What a tower does when a close appears, one channel at a time (C4, W2, W4).
 
+use towpath_crypto::Digest;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::mempool::Source;
-use towpath_ledger::{Amount, Party, Transaction};
-use towpath_protocol::tower::{Entry, Record, Report, Sponsor, TowerMessage};
+use towpath_ledger::{Amount, ChannelId, Party, StateSignature, Transaction};
+use towpath_protocol::limits::TOWER_BARE_CASES_MAX;
+use towpath_protocol::tower::{Entry, Record, Report, Sighting, Sponsor, TowerMessage};
 
 use super::ledger::{CAPACITY, CLOSE_FEE_MAX, Ledger, Pair};
 use super::towers::{Host, records};
@@ -132,6 +134,43 @@ fn w1_forged_records_in_a_slot_change_nothing() {
     assert_eq!((closing.state.version, closing.penalized), (9, true));
 }
 
+/// A cheater signs the victim's newest state once more, says that it held less, and lays it where the tower looks first, or
+/// last, or while the window is open. What the victim gave still proves that it knew better.
+#[test]
+fn c3_w1_a_cheater_cannot_hide_what_it_said_behind_a_second_signature() {
+    for (liar, is_late) in [(1, false), (200, false), (1, true), (200, true)] {
+        let (mut ledger, pair, mut host) = world(Party::B, 9, Sponsor::No);
+        let mut meek = pair.record(Party::B, 9);
+        meek.newest.a = StateSignature::sign(&pair.a, &pair.chain, &meek.newest.state, 1);
+        let lie = TowerMessage::Keep(vec![entry(&meek)]);
+        let close = pair.close(&ledger, Party::A, 2);
+        if is_late {
+            post(&mut ledger, &mut host, close);
+            host.hear(&PublicKey([liar; 32]), &lie);
+        } else {
+            host.hear(&PublicKey([liar; 32]), &lie);
+            post(&mut ledger, &mut host, close);
+        }
+        step(&mut ledger, &mut host, 1_000);
+        let closing = ledger.closing(pair.id()).expect("open").closing;
+        assert_eq!((closing.state.version, closing.penalized), (9, true), "{liar} {is_late}");
+    }
+}
+
+/// The newest state and the best proof can lie in two records: both are shown.
+#[test]
+fn c3_the_newest_state_and_the_proof_may_come_from_two_records() {
+    let (mut ledger, pair, mut host) = world(Party::B, 5, Sponsor::No);
+    let mut meek = pair.record(Party::B, 9);
+    meek.newest.a = StateSignature::sign(&pair.a, &pair.chain, &meek.newest.state, 1);
+    host.hear(&PublicKey([200; 32]), &TowerMessage::Keep(vec![entry(&meek)]));
+    let close = pair.close(&ledger, Party::A, 2);
+    post(&mut ledger, &mut host, close);
+    step(&mut ledger, &mut host, 1_000);
+    let closing = ledger.closing(pair.id()).expect("open").closing;
+    assert_eq!((closing.state.version, closing.penalized), (9, true));
+}
+
 #[test]
 fn a_record_that_comes_during_the_window_counts() {
     let (mut ledger, pair, mut host) = world(Party::B, 3, Sponsor::No);
@@ -143,6 +182,101 @@ fn a_record_that_comes_during_the_window_counts() {
     step(&mut ledger, &mut host, 1_000);
     step(&mut ledger, &mut host, 1_000);
     assert_eq!(ledger.closing(pair.id()).expect("open").closing.state.version, 9);
+}
+
+/// W1: whoever knows a channel's tag closes one of its own under it, around the old state that it posts, so that what the
+/// victim gives meanwhile is laid to the wrong channel. Each channel has its own records, whatever tag it bears.
+#[test]
+fn w1_a_foreign_closing_under_the_same_tag_draws_no_attention_away() {
+    for is_settled in [false, true] {
+        let (mut ledger, victim, mut host) = world(Party::B, 3, Sponsor::No);
+        let mut foreign = ledger.open(1).remove(0);
+        foreign.borrowed_tag = Some(victim.tag());
+        let close = victim.close(&ledger, Party::A, 4);
+        post(&mut ledger, &mut host, close);
+        if is_settled {
+            host.hear(&PublicKey([1; 32]), &TowerMessage::Keep(vec![entry(&foreign.record(Party::B, 9))]));
+        }
+        let close = foreign.close(&ledger, Party::A, 2);
+        post(&mut ledger, &mut host, close);
+        assert_eq!(host.tower.open_cases(), 1 + usize::from(is_settled), "of which the tower has records");
+        if is_settled {
+            let tag = victim.tag();
+            host.see(vec![Sighting::Settled { channel: foreign.id(), tag }]);
+        }
+        host.hear(&CLIENT, &TowerMessage::Keep(vec![entry(&victim.record(Party::B, 9))]));
+        step(&mut ledger, &mut host, 1_000);
+        step(&mut ledger, &mut host, 1_000);
+        let closing = ledger.closing(victim.id()).expect("open").closing;
+        assert_eq!((closing.state.version, closing.penalized), (9, true));
+    }
+}
+
+/// T-30: the first record of a channel comes only when the old state is on the ledger already.
+#[test]
+fn c4_a_first_record_that_comes_during_the_window_counts() {
+    for restarts in [false, true] {
+        let (mut ledger, _, mut host) = world(Party::B, 3, Sponsor::No);
+        let pair = ledger.open(1).remove(0);
+        let close = pair.close(&ledger, Party::A, 2);
+        post(&mut ledger, &mut host, close);
+        if restarts {
+            host.restart(&ledger);
+        }
+        assert_eq!((host.tower.open_cases(), host.tower.cases()), (0, Vec::new()));
+        host.hear(&CLIENT, &TowerMessage::Keep(vec![entry(&pair.record(Party::B, 9))]));
+        assert_eq!((host.tower.open_cases(), host.tower.cases()), (1, vec![(pair.id(), pair.tag())]));
+        step(&mut ledger, &mut host, 1_000);
+        step(&mut ledger, &mut host, 1_000);
+        let closing = ledger.closing(pair.id()).expect("open").closing;
+        assert_eq!((closing.state.version, closing.penalized), (9, true));
+        settle(&mut ledger, &mut host, &pair);
+        assert_eq!((host.tower.open_cases(), records(&host.disk)), (0, 1), "the other channel's stays");
+    }
+}
+
+/// A closing that the tower has no record for is none of its business.
+#[test]
+fn a_closing_of_strangers_is_left_alone() {
+    let (mut ledger, _, mut host) = world(Party::B, 3, Sponsor::Yes);
+    let pair = ledger.open(1).remove(0);
+    let close = pair.close(&ledger, Party::A, 2);
+    post(&mut ledger, &mut host, close);
+    for _ in 0..70 {
+        step(&mut ledger, &mut host, 10_000);
+    }
+    assert!(ledger.closing(pair.id()).is_some(), "nobody pays it out");
+}
+
+/// What is remembered of closings without records has a bound, which takes nothing from those that have some.
+#[test]
+fn w1_closings_of_strangers_fill_no_memory() {
+    let (mut ledger, pair, mut host) = world(Party::B, 9, Sponsor::No);
+    let mut strange = ledger.open(1).remove(0);
+    let close = strange.close(&ledger, Party::A, 2);
+    post(&mut ledger, &mut host, close);
+    let posted = ledger.closing(strange.id()).expect("it is being closed");
+    strange.borrowed_tag = Some(strange.tag());
+    let id = |number: usize| {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        ChannelId(Digest(id))
+    };
+    let closing = |number| {
+        let mut other = posted.clone();
+        other.closing.terms.id = id(number);
+        Sighting::Posted(Box::new(other))
+    };
+    host.see((1..=TOWER_BARE_CASES_MAX).map(closing).collect());
+    for (version, number, cases) in [(3, TOWER_BARE_CASES_MAX, 0), (4, TOWER_BARE_CASES_MAX - 1, 1)] {
+        strange.terms.id = id(number);
+        let record = strange.record(Party::A, version);
+        host.hear(&PublicKey([1; 32]), &TowerMessage::Keep(vec![entry(&record)]));
+        assert_eq!(host.tower.open_cases(), cases, "the last one is one too many");
+    }
+    let close = pair.close(&ledger, Party::A, 2);
+    post(&mut ledger, &mut host, close);
+    assert_eq!(host.tower.open_cases(), 2);
 }
 
 /// W2: a tower that was rolled back shows what it has; whoever has more shows that, and nobody honest is punished.

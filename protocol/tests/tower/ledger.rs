@@ -307,6 +307,8 @@ pub struct Pair {
     pub funding: OutPoint,
     pub a: SecretKey,
     pub b: SecretKey,
+    /// The tag of another channel, which the ledger does not mind.
+    pub borrowed_tag: Option<ChannelTag>,
 }
 
 impl Pair {
@@ -332,7 +334,7 @@ impl Pair {
             close_fee_max: CLOSE_FEE_MAX,
             expiry: None,
         };
-        Self { chain, terms, funding: first_input, a, b }
+        Self { chain, terms, funding: first_input, a, b, borrowed_tag: None }
     }
 
     fn output(&self) -> Output {
@@ -352,7 +354,8 @@ impl Pair {
     }
 
     pub fn tag(&self) -> ChannelTag {
-        ChannelTag::derive(&self.a, &self.terms.key_b, &self.terms.id).expect("no weak key")
+        let own = || ChannelTag::derive(&self.a, &self.terms.key_b, &self.terms.id).expect("no weak key");
+        self.borrowed_tag.unwrap_or_else(own)
     }
 
     /// The state of a version: A pays B a thousand with each.

@@ -13,7 +13,8 @@ use super::common::Random;
 use super::ledger::Ledger;
 use super::towers::{Disk, Host, records};
 
-const SMALL: Quotas = Quotas { records_max: 20, known_max: 8, stranger_max: 3, strangers_max: 6 };
+const SMALL: Quotas =
+    Quotas { records_max: 20, known_max: 8, per_channel: 2, stranger_max: 3, strangers_max: 6 };
 
 fn node(number: u8) -> PublicKey {
     PublicKey([number; 32])
@@ -78,25 +79,25 @@ impl Shelves {
 #[test]
 fn w1_only_newer_records_replace_and_in_place() {
     let mut shelves = Shelves::new(SMALL);
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(1, 5, 5)), Outcome::Kept);
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(1, 5, 5)), Outcome::Kept, "the same again");
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(1, 5, 5)), Outcome::Kept);
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(1, 5, 5)), Outcome::Kept, "the same again");
     let kept = Sequence { generation: 0, version: 5 };
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(1, 5, 6)), Outcome::Older { kept });
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(1, 5, 6)), Outcome::Older { kept });
     shelves.write();
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(1, 4, 4)), Outcome::Older { kept });
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(1, 6, 6)), Outcome::Kept);
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(1, 4, 4)), Outcome::Older { kept });
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(1, 6, 6)), Outcome::Kept);
     shelves.write();
     assert_eq!(shelves.shown(1), [entry(1, 6, 6)]);
     let resized = Entry { sequence: Sequence { generation: 1, version: 2 }, ..entry(1, 0, 9) };
-    assert_eq!(shelves.keep(1, Standing::Known, &resized), Outcome::Kept, "a later generation is newer");
+    assert_eq!(shelves.keep(1, Standing::Named, &resized), Outcome::Kept, "a later generation is newer");
     assert_eq!(records(&shelves.disk), 1);
 }
 
 #[test]
 fn w1_nobody_touches_the_record_of_another() {
     let mut shelves = Shelves::new(SMALL);
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(1, 5, 5)), Outcome::Kept);
-    assert_eq!(shelves.keep(2, Standing::Known, &entry(1, 9, 9)), Outcome::Kept);
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(1, 5, 5)), Outcome::Kept);
+    assert_eq!(shelves.keep(2, Standing::Named, &entry(1, 9, 9)), Outcome::Kept);
     shelves.write();
     assert_eq!(shelves.shown(1), [entry(1, 5, 5)]);
     assert_eq!(shelves.shown(2), [entry(1, 9, 9)]);
@@ -107,10 +108,10 @@ fn w1_quotas_hold_for_each_and_for_all() {
     let mut shelves = Shelves::new(SMALL);
     let full = |records_max| Outcome::Refused(Refusal::ClientFull { records_max });
     for place in 0..8 {
-        assert_eq!(shelves.keep(1, Standing::Known, &entry(place, 1, 1)), Outcome::Kept);
+        assert_eq!(shelves.keep(1, Standing::Named, &entry(place, 1, 1)), Outcome::Kept);
     }
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(8, 1, 1)), full(8));
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(0, 2, 2)), Outcome::Kept, "replacing needs no room");
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(8, 1, 1)), full(8));
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(0, 2, 2)), Outcome::Kept, "replacing needs no room");
     // Strangers fill their part and no more, however many they are.
     let mut taken = 0;
     for stranger in 10..200 {
@@ -125,9 +126,9 @@ fn w1_quotas_hold_for_each_and_for_all() {
     }
     assert_eq!(taken, SMALL.strangers_max);
     for place in 0..6 {
-        assert_eq!(shelves.keep(2, Standing::Known, &entry(place, 1, 1)), Outcome::Kept);
+        assert_eq!(shelves.keep(2, Standing::Named, &entry(place, 1, 1)), Outcome::Kept);
     }
-    let refused = shelves.keep(2, Standing::Known, &entry(6, 1, 1));
+    let refused = shelves.keep(2, Standing::Named, &entry(6, 1, 1));
     assert_eq!(refused, Outcome::Refused(Refusal::Full), "twenty in all");
     let usage = shelves.service.usage();
     assert_eq!((usage.records, usage.strangers, usage.clients), (20, 6, 4));
@@ -141,11 +142,70 @@ fn standing_moves_a_clients_records() {
         assert_eq!(shelves.keep(1, Standing::Stranger, &entry(place, 1, 1)), Outcome::Kept);
     }
     assert_eq!(shelves.service.usage().strangers, 3);
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(3, 1, 1)), Outcome::Kept);
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(3, 1, 1)), Outcome::Kept);
     assert_eq!(shelves.service.usage().strangers, 0);
     let full = Outcome::Refused(Refusal::ClientFull { records_max: 3 });
     assert_eq!(shelves.keep(1, Standing::Stranger, &entry(4, 1, 1)), full);
     assert_eq!(shelves.keep(1, Standing::Stranger, &entry(3, 2, 2)), Outcome::Kept, "what it has stays");
+}
+
+/// A channel costs little and buys little: a quota grows with the number of channels, and never beyond a known client's.
+#[test]
+fn w1_a_client_gets_room_by_its_channels() {
+    for (channels, records_max) in [(0, 3), (1, 5), (2, 7), (3, 8), (1_000, 8), (u64::MAX, 8)] {
+        let mut shelves = Shelves::new(SMALL);
+        let standing = Standing::of_channels(channels);
+        assert_eq!(shelves.service.quota(&node(1), standing).records_max, records_max);
+        for place in 0..10 {
+            let outcome = shelves.keep(1, standing, &entry(place, 1, 1));
+            let full = Outcome::Refused(Refusal::ClientFull { records_max });
+            assert_eq!(outcome, if u64::from(place) < records_max { Outcome::Kept } else { full });
+        }
+    }
+}
+
+/// Who settles its channels with the tower is a stranger again, for its own quota and for that of all strangers; what it
+/// has stays.
+#[test]
+fn w1_a_client_without_channels_is_a_stranger_again() {
+    let mut shelves = Shelves::new(SMALL);
+    for place in 0..5 {
+        assert_eq!(shelves.keep(1, Standing::of_channels(1), &entry(place, 1, 1)), Outcome::Kept);
+    }
+    assert_eq!(shelves.keep(2, Standing::Stranger, &entry(0, 1, 1)), Outcome::Kept);
+    assert_eq!(shelves.service.usage().strangers, 1);
+    shelves.service.review(&|_| Standing::Stranger);
+    assert_eq!(shelves.service.usage().strangers, 6);
+    assert_eq!(shelves.keep(3, Standing::Stranger, &entry(0, 1, 1)), Outcome::Refused(Refusal::Full));
+    let full = Outcome::Refused(Refusal::ClientFull { records_max: 3 });
+    assert_eq!(shelves.keep(1, Standing::Stranger, &entry(6, 1, 1)), full);
+    assert_eq!(shelves.keep(1, Standing::Stranger, &entry(4, 2, 2)), Outcome::Kept, "what it has stays");
+    shelves.write();
+    shelves.crash(SMALL);
+    assert_eq!(shelves.service.usage().strangers, 6, "after a restart, too");
+    shelves.service.review(&|client| Standing::of_channels(u64::from(*client == node(1))));
+    assert_eq!(shelves.service.usage().strangers, 1);
+}
+
+/// The operator gets rid of what a client filled: all of it, some at a time, and nothing of others.
+#[test]
+fn w1_the_operator_can_drop_what_a_client_gave() {
+    let mut shelves = Shelves::new(SMALL);
+    for place in 0..8 {
+        assert_eq!(shelves.keep(1, Standing::Named, &entry(place, 1, 1)), Outcome::Kept);
+    }
+    assert_eq!(shelves.keep(2, Standing::Named, &entry(3, 1, 1)), Outcome::Kept);
+    shelves.write();
+    for dropped in [3, 3, 2, 0] {
+        assert_eq!(shelves.service.drop_client(&node(1), 3, &shelves.disk), Ok(dropped));
+        shelves.write();
+    }
+    assert_eq!((shelves.shown(1), shelves.shown(2)), (Vec::new(), vec![entry(3, 1, 1)]));
+    assert_eq!(shelves.service.clients().collect::<Vec<_>>(), [(node(2), 1, false)]);
+    shelves.crash(SMALL);
+    assert_eq!((shelves.service.usage().records, records(&shelves.disk)), (1, 1));
+    assert_eq!(shelves.disk.len(), 3, "a record, its index and an account");
+    assert_eq!(shelves.keep(1, Standing::Stranger, &entry(1, 1, 1)), Outcome::Kept, "it may come again");
 }
 
 #[test]
@@ -229,7 +289,7 @@ fn pages_show_everything_once() {
     let mut shelves = Shelves::new(quotas);
     let all: Vec<Entry> = (0..200).map(|place| entry(place, u64::from(place) + 1, place)).collect();
     for one in all.iter().rev() {
-        assert_eq!(shelves.keep(7, Standing::Known, one), Outcome::Kept);
+        assert_eq!(shelves.keep(7, Standing::Named, one), Outcome::Kept);
     }
     shelves.write();
     assert_eq!(shelves.shown(7), all);
@@ -250,7 +310,7 @@ proptest! {
             let mut said = Vec::new();
             for _ in 0..random.below(6) {
                 let client = u8::try_from(random.below(5)).unwrap();
-                let standing = if client < 2 { Standing::Known } else { Standing::Stranger };
+                let standing = if client < 2 { Standing::Named } else { Standing::Stranger };
                 let one = entry(u8::try_from(random.below(6)).unwrap(), random.below(9) + 1, 1);
                 if shelves.keep(client, standing, &one) == Outcome::Kept {
                     said.push(((client, one.locator), one.sequence));
@@ -282,7 +342,7 @@ proptest! {
 #[test]
 fn w3_the_check_sees_a_tower_that_speaks_too_early() {
     let mut shelves = Shelves::new(SMALL);
-    assert_eq!(shelves.keep(1, Standing::Known, &entry(1, 5, 5)), Outcome::Kept);
+    assert_eq!(shelves.keep(1, Standing::Named, &entry(1, 5, 5)), Outcome::Kept);
     shelves.crash(SMALL);
     assert_eq!(shelves.shown(1), [], "what was said before the write is lost");
 }
@@ -295,9 +355,9 @@ fn a_damaged_row_is_no_answer() {
     let key = host.disk.keys().find(|key| key[0] == b'r').unwrap().clone();
     host.disk.insert(key.clone(), vec![9, 9]);
     let list = TowerMessage::List { after: None };
-    assert!(host.tower.hear(&node(1), Standing::Known, &list, &host.disk).is_err());
+    assert!(host.tower.hear(&node(1), Standing::Named, &list, &host.disk).is_err());
     host.disk.remove(&key);
-    assert!(host.tower.hear(&node(1), Standing::Known, &list, &host.disk).is_err());
+    assert!(host.tower.hear(&node(1), Standing::Named, &list, &host.disk).is_err());
     host.disk.insert(vec![b'n', 1], vec![1]);
     let rules = ledger.rules();
     assert!(Tower::open((Serving::Yes, SMALL), rules, Sponsor::No, &host.disk).is_err());

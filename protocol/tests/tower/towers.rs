@@ -13,8 +13,13 @@ use super::ledger::Ledger;
 pub type Disk = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Enough for everything but the tests of quotas.
-pub const QUOTAS: Quotas =
-    Quotas { records_max: 100_000, known_max: 50_000, stranger_max: 100, strangers_max: 1_000 };
+pub const QUOTAS: Quotas = Quotas {
+    records_max: 100_000,
+    known_max: 50_000,
+    per_channel: 100,
+    stranger_max: 100,
+    strangers_max: 1_000,
+};
 
 /// A node that serves as a tower.
 pub struct Host {
@@ -56,7 +61,7 @@ impl Host {
     }
 
     pub fn hear(&mut self, client: &PublicKey, message: &TowerMessage) -> Option<TowerMessage> {
-        let answer = self.tower.hear(client, Standing::Known, message, &self.disk).expect("rows of its own");
+        let answer = self.tower.hear(client, Standing::Named, message, &self.disk).expect("rows of its own");
         self.write();
         answer
     }

@@ -1,6 +1,6 @@
 //! What befalls machines: crashes, failing disks, jumping clocks; and their starts.
 
-use towpath_node::stepped::Ended;
+use towpath_node::stepped::{BEGINS_AGAIN, Ended};
 use towpath_store::{CrashPoint, StoreError};
 
 use crate::plan::MINUTE_MS;
@@ -97,6 +97,10 @@ impl World {
     /// # Errors
     /// When nothing explains it.
     pub fn ended(&mut self, node: usize, ended: &Ended) -> Result<(), Violation> {
+        // Only the rogue starts on an old copy of its disk.
+        if ended.0 == BEGINS_AGAIN && self.plan.rogue() == Some(node) {
+            return self.fall(node);
+        }
         if !self.stations[node].is_armed {
             return Err(Violation::new("no node ends by itself", format!("node {node}: {ended}")));
         }

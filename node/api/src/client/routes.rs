@@ -13,8 +13,8 @@ use crate::types::{
     CloseChannel, Closed, ConnectPeer, EventQuery, HeaderPage, HeaderQuery, Health, HistoryPage,
     HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OpenChannels, OpenedChannels,
     OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower,
-    StartStream, Stats, Stream, SubmitTransaction, Submitted, TowerChannels, TowerInfo, TowerQuery,
-    Transaction, Travel, Wallet, WalletSend, WalletSent,
+    StartStream, Stats, Stream, SubmitTransaction, Submitted, TowerChannels, TowerClients, TowerDropped,
+    TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 fn get<'a>(path: &'a [&'a str]) -> Request<'a> {
@@ -180,6 +180,16 @@ impl Client {
     /// `DELETE /v1/tower/towers/{node}`.
     pub async fn remove_tower(&self, node: &str) -> Result<(), ClientError> {
         self.call(delete(&["v1", "tower", "towers", node]), &()).await
+    }
+
+    /// `GET /v1/tower/clients`.
+    pub async fn tower_clients(&self) -> Result<TowerClients, ClientError> {
+        self.call(get(&["v1", "tower", "clients"]), &()).await
+    }
+
+    /// `DELETE /v1/tower/clients/{node}`.
+    pub async fn drop_tower_client(&self, node: &str) -> Result<TowerDropped, ClientError> {
+        self.call(delete(&["v1", "tower", "clients", node]), &()).await
     }
 
     /// `GET /v1/ledger`.

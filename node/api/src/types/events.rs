@@ -128,12 +128,16 @@ pub enum EventBody {
         /// Their sum.
         amount: Units,
     },
-    /// A payment of this node failed; nothing was paid.
+    /// A payment failed; nothing was paid. One to this node fails if it was confirming, and the ledger settled the channel by a
+    /// state without it.
     PaymentFailed {
         /// The payment.
         payment: String,
         /// The channel.
         channel: String,
+        /// Which way.
+        #[serde(default)]
+        direction: Direction,
         /// How much it would have been.
         amount: Units,
         /// Why.

@@ -35,7 +35,8 @@ pub use payments::{
 pub use peers::{ConnectPeer, Peer, PeerDirection, Peers};
 pub use stats::{BatchStats, Stats};
 pub use towers::{
-    AddTower, ServeTower, Tower, TowerChannel, TowerChannels, TowerHealth, TowerInfo, TowerQuery,
+    AddTower, ServeTower, Tower, TowerChannel, TowerChannels, TowerClient, TowerClients, TowerDropped,
+    TowerHealth, TowerInfo, TowerQuery,
 };
 pub use units::{Units, UnitsError};
 pub use wallet::{

@@ -6,10 +6,13 @@ use utoipa::ToSchema;
 use super::units::Units;
 
 /// Which way value went, seen from this node.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// This node paid.
+    #[default]
     Out,
     /// This node was paid.
     In,

@@ -104,6 +104,31 @@ pub struct TowerChannel {
     pub lag: u64,
 }
 
+/// A node for which this one keeps records.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TowerClient {
+    /// The node.
+    pub node: String,
+    /// How many records.
+    pub records: u64,
+    /// Whether it has neither a channel with this node nor a place in `tower.clients`.
+    pub stranger: bool,
+}
+
+/// `GET /v1/tower/clients`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TowerClients {
+    /// Those with most records, at most 100.
+    pub clients: Vec<TowerClient>,
+}
+
+/// `DELETE /v1/tower/clients/{id}`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TowerDropped {
+    /// How many records were dropped.
+    pub records: u64,
+}
+
 /// `GET /v1/tower/towers/{id}`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TowerChannels {

@@ -118,6 +118,8 @@ pub fn all() -> OpenApiRouter<App> {
         .routes(routes!(tower::serve))
         .routes(routes!(tower::add))
         .routes(routes!(tower::channels, tower::remove))
+        .routes(routes!(tower::clients))
+        .routes(routes!(tower::drop_client))
         .routes(routes!(ledger::status))
         .routes(routes!(ledger::block))
         .routes(routes!(ledger::transaction))

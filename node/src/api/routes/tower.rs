@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use towpath_api::{AddTower, ServeTower, TowerChannels, TowerInfo, TowerQuery};
+use towpath_api::{AddTower, ServeTower, TowerChannels, TowerClients, TowerDropped, TowerInfo, TowerQuery};
 
 use super::super::body::{Answer, Json, Params, PathId};
 use super::super::problem::Problem;
@@ -74,4 +74,30 @@ pub async fn channels(
 )]
 pub async fn remove(State(app): State<App>, PathId(id): PathId) -> std::result::Result<StatusCode, Problem> {
     app.now(app.backend.remove_tower(id)).await.map(|Answer(())| StatusCode::NO_CONTENT)
+}
+
+/// The nodes for which this one keeps most records.
+#[utoipa::path(
+    get,
+    path = "/v1/tower/clients",
+    operation_id = "tower_clients",
+    tag = "tower",
+    responses((status = 200, description = "At most 100, the largest first", body = TowerClients))
+)]
+pub async fn clients(State(app): State<App>) -> Result<TowerClients> {
+    app.now(app.backend.tower_clients()).await
+}
+
+/// Drops all records that a node gave to this watchtower: its stale closes are not answered any more unless it gives them
+/// again. It finds that out as it does any other loss.
+#[utoipa::path(
+    delete,
+    path = "/v1/tower/clients/{id}",
+    operation_id = "drop_tower_client",
+    tag = "tower",
+    params(("id" = String, Path, description = "The node")),
+    responses((status = 200, description = "How many those were", body = TowerDropped))
+)]
+pub async fn drop_client(State(app): State<App>, PathId(id): PathId) -> Result<TowerDropped> {
+    app.now(app.backend.drop_tower_client(id)).await
 }

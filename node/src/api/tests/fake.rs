@@ -303,6 +303,14 @@ impl Backend for Fake {
         not_found(Code::TowerNotFound)
     }
 
+    fn tower_clients(&self) -> Reply<'_, TowerClients> {
+        not_found(Code::Recovery)
+    }
+
+    fn drop_tower_client(&self, _node: String) -> Reply<'_, TowerDropped> {
+        not_found(Code::InvalidId)
+    }
+
     fn ledger(&self) -> Reply<'_, LedgerInfo> {
         not_found(Code::NotReady)
     }

@@ -10,13 +10,13 @@ use crate::ledger::{FundsCall, Input as LedgerInput};
 use crate::limits;
 
 /// The newest state of the first node, with both signatures.
-pub(super) fn state_of(town: &Town, channel: &ChannelId) -> CoSigned {
+pub(crate) fn state_of(town: &Town, channel: &ChannelId) -> CoSigned {
     let held = &town.nodes[0].worker.channels[channel];
     held.channel.held().co_signed(Party::A).expect("both signed")
 }
 
 /// The first node closes alone with a state of its choice, as no honest program would.
-pub(super) fn cheat(town: &Town, channel: &ChannelId, state: &CoSigned) -> Transaction {
+pub(crate) fn cheat(town: &Town, channel: &ChannelId, state: &CoSigned) -> Transaction {
     let node = &town.nodes[0];
     let held = &node.worker.channels[channel].channel;
     let params = &node.ledger.genesis.params.rules;
@@ -46,7 +46,7 @@ fn paid_to(town: &Town, node: usize) -> u64 {
 
 /// A channel in which the first node has paid nearly all to the second, and the state before that. It signed since that
 /// it held a newer one; from now on it says nothing to the ledger, since an honest program would make up for what it does.
-async fn paid_over(town: &mut Town) -> (ChannelId, CoSigned) {
+pub(crate) async fn paid_over(town: &mut Town) -> (ChannelId, CoSigned) {
     let channel = town.open(0, 1, 1_000_000).await;
     let first = state_of(town, &channel);
     for amount in [600_000, 300_000] {
@@ -57,7 +57,7 @@ async fn paid_over(town: &mut Town) -> (ChannelId, CoSigned) {
     (channel, first)
 }
 
-async fn block_of(town: &mut Town, transaction: Transaction) {
+pub(crate) async fn block_of(town: &mut Town, transaction: Transaction) {
     let block = town.nodes[0].ledger.build(&[transaction], BLOCK_MS);
     assert_eq!(block.transactions.len(), 1, "the ledger takes it");
     town.apply(&block).await;

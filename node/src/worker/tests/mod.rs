@@ -2,11 +2,11 @@
 
 mod board;
 mod callers;
-mod closes;
+pub(crate) mod closes;
 mod copies;
 mod hellos;
 mod many;
 mod once;
 mod openings;
 mod together;
-mod town;
+pub(crate) mod town;

@@ -10,6 +10,7 @@ use towpath_api::EventBody;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::seed::Seed;
 use towpath_ledger::{Amount, Block, ChannelId, Time, Transaction};
+use towpath_protocol::tower::Record;
 use towpath_protocol::{Accepts, Life, Message, Now};
 use towpath_store::{Batch, Column, GroupWriter, MemoryStore, Scan, Store};
 
@@ -33,13 +34,13 @@ use crate::recovery::Sources;
 use crate::tower::TowerHandle;
 
 /// How far apart blocks are unless a test says otherwise.
-pub(super) const BLOCK_MS: u64 = 1_000;
+pub(crate) const BLOCK_MS: u64 = 1_000;
 
 /// The dispute window of channels here.
-pub(super) const WINDOW_MS: u64 = 3_600_000;
+pub(crate) const WINDOW_MS: u64 = 3_600_000;
 
 /// What nodes here agree to unless a test says otherwise.
-pub(super) const POLICY: Policy = Policy {
+pub(crate) const POLICY: Policy = Policy {
     contribute_max: Amount::ZERO,
     contribute_peer_max: Amount::ZERO,
     contribute_opening_max: Amount::ZERO,
@@ -53,7 +54,7 @@ pub(super) const POLICY: Policy = Policy {
 
 /// How a process ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// Another one begins, in recovery.
     Again,
     /// For ever, and why.
@@ -61,7 +62,7 @@ pub(super) enum Ended {
 }
 
 /// One node.
-pub(super) struct Node {
+pub(crate) struct Node {
     pub id: PublicKey,
     pub seed: Seed,
     pub worker: Worker,
@@ -155,7 +156,7 @@ impl Node {
     }
 
     /// One turn, written and said.
-    pub(super) fn turn(&mut self, inputs: Vec<Input>) {
+    pub(crate) fn turn(&mut self, inputs: Vec<Input>) {
         let turn = self.begin_turn(inputs);
         self.release(turn);
     }
@@ -191,7 +192,7 @@ impl Node {
     }
 
     /// Takes what came back from the driver and its own tasks; whether there was anything.
-    pub(super) fn stir(&mut self) -> bool {
+    pub(crate) fn stir(&mut self) -> bool {
         if self.ended().is_some() {
             return false;
         }
@@ -208,7 +209,7 @@ impl Node {
     }
 
     /// Hears something from a peer.
-    pub(super) fn hear(&mut self, peer: PublicKey, messages: Vec<Message>) {
+    pub(crate) fn hear(&mut self, peer: PublicKey, messages: Vec<Message>) {
         // A stranger has said which of its processes it is.
         if !messages.iter().any(|message| matches!(message, Message::Hello(_) | Message::Stale(_))) {
             self.worker.sessions.insert(peer);
@@ -231,7 +232,7 @@ impl Node {
     }
 
     /// Loses its memory, and starts again from its disk.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let run = self.parts.idempotency.run() + 1;
         self.parts.idempotency = IdempotencyKeys::open(&*self.store, run).expect("it reads");
         let found = find(&*self.store, &self.parts.keys, self.now()).expect("it reads");
@@ -253,18 +254,32 @@ impl Node {
     }
 
     /// Rows of a channel on disk, in all columns.
-    pub(super) fn rows_of(&self, channel: &ChannelId) -> usize {
+    pub(crate) fn rows_of(&self, channel: &ChannelId) -> usize {
         let rows = |column| self.store.scan(column, &Scan::prefix(&channel.0.0)).expect("it reads").len();
         rows(Column::Channels) + rows(Column::ChannelEvents)
     }
 
-    pub(super) fn life(&self, channel: &ChannelId) -> Option<Life> {
+    /// What it gives to its watchtowers of a channel.
+    pub(crate) fn record(&self, channel: &ChannelId) -> Record {
+        let channel = &self.worker.channels[channel].channel;
+        let held = channel.held();
+        Record {
+            party: channel.me(),
+            newest: held.co_signed(channel.me()).expect("both signed"),
+            sent_a: held.content.sent_a,
+            sent_b: held.content.sent_b,
+            peer: *channel.peer(),
+            key_index: channel.key_index(),
+        }
+    }
+
+    pub(crate) fn life(&self, channel: &ChannelId) -> Option<Life> {
         self.worker.channels.get(channel).map(|held| held.channel.life())
     }
 }
 
 /// What a peer says, as an input.
-pub(super) fn heard(peer: PublicKey, messages: Vec<Message>) -> Input {
+pub(crate) fn heard(peer: PublicKey, messages: Vec<Message>) -> Input {
     let permits = Arc::new(Semaphore::new(1));
     let credit = Credit { _permit: Arc::new(permits.try_acquire_owned().expect("one permit")) };
     let load = Load::of(messages.len(), 0);
@@ -272,7 +287,7 @@ pub(super) fn heard(peer: PublicKey, messages: Vec<Message>) -> Input {
 }
 
 /// Where a caller hears what became of its wish.
-pub(super) type Answer<T> = oneshot::Receiver<Result<T, CallError>>;
+pub(crate) type Answer<T> = oneshot::Receiver<Result<T, CallError>>;
 
 fn start(
     parts: &Parts,
@@ -284,13 +299,13 @@ fn start(
 }
 
 /// Some nodes, and the ledger that they share.
-pub(super) struct Town {
+pub(crate) struct Town {
     pub nodes: Vec<Node>,
 }
 
 impl Town {
     /// So many nodes with so many coins each; all are connected.
-    pub(super) fn new(count: u8, coins: usize, policy: Policy) -> Self {
+    pub(crate) fn new(count: u8, coins: usize, policy: Policy) -> Self {
         let seeds: Vec<Seed> = (1..=count).map(|number| Seed::from_entropy(&[number; 32])).collect();
         let genesis = genesis(&seeds.iter().collect::<Vec<_>>(), coins);
         let nodes = seeds.into_iter().map(|seed| Node::new(seed, genesis.clone(), policy)).collect();
@@ -325,12 +340,12 @@ impl Town {
         moved
     }
 
-    pub(super) fn index(&self, id: &PublicKey) -> Option<usize> {
+    pub(crate) fn index(&self, id: &PublicKey) -> Option<usize> {
         self.nodes.iter().position(|node| node.id == *id)
     }
 
     /// Delivers everything, until nothing moves.
-    pub(super) async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         for _ in 0..1_000 {
             // The nodes' tasks wait for answers that are there by now.
             for _ in 0..20 {
@@ -357,7 +372,7 @@ impl Town {
     }
 
     /// A block of all that waits anywhere, so long after the last; then everything settles.
-    pub(super) async fn block_after(&mut self, after_ms: u64) -> Vec<Transaction> {
+    pub(crate) async fn block_after(&mut self, after_ms: u64) -> Vec<Transaction> {
         let mut waiting: Vec<Transaction> = Vec::new();
         for transaction in self.nodes.iter_mut().flat_map(|node| node.ledger.take_waiting()) {
             if !waiting.iter().any(|known| known.id() == transaction.id()) {
@@ -374,12 +389,12 @@ impl Town {
         block.transactions
     }
 
-    pub(super) async fn block(&mut self) -> Vec<Transaction> {
+    pub(crate) async fn block(&mut self) -> Vec<Transaction> {
         self.block_after(BLOCK_MS).await
     }
 
     /// The first asks its node for a channel with the second; what the caller hears.
-    pub(super) async fn ask_to_open(
+    pub(crate) async fn ask_to_open(
         &mut self,
         sides: (usize, usize),
         amounts: (u64, u64),
@@ -390,14 +405,14 @@ impl Town {
     }
 
     /// The same, up to the first message, which waits to be delivered.
-    pub(super) fn begin_to_open(&mut self, sides: (usize, usize), amounts: (u64, u64)) -> Answer<Opened> {
+    pub(crate) fn begin_to_open(&mut self, sides: (usize, usize), amounts: (u64, u64)) -> Answer<Opened> {
         let (answer, call) = self.open_input(sides, amounts, None);
         self.nodes[sides.0].turn(vec![call]);
         answer
     }
 
     /// A caller that wants a channel; its coins are set aside.
-    pub(super) fn open_input(
+    pub(crate) fn open_input(
         &mut self,
         (from, to): (usize, usize),
         (amount, peer_amount): (u64, u64),
@@ -426,7 +441,7 @@ impl Town {
     }
 
     /// Delivers what one node said to another so far, and lets it do what it can alone.
-    pub(super) async fn deliver_to(&mut self, from: usize, to: usize) {
+    pub(crate) async fn deliver_to(&mut self, from: usize, to: usize) {
         let sender = self.nodes[from].id;
         let messages = self.nodes[from].said.drain(..).map(|(_, message)| message).collect();
         self.nodes[to].hear(sender, messages);
@@ -437,7 +452,7 @@ impl Town {
     }
 
     /// An open channel.
-    pub(super) async fn open(&mut self, from: usize, to: usize, amount: u64) -> ChannelId {
+    pub(crate) async fn open(&mut self, from: usize, to: usize, amount: u64) -> ChannelId {
         let opened = self.ask_to_open((from, to), (amount, 0)).await.expect("an answer");
         let channel = opened.expect("the terms are fine").channel;
         self.block().await;
@@ -448,7 +463,7 @@ impl Town {
     }
 
     /// One node sees a block that others made.
-    pub(super) fn apply_to(&mut self, node: usize, block: &Block) {
+    pub(crate) fn apply_to(&mut self, node: usize, block: &Block) {
         let node = &mut self.nodes[node];
         node.clock_ms += BLOCK_MS;
         let notice = node.ledger.apply(block);
@@ -456,7 +471,7 @@ impl Town {
     }
 
     /// All see it.
-    pub(super) async fn apply(&mut self, block: &Block) {
+    pub(crate) async fn apply(&mut self, block: &Block) {
         for node in 0..self.nodes.len() {
             self.apply_to(node, block);
         }
@@ -464,7 +479,7 @@ impl Town {
     }
 
     /// A payment, as a caller's input.
-    pub(super) fn pay_input(&self, channel: &ChannelId, amount: u64) -> (Answer<Paid>, Input) {
+    pub(crate) fn pay_input(&self, channel: &ChannelId, amount: u64) -> (Answer<Paid>, Input) {
         let (reply, answer) = oneshot::channel();
         let (channel, amount) = (*channel, Amount(amount));
         let request = PayRequest { channel, amount, memo: None, claim: None, wait: Wait::Settled };
@@ -472,7 +487,7 @@ impl Town {
     }
 
     /// A node is asked to pay; nothing is delivered yet.
-    pub(super) fn call_pay(
+    pub(crate) fn call_pay(
         &mut self,
         node: usize,
         channel: &ChannelId,
@@ -484,7 +499,7 @@ impl Town {
     }
 
     /// A node pays, until that is settled.
-    pub(super) async fn pay(
+    pub(crate) async fn pay(
         &mut self,
         node: usize,
         channel: &ChannelId,
@@ -496,12 +511,12 @@ impl Town {
     }
 
     /// A caller that wants a channel closed alone.
-    pub(super) fn force_close_input(channel: &ChannelId) -> (Answer<()>, Input) {
+    pub(crate) fn force_close_input(channel: &ChannelId) -> (Answer<()>, Input) {
         let (reply, answer) = oneshot::channel();
         (answer, Input::Call(Box::new(Call::ForceClose { channel: *channel, risk: Risk::None, reply })))
     }
 
-    pub(super) async fn force_close(&mut self, node: usize, channel: &ChannelId) -> Result<(), CallError> {
+    pub(crate) async fn force_close(&mut self, node: usize, channel: &ChannelId) -> Result<(), CallError> {
         let (mut answer, input) = Self::force_close_input(channel);
         self.nodes[node].turn(vec![input]);
         self.settle().await;
@@ -509,7 +524,7 @@ impl Town {
     }
 
     /// Both close together; the ledger shows it with the next block.
-    pub(super) async fn close(&mut self, node: usize, channel: &ChannelId) {
+    pub(crate) async fn close(&mut self, node: usize, channel: &ChannelId) {
         let (reply, mut answer) = oneshot::channel();
         let call = Call::Close { channel: *channel, force_after_ms: None, reply };
         self.nodes[node].turn(vec![Input::Call(Box::new(call))]);
@@ -517,7 +532,7 @@ impl Town {
         answer.try_recv().expect("an answer").expect("it begins");
     }
 
-    pub(super) fn time(&self) -> Time {
+    pub(crate) fn time(&self) -> Time {
         self.nodes[0].ledger.time()
     }
 }
