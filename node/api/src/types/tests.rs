@@ -157,7 +157,7 @@ fn events_and_stats() {
         r#"{"type":"channel","channel":"chan1q","peer":"node1p","state":"settled","outcome":"penalized","tx":"tx1t"}"#,
         r#"{"type":"payment","payment":"p","channel":"chan1q","direction":"in","amount":"5","version":9,"memo":"tea"}"#,
         r#"{"type":"payment_sent","payment":"p","channel":"chan1q","count":64,"amount":"320"}"#,
-        r#"{"type":"payment_failed","payment":"p","channel":"chan1q","amount":"5","reason":"offline"}"#,
+        r#"{"type":"payment_failed","payment":"p","channel":"chan1q","direction":"in","amount":"5","reason":"offline"}"#,
         r#"{"type":"stream","stream":"s","channel":"chan1q","state":"done"}"#,
         r#"{"type":"peer","peer":"node1p","connected":false}"#,
         r#"{"type":"block","block":"block1b","height":8,"time_ms":1790000000000,"transactions":2}"#,
