@@ -125,6 +125,13 @@ pub const TOWER_RECORDS_PER_STRANGER: u64 = 128;
 /// fees of two transactions, so it must not buy much; whoever has more elsewhere is named by the tower's operator.
 pub const TOWER_RECORDS_PER_CHANNEL: u64 = 128;
 
+/// Peers that are used as towers without having been named: one honest one that is there is enough, and each more is told when
+/// this node's channels move.
+pub const TOWER_PEERS: usize = 3;
+
+/// The same while something is looked for that this node has lost: one answer is enough.
+pub const TOWER_PEERS_ASKED: usize = 8;
+
 /// How often it is looked whose channels with the tower's node are gone, in milliseconds.
 pub const TOWER_REVIEW_MS: u64 = 60_000;
 

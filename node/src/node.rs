@@ -449,6 +449,7 @@ fn start_tower(
         clients: own.clients.iter().copied().collect(),
         sponsor: if own.sponsor { Sponsor::Yes } else { Sponsor::No },
         towers: own.towers.clone(),
+        peers: own.peers,
         confirmations: own.confirmations,
         rules: LedgerRules {
             chain: parts.chain_id,

@@ -405,6 +405,7 @@ fn tower_settings(host: &Host, parts: &Parts) -> (tower::Settings, tower::Parts)
         clients: BTreeSet::new(),
         sponsor: Sponsor::Yes,
         towers: host.towers.iter().map(|node| Listed { node: *node, address: None }).collect(),
+        peers: false,
         confirmations: host.confirmations,
         rules: LedgerRules {
             chain: parts.chain_id,

@@ -105,10 +105,11 @@ fn list(info: &TowerInfo) -> String {
             grouped(tower.behind),
             tower.records_max.map_or_else(String::new, grouped),
             tower.reason.clone().unwrap_or_default(),
+            if tower.named { "named" } else { "a peer" }.to_owned(),
             tower.address.clone().unwrap_or_default(),
         ]
     };
-    let head = ["node", "health", ">current", ">behind", ">at most", "", "address"];
+    let head = ["node", "health", ">current", ">behind", ">at most", "", "used as", "address"];
     table(&head, info.towers.iter().map(row).collect())
 }
 

@@ -43,6 +43,7 @@ fn tower(own: &OwnTower) -> Tower {
     let (health, reason) = health(own.standings.health);
     Tower {
         node: node_text(&own.tower.node),
+        named: own.is_named,
         address: own.tower.address.as_ref().map(ToString::to_string),
         health,
         reason,

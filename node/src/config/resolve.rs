@@ -121,6 +121,8 @@ pub struct Tower {
     pub sponsor: bool,
     /// Towers that it uses, with what was added and removed at run time.
     pub towers: Vec<Listed>,
+    /// Whether peers with channels are used as towers, too.
+    pub peers: bool,
     /// How many of them must have a version before its payments are final.
     pub confirmations: u64,
 }
@@ -304,6 +306,7 @@ impl Values {
             clients,
             sponsor: self.boolean(Key::TowerSponsor),
             towers,
+            peers: self.boolean(Key::TowerPeers),
             confirmations,
         })
     }

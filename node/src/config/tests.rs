@@ -96,7 +96,8 @@ fn three(key: Key) -> [(&'static str, &'static str); 3] {
         | Key::NetworkMdns
         | Key::ApiAllowRemote
         | Key::TowerServe
-        | Key::TowerSponsor => [("true", "true"), ("false", "false"), ("true", "true")],
+        | Key::TowerSponsor
+        | Key::TowerPeers => [("true", "true"), ("false", "false"), ("true", "true")],
         Key::Workers
         | Key::NetworkMaxPeers
         | Key::ChannelsContributeMax

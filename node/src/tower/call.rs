@@ -92,6 +92,8 @@ pub struct Kept {
 pub struct OwnTower {
     /// Which.
     pub tower: Listed,
+    /// Whether the operator named it; else it is a peer, used as long as it is there.
+    pub is_named: bool,
     /// How it does.
     pub standings: Standings,
 }

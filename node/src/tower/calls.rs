@@ -23,7 +23,7 @@ impl Thread {
             Call::Drop { node, reply } => turn.drops.push((node, reply)),
             Call::Fetch { slot, reply } => self.fetch(*slot, reply),
             Call::Versions { node, after, limit, reply } => {
-                let versions = if self.towers.contains_key(&node) {
+                let versions = if self.client.health(&node).is_some() {
                     let versions = self.client.versions(&node, after).take(limit);
                     let version = |(channel, acknowledged, newest)| Version { channel, acknowledged, newest };
                     Ok(versions.map(version).collect())
@@ -36,9 +36,16 @@ impl Thread {
     }
 
     fn status(&self) -> OwnTowers {
-        let towers = self.towers.values().filter_map(|tower| {
+        let unnamed = self.unnamed.used.iter().map(|node| Listed { node: *node, address: None });
+        let all = self
+            .towers
+            .values()
+            .cloned()
+            .map(|tower| (tower, true))
+            .chain(unnamed.map(|tower| (tower, false)));
+        let towers = all.filter_map(|(tower, is_named)| {
             let standings = self.client.standings(&tower.node)?;
-            Some(OwnTower { tower: tower.clone(), standings })
+            Some(OwnTower { tower, is_named, standings })
         });
         OwnTowers {
             serving: self.tower.serving(),
@@ -81,12 +88,9 @@ impl Thread {
         let mut batch = Batch::new();
         list::add(&mut batch, &tower);
         self.decide(batch)?;
+        self.make_room_for(&tower.node);
         self.client.add(tower.node);
-        if !self.mailbox.is_wanted() {
-            self.mailbox.want();
-            // The channels were not asked before.
-            self.parts.workers.push_guard();
-        }
+        self.want_mail();
         self.want(&tower);
         if self.has_session(&tower.node) {
             self.client.up(&tower.node);

@@ -32,8 +32,15 @@ impl Thread {
             return drop(reply.send(Err(CallError::Busy)));
         }
         let until_ms = clock::now_ms().saturating_add(TOWER_ANSWER_MS);
-        let waiting: BTreeSet<_> = self.towers.keys().copied().collect();
-        self.fetches.insert(locator, Fetching { replies: vec![reply], found: Vec::new(), waiting, until_ms });
+        let fetching =
+            Fetching { replies: vec![reply], found: Vec::new(), waiting: BTreeSet::new(), until_ms };
+        self.fetches.insert(locator, fetching);
+        // Whoever is there may keep it.
+        self.employ();
+        let waiting: BTreeSet<_> = self.client.towers().copied().collect();
+        if let Some(fetching) = self.fetches.get_mut(&locator) {
+            fetching.waiting = waiting;
+        }
         self.client.fetch(slot);
     }
 

@@ -10,6 +10,7 @@ mod contest;
 mod fetch;
 mod list;
 mod mailbox;
+mod peers;
 mod run;
 mod shelf;
 mod sight;

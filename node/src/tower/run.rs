@@ -20,6 +20,7 @@ use super::contest::alarm;
 use super::fetch::Fetches;
 use super::list::{self, Listed};
 use super::mailbox::{Mailbox, Offered};
+use super::peers::Unnamed;
 use super::shelf::{Rows, batch};
 use super::stats::TowerStats;
 use super::{Input, StartError, sight};
@@ -74,6 +75,8 @@ pub struct Settings {
     pub sponsor: Sponsor,
     /// Towers that it uses, unless that was decided at run time.
     pub towers: Vec<Listed>,
+    /// Whether peers that it has channels with are towers, too.
+    pub peers: bool,
     /// How many of them must have a version before its payments are final; zero: none.
     pub confirmations: u64,
     /// By how much ledger time rises at most in a block, and its other rules.
@@ -101,9 +104,11 @@ pub(super) struct Thread {
     pub(super) tower: Tower,
     pub(super) client: Client,
     pub(super) towers: BTreeMap<PublicKey, Listed>,
+    /// Towers that nobody named: peers with a session.
+    pub(super) unnamed: Unnamed,
     pub(super) stats: Arc<TowerStats>,
     pub(super) mailbox: Arc<Mailbox>,
-    sessions: BTreeSet<PublicKey>,
+    pub(super) sessions: BTreeSet<PublicKey>,
     /// Who is known, and until when that is remembered; of nodes with a session only.
     standings: BTreeMap<PublicKey, (u64, Standing)>,
     /// Whose worker a channel belongs to.
@@ -161,6 +166,7 @@ impl Thread {
             tower,
             client,
             towers,
+            unnamed: Unnamed::default(),
             stats,
             mailbox,
             sessions: BTreeSet::new(),
@@ -254,11 +260,13 @@ impl Thread {
                 Input::SessionUp(peer) => {
                     self.sessions.insert(peer);
                     self.client.up(&peer);
+                    self.unnamed.is_due = true;
                 }
                 Input::SessionDown(peer) => {
                     self.sessions.remove(&peer);
                     self.standings.remove(&peer);
                     self.client.down(&peer);
+                    self.dismiss(&peer);
                 }
                 Input::Block(notice) => self.on_block(&notice, &mut turn)?,
                 Input::Call(call) => self.on_call(call, &mut turn),
@@ -306,10 +314,12 @@ impl Thread {
     /// Now and then, counts what each client has where it stands: its channels may be gone, and it says nothing of that.
     fn review(&mut self) {
         let now_ms = clock::now_ms();
+        self.employ_if_due(now_ms);
         if now_ms < self.review_at_ms {
             return;
         }
         self.review_at_ms = now_ms.saturating_add(limits::TOWER_REVIEW_MS);
+        self.review_unnamed();
         if self.tower.usage().records > 0 {
             let (funded, named) = (self.parts.board.funded_by_peer(), &self.settings.clients);
             self.tower.review(&|client| {
@@ -320,6 +330,8 @@ impl Thread {
     }
 
     fn on_block(&mut self, notice: &Notice, turn: &mut Turn) -> Result<(), ShelfError> {
+        // A channel may have become one.
+        self.unnamed.is_due = true;
         let seen = sight::in_notice(&self.parts.chain, notice).map_err(unreadable)?;
         self.see(seen)?;
         turn.last_block = Some(At { height: notice.height, time: notice.time });

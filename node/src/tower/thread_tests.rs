@@ -34,6 +34,7 @@ fn settings(ledger: &TestLedger, serve: bool) -> Settings {
         clients: BTreeSet::new(),
         sponsor: Sponsor::No,
         towers: Vec::new(),
+        peers: true,
         confirmations: 0,
         rules: LedgerRules {
             chain: ledger.chain.chain(),
@@ -143,6 +144,42 @@ async fn w1_what_the_operator_drops_is_gone_for_good() {
     again.turn(vec![Input::Call(Call::Clients(reply))]).expect("it writes");
     let left = Kept { client: other, records: 1, is_stranger: true };
     assert_eq!(answer.try_recv().expect("an answer"), Ok(vec![left]));
+}
+
+/// Peers with channels keep copies of the other channels, as long as they are there and serve (T-48).
+#[tokio::test]
+async fn s10_peers_with_channels_are_towers_though_nobody_named_them() {
+    let mut town = Town::new(4, 4, POLICY);
+    let channel = town.open(0, 1, 1_000_000).await;
+    town.open(0, 2, 1_000_000).await;
+    let peers: Vec<PublicKey> = town.nodes.iter().map(|node| node.id).collect();
+    let mut own = tower(&town.nodes[0], false);
+    // Channels' owners are not asked for anything here.
+    own.mailbox.want();
+    let used = |own: &mut Thread| {
+        own.unnamed.next_ms = 0;
+        own.turn(Vec::new()).expect("it writes");
+        let (reply, mut answer) = oneshot::channel();
+        own.turn(vec![Input::Call(Call::Status(reply))]).expect("it writes");
+        let status = answer.try_recv().expect("an answer").expect("a status");
+        let used = status.towers.iter().map(|tower| (tower.tower.node, tower.is_named));
+        used.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let up = peers[1..].iter().map(|peer| Input::SessionUp(*peer)).collect();
+    own.turn(up).expect("it writes");
+    assert_eq!(used(&mut own), [(peers[1], false), (peers[2], false)].into(), "not who has no channel");
+    own.turn(vec![Input::SessionDown(peers[1])]).expect("it writes");
+    assert_eq!(used(&mut own), [(peers[2], false)].into());
+    // The operator names one of them.
+    let (reply, _answer) = oneshot::channel();
+    let add = Call::Add { tower: crate::tower::Listed { node: peers[2], address: None }, reply };
+    own.turn(vec![Input::Call(add), Input::SessionUp(peers[1])]).expect("it writes");
+    assert_eq!(used(&mut own), [(peers[1], false), (peers[2], true)].into());
+    // What was lost is looked for at anyone who is there.
+    let (reply, _answer) = oneshot::channel();
+    let slot = Box::new(town.nodes[1].record(&channel).slot());
+    own.turn(vec![Input::Call(Call::Fetch { slot, reply })]).expect("it writes");
+    assert!(used(&mut own).contains_key(&peers[3]));
 }
 
 /// W3: a tower that cannot read its rows ends the node, with the reason: nobody relies on one that is not there.

@@ -122,6 +122,8 @@ pub(super) struct Flight {
 #[derive(Clone, Default, Debug)]
 pub(super) struct Books {
     pub(super) session: bool,
+    /// Whether its word counts where payments wait for towers: the operator named it.
+    pub(super) is_named: bool,
     pub(super) acknowledged: BTreeMap<ChannelId, Sequence>,
     /// Channels with something that this tower has not acknowledged, and that is not on its way.
     pub(super) waiting: Queue,

@@ -63,6 +63,13 @@ struct Newest {
     confirmed: Option<Sequence>,
 }
 
+impl Newest {
+    /// Whether a tower is given this: the other party of the channel is the last that would answer its own cheat.
+    fn is_for(&self, tower: &PublicKey) -> bool {
+        self.record.peer != *tower
+    }
+}
+
 /// What lies in one slot, asked of every tower.
 #[derive(Clone, Debug)]
 struct Fetch {
@@ -100,14 +107,23 @@ impl Client {
         }
     }
 
-    /// Uses a tower from now on; whether there is room for it.
+    /// Uses a tower that the operator named, from now on; whether there is room for it.
     pub fn add(&mut self, tower: PublicKey) -> bool {
+        self.begin(tower).map(|books| books.is_named = true).is_some()
+    }
+
+    /// Uses a node as a tower that nobody named: it is given everything, and its word counts for no payment (SPEC T-48).
+    pub fn add_unnamed(&mut self, tower: PublicKey) -> bool {
+        self.begin(tower).is_some()
+    }
+
+    fn begin(&mut self, tower: PublicKey) -> Option<&mut Books> {
         if self.towers.len() >= TOWERS_MAX && !self.towers.contains_key(&tower) {
-            return false;
+            return None;
         }
         let books = self.towers.entry(tower).or_default();
         self.channels.keys().for_each(|channel| books.waiting.push(*channel));
-        true
+        Some(books)
     }
 
     /// Uses it no more.
@@ -239,7 +255,7 @@ impl Client {
 
     /// Counts the towers that have a state; those that were found out do not count.
     fn confirm(&mut self, channel: ChannelId, now_ms: u64) {
-        let good = self.towers.values().filter(|books| books.fault.is_none());
+        let good = self.towers.values().filter(|books| books.fault.is_none() && books.is_named);
         let mut kept: Vec<Sequence> =
             good.filter_map(|books| books.acknowledged.get(&channel).copied()).collect();
         kept.sort_unstable_by(|a, b| b.cmp(a));
@@ -366,7 +382,9 @@ impl Client {
             let mut entries = Vec::new();
             while books.flights.len() < TOWER_IN_FLIGHT_MAX {
                 let Some(channel) = books.waiting.pop().or_else(|| books.again.pop()) else { break };
-                let Some(newest) = self.channels.get(&channel) else { continue };
+                let Some(newest) = self.channels.get(&channel).filter(|newest| newest.is_for(tower)) else {
+                    continue;
+                };
                 let (locator, sequence) = (newest.slot.locator, newest.record.sequence());
                 // One at a time for each channel: what is newer waits for the receipt, and then goes out as it is then.
                 if books.flights.contains_key(&locator) {
@@ -404,11 +422,12 @@ impl Client {
         let has = |(channel, newest): &(&ChannelId, &Newest)| {
             books.acknowledged.get(channel).is_some_and(|kept| *kept >= newest.record.sequence())
         };
+        let all = self.channels.values().filter(|newest| newest.is_for(tower)).count() as u64;
         let current = self.channels.iter().filter(has).count() as u64;
         Some(Standings {
             health: books.health(),
             current,
-            behind: self.channels.len() as u64 - current,
+            behind: all.saturating_sub(current),
             last_receipt_ms: books.last_receipt_ms,
             quota: books.quota,
         })
@@ -426,15 +445,16 @@ impl Client {
         self.lag.oldest_ms().map(|since_ms| (self.lag.count(), since_ms))
     }
 
-    /// What a tower has acknowledged, and what the newest is, for each channel behind `after`.
-    pub fn versions(
-        &self,
-        tower: &PublicKey,
+    /// What a tower has acknowledged, and what the newest is, for each channel behind `after` but those with itself.
+    pub fn versions<'a>(
+        &'a self,
+        tower: &'a PublicKey,
         after: Option<ChannelId>,
-    ) -> impl Iterator<Item = (ChannelId, Option<Sequence>, Sequence)> {
+    ) -> impl Iterator<Item = (ChannelId, Option<Sequence>, Sequence)> + 'a {
         let acknowledged = self.towers.get(tower).map(|books| &books.acknowledged);
         let from = after.map_or(Unbounded, Excluded);
-        self.channels.range((from, Unbounded)).map(move |(channel, newest)| {
+        let theirs = self.channels.range((from, Unbounded)).filter(|(_, newest)| newest.is_for(tower));
+        theirs.map(move |(channel, newest)| {
             let kept = acknowledged.and_then(|kept| kept.get(channel).copied());
             (*channel, kept, newest.record.sequence())
         })

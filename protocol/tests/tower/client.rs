@@ -182,6 +182,41 @@ fn w6_as_many_towers_must_have_it_as_are_needed() {
 }
 
 #[test]
+fn w6_the_other_party_of_a_channel_is_no_tower_for_it() {
+    let (_, pairs) = pairs(1);
+    let record = pairs[0].record(Party::A, 4);
+    let mut client = Client::new(1);
+    client.add(record.peer);
+    client.up(&record.peer);
+    client.offer(pairs[0].id(), record.clone(), 0);
+    assert_eq!(given(&mut client, 0), [], "T-47");
+    // Whatever it says.
+    client.hear(&record.peer, kept(&[entry(&record)]), 1);
+    assert_eq!(confirmed(&mut client), []);
+    let standings = client.standings(&record.peer).expect("it is used, for other channels");
+    assert_eq!((standings.current, standings.behind), (0, 0));
+    assert_eq!(client.versions(&record.peer, None).count(), 0);
+}
+
+#[test]
+fn w6_the_word_of_a_tower_that_nobody_named_makes_no_payment_final() {
+    let (_, pairs) = pairs(1);
+    let mut client = Client::new(1);
+    assert!(client.add_unnamed(tower(1)));
+    client.up(&tower(1));
+    client.offer(pairs[0].id(), pairs[0].record(Party::A, 4), 0);
+    let out: Vec<Entry> = given(&mut client, 0);
+    client.hear(&tower(1), kept(&out), 1);
+    assert_eq!(confirmed(&mut client), [], "T-48");
+    assert_eq!(client.standings(&tower(1)).expect("it is used").current, 1);
+    // The operator names it: from then on what it acknowledges counts.
+    client.add(tower(1));
+    let again: Vec<Entry> = given(&mut client, 2);
+    client.hear(&tower(1), kept(&again), 3);
+    assert_eq!(confirmed(&mut client), [(pairs[0].id(), 4)]);
+}
+
+#[test]
 fn refusals_show_and_are_not_repeated_in_a_loop() {
     let (_, pairs) = pairs(1);
     let mut client = connected();

@@ -25,6 +25,9 @@ pub enum TowerHealth {
 pub struct Tower {
     /// Its node.
     pub node: String,
+    /// Whether the operator named it. If not, it is a peer with a channel, used as long as it is there, and its word counts
+    /// for no payment.
+    pub named: bool,
     /// Where it can be reached, if that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
