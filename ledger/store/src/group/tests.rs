@@ -214,3 +214,28 @@ fn s6_what_waits_behind_a_panic_is_told_and_not_written() {
     );
     assert!(store.sequence() < Sequence(4), "the last groups are not written");
 }
+
+#[test]
+fn by_hand_nothing_is_written_or_told_before_its_time_and_what_waits_is_lost_with_the_writer() {
+    let store = Arc::new(MemoryStore::new());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = |key: u32| {
+        let told = Arc::clone(&told);
+        move |written: Result<Sequence, StoreError>| {
+            told.lock().expect("no test panics with it").push((key, written.is_ok()));
+        }
+    };
+    let heard = || told.lock().expect("no test panics with it").clone();
+    let rows = || store.scan(Column::Channels, &Scan::prefix(&[])).expect("it reads").len();
+    let writer = GroupWriter::by_hand(Arc::clone(&store) as Arc<dyn Store>, no_failure);
+    assert!(!writer.write_group(), "nothing waits");
+    writer.submit(put(1), tell(1));
+    writer.submit(put(2), tell(2));
+    assert_eq!((rows(), heard()), (0, Vec::new()));
+    assert!(writer.write_group());
+    assert_eq!((rows(), heard()), (2, vec![(1, true), (2, true)]), "both in one group, in order");
+    writer.commit(put(3)).expect("who waits for a write makes it");
+    writer.submit(put(4), tell(4));
+    drop(writer);
+    assert_eq!((rows(), heard().len()), (3, 2), "as in a crash");
+}
