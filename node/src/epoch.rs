@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_next_process_is_above_a_rival_and_never_below_its_own_past() {
         let store = MemoryStore::new();
-        for (rival, next) in [(50, 51), (7, 52)] {
+        for (rival, next) in [(50, 51), (7, 53)] {
             let own = begin(&store, 10, 1);
             let mut batch = Batch::new();
             own.rise_above(rival, &mut batch);

@@ -162,7 +162,7 @@ async fn s10_a_loss_that_is_proven_on_one_channel_leaves_none_trusted() {
     // The rows are old; the ledger, the counters and the epoch are not.
     let node = &mut town.nodes[0];
     let mut back = Batch::new();
-    back.delete_range(Column::Channels, [], [0xff; 64]);
+    back.delete_range(Column::Channels, [], [0xff; 23]);
     old.into_iter().for_each(|(key, value)| back.put(Column::Channels, key, value));
     node.store.commit(back).expect("written");
     vote(&*node.store);
@@ -257,7 +257,7 @@ async fn s10_s1_a_found_channel_waits_until_its_rows_are_durable() {
     let (outpoint, entry) =
         node.ledger.chain.channel_output(&channel).expect("it reads").expect("there is one");
     let mut gone = Batch::new();
-    gone.delete_range(Column::Channels, [], [0xff; 64]);
+    gone.delete_range(Column::Channels, [], [0xff; 23]);
     node.store.commit(gone).expect("written");
     node.board.forget([channel]);
     node.start_anew(2);
