@@ -479,9 +479,8 @@ fn voter(loaded: &Loaded, chain: &Chain, own: SecretKey) -> SecretKey {
             if loaded.genesis.validators.power(&own.public()).is_some() {
                 tracing::warn!(
                     "votes of this validator may be lost: it follows, and votes again after its next start. Only if the \
-                     ledger stands still because it waits for this validator, and no node has a block past {tip}: start \
-                     it with `towpath node --vote-from {}`",
-                    tip.saturating_add(1)
+                     ledger stands still because it waits for this validator: once this node has all blocks that any \
+                     node has, start it with `towpath node --vote-from HEIGHT`, the height after the newest one"
                 );
             }
             SecretKey::from_bytes(&rand::random())

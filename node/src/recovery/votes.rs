@@ -23,6 +23,11 @@ pub enum VoteFromError {
     /// There is nothing to decide.
     #[error("no vote of this validator is missing, and it votes; start it without --vote-from")]
     NothingMissing,
+    /// It has no ledger yet.
+    #[error(
+        "this node has no block yet; start it without --vote-from, and let it fetch what other nodes have"
+    )]
+    NothingHere,
     /// The height is not the one that the ledger waits for.
     #[error(
         "the newest block here is {tip}, so {asked} is not the height that is to be decided. Start the node without \
@@ -67,6 +72,9 @@ pub fn vote_from(
     let Some(mut pending) = pending.filter(|pending| role(Some(pending), tip) == Role::Follows) else {
         return Err(VoteFromError::NothingMissing);
     };
+    if tip == 0 {
+        return Err(VoteFromError::NothingHere);
+    }
     if asked != tip.saturating_add(1) {
         return Err(VoteFromError::Height { asked, tip });
     }
@@ -105,6 +113,7 @@ mod tests {
         };
         assert!(matches!(ask(Some(pending), false, 9, 10), Err(VoteFromError::NotAValidator)));
         assert!(matches!(ask(None, true, 9, 10), Err(VoteFromError::NothingMissing)));
+        assert!(matches!(ask(Some(pending), true, 0, 1), Err(VoteFromError::NothingHere)));
         for asked in [0, 9, 11, u64::MAX] {
             let refused = ask(Some(pending), true, 9, asked).expect_err("another height");
             assert!(matches!(refused, VoteFromError::Height { .. }));
