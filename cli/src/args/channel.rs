@@ -125,12 +125,11 @@ pub struct Pay {
 
 /// `towpath channel resize`
 #[derive(Args, Debug)]
-#[group(id = "change", required = true, multiple = false, args = ["add", "pay_out"])]
 pub struct Resize {
     /// The channel: `chan1…`, or as much of its id as is unique.
     pub channel: String,
     /// Add so much to this node's balance, in base units; the ledger's fee comes out of the wallet, too.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", required_unless_present = "pay_out", conflicts_with = "pay_out")]
     pub add: Option<Units>,
     /// Pay so much of this node's balance out to its wallet; the ledger's fee comes out of it.
     #[arg(long, value_name = "AMOUNT")]

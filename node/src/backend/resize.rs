@@ -69,7 +69,7 @@ impl Node {
             Change::PayOut(_) => None,
             Change::Add(amount) => {
                 // What the resize costs more than a funding is set aside with the amount, and left to the fee.
-                let more = self.genesis.params.fee_min(MORE_BYTES);
+                let more = self.genesis.params.rules.fee_min(MORE_BYTES);
                 let amount = amount.checked_add(more).unwrap_or(Amount::MAX);
                 let purpose = Purpose { amount, inputs_max: FUNDING_INPUTS_MAX, until: expiry };
                 let asked =

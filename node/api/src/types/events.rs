@@ -271,6 +271,7 @@ impl EventBody {
             | Self::PaymentSent { channel, .. }
             | Self::PaymentFailed { channel, .. }
             | Self::Stream { channel, .. }
+            | Self::Resize { channel, .. }
             | Self::TowerAnswer { channel, .. }
             | Self::Cheat { channel, .. } => Some(channel),
             Self::TowerAlarm { channel, .. } => channel.as_deref(),
