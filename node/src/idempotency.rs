@@ -84,6 +84,11 @@ pub enum Outcome {
         /// What became of each, in the order of the call.
         openings: Vec<Opening>,
     },
+    /// A resize that was proposed to the peer; the ledger says what became of it.
+    Resize {
+        /// Its transaction.
+        tx: TxId,
+    },
 }
 
 /// What became of one of many openings.
@@ -158,7 +163,7 @@ impl Outcome {
         match self {
             Self::Payment(made) => !matches!(made.state, PaymentState::Pending),
             Self::Send { state, .. } => !matches!(state, SendState::Pending),
-            Self::Opening { .. } | Self::Stream { .. } | Self::Openings { .. } => true,
+            Self::Opening { .. } | Self::Stream { .. } | Self::Openings { .. } | Self::Resize { .. } => true,
         }
     }
 }
@@ -405,7 +410,8 @@ impl Inner {
             | Outcome::Send { .. }
             | Outcome::Opening { .. }
             | Outcome::Stream { .. }
-            | Outcome::Openings { .. } => {}
+            | Outcome::Openings { .. }
+            | Outcome::Resize { .. } => {}
         }
         self.known.insert(key, Known::Kept { serial, row, is_shown });
     }
@@ -460,7 +466,10 @@ impl Inner {
         match row.outcome {
             Outcome::Payment(made) => drop(self.payments.remove(&(made.channel, made.number))),
             Outcome::Send { tx, .. } => drop(self.sends.remove(&tx)),
-            Outcome::Opening { .. } | Outcome::Openings { .. } | Outcome::Stream { .. } => {}
+            Outcome::Opening { .. }
+            | Outcome::Openings { .. }
+            | Outcome::Stream { .. }
+            | Outcome::Resize { .. } => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use towpath_crypto::codec::Readable;
 use towpath_crypto::readable;
 
-use crate::channel::{Fixed, OpenProposal, Witnesses};
+use crate::channel::{Fixed, OpenProposal, Resizing, Witnesses};
 use crate::epoch::{Epoch, Hello};
 use crate::journal::ChannelEvent;
 use crate::limits::{MESSAGE_BYTES_MAX, ROW_BYTES_MAX};
@@ -17,7 +17,7 @@ use crate::update::{Content, Transfer};
 #[must_use]
 pub fn decoders() -> Vec<Readable> {
     let mut all = readable![
-        ROW_BYTES_MAX => Fixed, Live, OpenProposal, Transfer, Witnesses, Stored, ChannelEvent, Content;
+        ROW_BYTES_MAX => Fixed, Live, OpenProposal, Resizing, Transfer, Witnesses, Stored, ChannelEvent, Content;
         MESSAGE_BYTES_MAX => Epoch, Hello
     ];
     let read = |bytes: &[u8]| Message::decode(bytes).ok().map(|message| message.encode());

@@ -1,5 +1,6 @@
 //! What comes out of a channel's machine: rows to make durable, and then, in order, things to do.
 
+use bincode::{Decode, Encode};
 use towpath_crypto::Amount;
 use towpath_crypto::ed25519::Signature;
 use towpath_ledger::{
@@ -10,7 +11,7 @@ use crate::error::Reject;
 use crate::event::Token;
 use crate::journal::ChannelEvent;
 use crate::life::{Life, Settlement};
-use crate::message::{Message, RefuseReason};
+use crate::message::{Change, Message, RefuseReason};
 
 /// A row within the channel's own key space: `None` deletes it.
 pub type Row = (Vec<u8>, Option<Vec<u8>>);
@@ -87,7 +88,7 @@ pub enum Effect {
         /// The transaction's expiry.
         expiry: Time,
     },
-    /// Sign this party's inputs of a funding by both; answered with [`crate::Event::FundingSigned`].
+    /// Sign this party's inputs of a funding by both, or of a resize; answered with [`crate::Event::FundingSigned`].
     SignFunding {
         /// The transaction.
         body: TxBody,
@@ -102,6 +103,22 @@ pub enum Effect {
     Broadcast(Transaction),
     /// The funding never came and never will: its inputs are free.
     FundingReleased,
+    /// A resize is final: the channel goes on with another capacity, in the next generation.
+    Resized {
+        /// Whose balance changed.
+        by: Party,
+        /// How.
+        change: Change,
+        /// All that is in the channel now.
+        capacity: Amount,
+    },
+    /// A resize never became final, and can't any more: the inputs of who proposed it are free.
+    ResizeEnded {
+        /// Whose balance would have changed.
+        by: Party,
+        /// Why it did not.
+        why: ResizeFailure,
+    },
     /// The channel's place in its life changed.
     Life(Life),
     /// Whether payments can be sent now.
@@ -177,6 +194,8 @@ impl Effect {
             | Self::Received { .. }
             | Self::Life(_)
             | Self::FundingReleased
+            | Self::Resized { .. }
+            | Self::ResizeEnded { .. }
             | Self::Alarm(_)
             | Self::Event(_) => true,
             Self::Send(_)
@@ -203,6 +222,19 @@ pub enum Online {
     Yes,
     /// They did not, yet.
     No,
+}
+
+/// Why a resize came to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+pub enum ResizeFailure {
+    /// The peer refused it.
+    Refused(RefuseReason),
+    /// The ledger's time is past its expiry, without it.
+    Expired,
+    /// The channel was closed first.
+    Closed,
+    /// Data of the channel was lost, here or by the peer, before this party had signed the transaction.
+    Lost,
 }
 
 /// Why a payment was not made.

@@ -122,6 +122,9 @@ pub enum Reject {
     /// A state that the ledger could not settle.
     #[error("the ledger could not settle this: {0}")]
     LedgerState(#[from] StateFault),
+    /// A resize that is not possible: the reason.
+    #[error("the channel cannot be resized so: {0}")]
+    Resize(&'static str),
     /// What the wallet or the ledger reported does not fit the channel.
     #[error("the report does not fit the channel: {0}")]
     Report(&'static str),
@@ -142,6 +145,7 @@ impl Reject {
             | Self::Balance { .. }
             | Self::Fee { .. }
             | Self::Funding(_)
+            | Self::Resize(_)
             | Self::Report(_) => Severity::Caller,
             Self::NotReestablished(_) => Severity::Ignore,
             Self::Unexpected(_)

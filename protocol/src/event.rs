@@ -1,10 +1,13 @@
 //! What goes into a channel's machine: time, the peer, callers, the wallet and the ledger, all as values.
 
+use std::sync::Arc;
+
 use towpath_crypto::Amount;
 use towpath_ledger::{Closing, CoSigned, Entry, OutPoint, Time};
 
 use crate::life::Settlement;
-use crate::message::{ChannelMessage, Evidence, WalletWitness};
+use crate::message::{ChannelMessage, Evidence, ResizePlan, WalletWitness};
+use crate::opening::Bounds;
 
 /// The time of a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -35,7 +38,17 @@ pub enum Event {
         /// What.
         command: Command,
     },
-    /// The wallet's witnesses for this party's funding inputs (answers [`crate::Effect::SignFunding`]).
+    /// A caller resizes the channel. Refused at once, or answered with `Done` when it is proposed to the peer, or with
+    /// `Declined` if that can't be done before it expires.
+    Resize {
+        /// Comes back with the outcome.
+        token: Token,
+        /// How.
+        plan: Box<ResizePlan>,
+    },
+    /// What resized channels this node allows; not stored. Without it all resizes are refused.
+    Bounds(Arc<Bounds>),
+    /// The wallet's witnesses for this party's inputs of the funding, or of a resize (answers [`crate::Effect::SignFunding`]).
     FundingSigned(Vec<WalletWitness>),
     /// This node's own replica saw something of the channel.
     Ledger(LedgerEvent),
@@ -108,7 +121,7 @@ pub enum Receive {
 /// What this node's own replica of the ledger says about the channel. Only final blocks are reported.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LedgerEvent {
-    /// An output with this channel's id exists.
+    /// An output with this channel's id exists: the channel as it was opened, or resized.
     Funded {
         /// Where.
         outpoint: OutPoint,

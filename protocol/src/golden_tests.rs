@@ -11,7 +11,7 @@ use towpath_crypto::schnorr::{WalletKey, WalletSignature};
 use towpath_crypto::{Amount, ChainId, Digest};
 use towpath_ledger::*;
 
-use crate::channel::{Burnt, Fixed, Held, Lost, OpenProposal, Plan, Posted, Witnesses};
+use crate::channel::{Burnt, Fixed, Held, Lost, OpenProposal, Plan, Posted, Resizing, Witnesses};
 use crate::limits::{FUNDING_INPUTS_MAX, MESSAGE_BYTES_MAX, REQUESTS_MAX, UPDATES_MAX, WALLET_KEYS_MAX};
 use crate::opening::Stored;
 use crate::row::{Key, Live};
@@ -139,6 +139,7 @@ fn reasons() -> Vec<RefuseReason> {
         RefuseReason::Busy,
         RefuseReason::Closing,
         RefuseReason::Burnt,
+        RefuseReason::Terms,
     ];
     faults.map(RefuseReason::Invalid).into_iter().chain(others).collect()
 }
@@ -167,7 +168,27 @@ fn channel_messages() -> Vec<ChannelMessage> {
     let proposal = Refused::Proposal { version: 0x51, update: 0x0201 };
     messages.push(ChannelMessage::Refuse(Refuse { what: proposal, reason: RefuseReason::Unwanted }));
     messages.extend(recovery_messages());
+    messages.extend(resize_messages());
     messages
+}
+
+fn plan(change: Change) -> ResizePlan {
+    ResizePlan { change, inputs: vec![input(0x11)], outputs: vec![output(0x12)], expiry: Time(0x0f10) }
+}
+
+fn resize_messages() -> Vec<ChannelMessage> {
+    let offer = |change| {
+        let (plan, signature) = (plan(change), signature(0xa3));
+        ChannelMessage::Resize(Box::new(Resize { base: 0x50, version: 0x51, plan, signature }))
+    };
+    let agreed = ResizeAgreed { version: 0x51, signature: signature(0xb3), intent: Signature([0xb4; 64]) };
+    let refused = Refused::Resize { version: 0x51 };
+    vec![
+        offer(Change::Add(Amount(0x57))),
+        offer(Change::PayOut(Amount(0x58))),
+        ChannelMessage::ResizeAgreed(agreed),
+        ChannelMessage::Refuse(Refuse { what: refused, reason: RefuseReason::Terms }),
+    ]
 }
 
 fn recovery_messages() -> Vec<ChannelMessage> {
@@ -245,6 +266,7 @@ fn live(life: Life) -> Live {
         funding: Some(outpoint(0x91)),
         held: Held { content: content(), theirs: signature(0xa3), mine: Some(signature(0xb3)) },
         mark: mark(),
+        mark_next: Mark { generation: 4, ..mark() },
         seen: 0x92,
         next_number: 0x93,
         posted: None,
@@ -252,6 +274,7 @@ fn live(life: Life) -> Live {
         journal: Journal { count: 0x94, hash: Digest([0x95; 32]) },
         proposals: 0x96,
         requests: 0x97,
+        resizes: 0x9c,
     }
 }
 
@@ -310,6 +333,27 @@ fn rows(text: &mut String) {
     row(text, "witnesses of none", Key::Witnesses, &Witnesses::default());
     let both = Witnesses { a: Some(witnesses()), b: Some(Vec::new()) };
     row(text, "witnesses", Key::Witnesses, &both);
+    let offered = Resizing {
+        by: Party::B,
+        base: 0x50,
+        plan: plan(Change::Add(Amount(0x57))),
+        content: content(),
+        mine: signature(0xb3),
+        theirs: None,
+        intent: None,
+        intent_theirs: None,
+        witnesses: None,
+    };
+    let sealed = Resizing {
+        by: Party::A,
+        theirs: Some(signature(0xa3)),
+        intent: Some(Signature([0xb4; 64])),
+        intent_theirs: Some(Signature([0xa4; 64])),
+        witnesses: Some(witnesses()),
+        ..offered.clone()
+    };
+    row(text, "resize offered", Key::Resize, &offered);
+    row(text, "resize sealed", Key::Resize, &sealed);
     let acceptance = Stored { fixed: fixed(dual_plan()), mark: mark(), accept: accept() };
     row(text, "acceptance", Key::Acceptance, &acceptance);
 }
@@ -328,6 +372,18 @@ fn events(text: &mut String) {
         EventKind::ClosingSeen { version: 0x51, author: Party::B },
         EventKind::DataLost { proven: 0x9a },
         EventKind::Recovered(summary),
+        EventKind::ResizeSigned {
+            by: Party::B,
+            change: Change::Add(Amount(0x57)),
+            version: 0x51,
+            transaction: TxId(Digest([0x91; 32])),
+        },
+        EventKind::Resized { generation: 4, capacity: Amount(0x0406), version: 0x51 },
+        EventKind::ResizeEnded { version: 0x51, why: ResizeFailure::Refused(RefuseReason::Terms) },
+        EventKind::ResizeEnded { version: 0x51, why: ResizeFailure::Expired },
+        EventKind::ResizeEnded { version: 0x51, why: ResizeFailure::Closed },
+        EventKind::ResizeEnded { version: 0x51, why: ResizeFailure::Lost },
+        EventKind::Overtaken { generation: 4 },
     ];
     let mut journal = Journal::default();
     let mut reader = Journal::default();

@@ -4,10 +4,12 @@
 use bincode::{Decode, Encode};
 use towpath_crypto::hash::digest;
 use towpath_crypto::{Amount, Digest, Domain, codec};
-use towpath_ledger::{OutPoint, Party, Time};
+use towpath_ledger::{OutPoint, Party, Time, TxId};
 
+use crate::effect::ResizeFailure;
 use crate::event::Now;
 use crate::life::Life;
+use crate::message::Change;
 
 /// One entry.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
@@ -68,6 +70,38 @@ pub enum EventKind {
     },
     /// The channel was recovered, and goes on with this version.
     Recovered(VersionSummary),
+    /// This party signed the first state of the next generation: a resize was proposed, or agreed to.
+    ResizeSigned {
+        /// Whose balance changes.
+        by: Party,
+        /// How.
+        change: Change,
+        /// The version of that state.
+        version: u64,
+        /// The transaction.
+        transaction: TxId,
+    },
+    /// The resize is final: the channel goes on in the next generation.
+    Resized {
+        /// Which.
+        generation: u32,
+        /// All that is in the channel now.
+        capacity: Amount,
+        /// The version with which it goes on.
+        version: u64,
+    },
+    /// The resize never became final, and can't any more.
+    ResizeEnded {
+        /// The version that was signed for it.
+        version: u64,
+        /// Why.
+        why: ResizeFailure,
+    },
+    /// The ledger shows a generation of which this node knows nothing: it has lost data.
+    Overtaken {
+        /// Which.
+        generation: u32,
+    },
 }
 
 /// A version in brief.

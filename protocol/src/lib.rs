@@ -17,7 +17,8 @@
 //!    the effects ([`Effect::is_fact`]): they are not reported again after a crash.
 //! 6. Run the effects, in order.
 //!
-//! A turn is also due at [`Channel::next_deadline_ms`], and for openings whenever a block was applied.
+//! A turn is also due at [`Channel::next_deadline_ms`], and for openings and resizes ([`Channel::awaits_block`]) whenever a
+//! block was applied.
 //! Ledger events are stepped before `TurnEnd` of the turn whose [`Now::ledger`] includes their block.
 //!
 //! # From nothing to a channel
@@ -61,18 +62,18 @@ mod verify;
 
 pub use accepts::{Accepts, Unacceptable};
 pub use batch::{Batch, BatchEvent, BatchOrder, LeftOut, Share};
-pub use channel::{Broken, Channel, Held, Origin, Turnholder, View};
+pub use channel::{Broken, Channel, Held, Origin, ResizeView, Turnholder, View};
 pub use decoders::decoders;
-pub use effect::{Alarm, Effect, Failure, Online, Outcome, Row};
+pub use effect::{Alarm, Effect, Failure, Online, Outcome, ResizeFailure, Row};
 pub use epoch::{Epoch, Hello, Rival, Standing};
 pub use error::{Reject, RestoreError, Severity};
 pub use event::{Command, Event, LedgerEvent, Now, Pacing, Receive, RecoveryEvent, Token};
 pub use journal::{ChannelEvent, EventKind, Journal, VersionSummary};
 pub use life::{ClosingStage, Life, Settlement};
 pub use message::{
-    Accept, Ack, Answer, ChannelMessage, Decline, DeclineReason, Evidence, Funding, FundingInput, Jump,
-    MESSAGE_VERSION, Message, Open, OpenId, Propose, Recover, Reestablish, Refuse, RefuseReason, Refused,
-    Request, Resume, Role, Route, WalletWitness,
+    Accept, Ack, Answer, Change, ChannelMessage, Decline, DeclineReason, Evidence, Funding, FundingInput,
+    Jump, MESSAGE_VERSION, Message, Open, OpenId, Propose, Recover, Reestablish, Refuse, RefuseReason,
+    Refused, Request, Resize, ResizeAgreed, ResizePlan, Resume, Role, Route, WalletWitness,
 };
 pub use opening::{Acceptance, Agreed, Bounds, Contribution, Identity, Offer};
 pub use signer::{KeySigner, Mark, SignError, StateSigner};

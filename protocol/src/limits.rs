@@ -33,6 +33,10 @@ pub const QUEUE_MAX: usize = 4096;
 /// Inputs, and change outputs, that one party brings to a funding transaction.
 pub const FUNDING_INPUTS_MAX: usize = 32;
 
+/// How far ahead of the ledger's time a resize may expire, in milliseconds: a peer that agrees, or proposes, and then
+/// does nothing makes the other's payments wait that long. A resize takes a few blocks.
+pub const RESIZE_MS_MAX: u64 = 120_000;
+
 /// Signatures in one wallet witness, and keys in one multisig payout.
 pub const WALLET_KEYS_MAX: usize = 16;
 

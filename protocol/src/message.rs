@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 use towpath_crypto::codec::{self, CodecError};
-use towpath_crypto::ed25519::PublicKey;
+use towpath_crypto::ed25519::{PublicKey, Signature};
 use towpath_crypto::schnorr::{WalletKey, WalletSignature};
 use towpath_crypto::{Amount, ChainId};
 use towpath_ledger::{AssetId, ChannelId, CoSigned, OutPoint, Output, Party, Payout, StateSignature, Time};
@@ -182,6 +182,10 @@ pub enum ChannelMessage {
     Recover(Box<Recover>),
     /// The newest state that the sender holds, and where to go on from it.
     Resume(Box<Resume>),
+    /// The sequencer wants to resize the channel, and has signed the first state of the next generation.
+    Resize(Box<Resize>),
+    /// The follower has signed that state too, and the transaction.
+    ResizeAgreed(ResizeAgreed),
 }
 
 /// When the sequencer wants an answer.
@@ -250,6 +254,77 @@ pub enum Refused {
         /// Its number.
         number: u64,
     },
+    /// A resize.
+    Resize {
+        /// The version of the next generation's first state.
+        version: u64,
+    },
+}
+
+/// What a resize does to the balance of who proposes it; the other's stays as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+pub enum Change {
+    /// It is topped up, out of the proposer's wallet.
+    Add(Amount),
+    /// Some of it is paid out.
+    PayOut(Amount),
+}
+
+impl Change {
+    /// How much.
+    #[must_use]
+    pub const fn amount(self) -> Amount {
+        match self {
+            Self::Add(amount) | Self::PayOut(amount) => amount,
+        }
+    }
+
+    /// What `before` becomes; none if it does not reach, or is too large to count.
+    #[must_use]
+    pub const fn of(self, before: Amount) -> Option<Amount> {
+        match self {
+            Self::Add(amount) => before.checked_add(amount),
+            Self::PayOut(amount) => before.checked_sub(amount),
+        }
+    }
+}
+
+/// A resize: the change, and the proposer's part of the transaction, which both assemble alike: the channel's output and
+/// then these inputs; the channel of the next generation and then these outputs.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct ResizePlan {
+    /// What becomes of the proposer's balance.
+    pub change: Change,
+    /// What the proposer brings. The transaction's fee comes out of that, or of what is paid out.
+    pub inputs: Vec<FundingInput>,
+    /// What the proposer takes: what is paid out, and change.
+    pub outputs: Vec<Output>,
+    /// The last ledger time at which the transaction is valid. Until then no payment is made.
+    pub expiry: Time,
+}
+
+/// The sequencer, with nothing open, wants to resize the channel.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct Resize {
+    /// The newest version, which both hold: the next generation goes on from it.
+    pub base: u64,
+    /// The version of the next generation's first state: above all versions that were ever signed.
+    pub version: u64,
+    /// What changes.
+    pub plan: ResizePlan,
+    /// The sequencer's, on that state, saying that it holds nothing of the generation.
+    pub signature: StateSignature,
+}
+
+/// The follower agrees: the sequencer has all that the transaction needs.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode, Debug)]
+pub struct ResizeAgreed {
+    /// The version of the next generation's first state.
+    pub version: u64,
+    /// The follower's, on that state, saying that it holds it.
+    pub signature: StateSignature,
+    /// The follower's, on the transaction ([`towpath_ledger::ResizeIntent`]).
+    pub intent: Signature,
 }
 
 /// Why something is refused.
@@ -267,6 +342,9 @@ pub enum RefuseReason {
     Closing,
     /// The version was refused before.
     Burnt,
+    /// The channel that a resize would make is outside of what this node, or the ledger, allows; or the resize expires too
+    /// soon, or too late.
+    Terms,
 }
 
 /// Something is not wanted.
@@ -415,6 +493,7 @@ impl ChannelMessage {
             }
             Self::Propose(propose) => at_most(propose.updates.len(), UPDATES_MAX),
             Self::Request(request) => at_most(request.transfers.len(), REQUESTS_MAX),
+            Self::Resize(resize) => check_funding(&resize.plan.inputs, &resize.plan.outputs),
             Self::Created(_)
             | Self::Ack(_)
             | Self::Refuse(_)
@@ -422,7 +501,8 @@ impl ChannelMessage {
             | Self::Reestablish(_)
             | Self::Close
             | Self::Recover(_)
-            | Self::Resume(_) => Ok(()),
+            | Self::Resume(_)
+            | Self::ResizeAgreed(_) => Ok(()),
         }
     }
 
@@ -446,6 +526,8 @@ impl ChannelMessage {
             Self::Close => "close",
             Self::Recover(_) => "recover",
             Self::Resume(_) => "resume",
+            Self::Resize(_) => "resize",
+            Self::ResizeAgreed(_) => "resize agreed",
         }
     }
 }
@@ -461,7 +543,7 @@ pub(crate) fn check_payout(payout: &Payout) -> Result<(), CodecError> {
     }
 }
 
-fn check_funding(inputs: &[FundingInput], change: &[Output]) -> Result<(), CodecError> {
+pub(crate) fn check_funding(inputs: &[FundingInput], change: &[Output]) -> Result<(), CodecError> {
     at_most(inputs.len(), FUNDING_INPUTS_MAX)?;
     at_most(change.len(), FUNDING_INPUTS_MAX)
 }

@@ -325,7 +325,9 @@ impl Acceptance {
             | ChannelMessage::Reestablish(_)
             | ChannelMessage::Close
             | ChannelMessage::Recover(_)
-            | ChannelMessage::Resume(_) => return Err(Reject::NotReestablished(message.name())),
+            | ChannelMessage::Resume(_)
+            | ChannelMessage::Resize(_)
+            | ChannelMessage::ResizeAgreed(_) => return Err(Reject::NotReestablished(message.name())),
         };
         if signature.held != 1 {
             return Err(Reject::Held { held: signature.held });

@@ -4,7 +4,7 @@ use bincode::{Decode, Encode};
 use towpath_crypto::codec;
 use towpath_ledger::OutPoint;
 
-use crate::channel::{Fixed, Held, Lost, OpenProposal, Posted, Witnesses};
+use crate::channel::{Fixed, Held, Lost, OpenProposal, Posted, Resizing, Witnesses};
 use crate::error::RestoreError;
 use crate::journal::Journal;
 use crate::life::Life;
@@ -13,12 +13,12 @@ use crate::signer::Mark;
 use crate::update::Transfer;
 
 /// The version of every row: its first byte.
-pub(crate) const ROW_VERSION: u8 = 1;
+pub(crate) const ROW_VERSION: u8 = 2;
 
 /// Which row.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Key {
-    /// What never changes.
+    /// What was agreed: it changes with a resize only.
     Fixed,
     /// What changes with each turn; of constant size.
     Live,
@@ -30,6 +30,8 @@ pub(crate) enum Key {
     Witnesses,
     /// An opening that B accepted and A has not signed.
     Acceptance,
+    /// A resize that is not decided.
+    Resize,
 }
 
 impl Key {
@@ -41,6 +43,7 @@ impl Key {
             Self::Request(number) => (3, Some(number)),
             Self::Witnesses => (4, None),
             Self::Acceptance => (5, None),
+            Self::Resize => (6, None),
         };
         let mut bytes = vec![tag];
         bytes.extend(number.into_iter().flat_map(u64::to_be_bytes));
@@ -57,6 +60,7 @@ impl Key {
             (3, false) => number().map(Self::Request),
             (4, true) => Some(Self::Witnesses),
             (5, true) => Some(Self::Acceptance),
+            (6, true) => Some(Self::Resize),
             _ => None,
         }
     }
@@ -64,7 +68,7 @@ impl Key {
     /// Whether the live row says how many rows of this kind there are.
     pub(crate) const fn is_counted(self) -> bool {
         match self {
-            Self::Proposal(_) | Self::Request(_) => true,
+            Self::Proposal(_) | Self::Request(_) | Self::Resize => true,
             Self::Fixed | Self::Live | Self::Witnesses | Self::Acceptance => false,
         }
     }
@@ -77,6 +81,7 @@ impl Key {
             Self::Request(_) => "request",
             Self::Witnesses => "witnesses",
             Self::Acceptance => "acceptance",
+            Self::Resize => "resize",
         }
     }
 
@@ -104,6 +109,8 @@ pub(crate) struct Live {
     pub(crate) funding: Option<OutPoint>,
     pub(crate) held: Held,
     pub(crate) mark: Mark,
+    /// The same for first states of the next generation, of resizes that came to nothing too.
+    pub(crate) mark_next: Mark,
     pub(crate) seen: u64,
     pub(crate) next_number: u64,
     pub(crate) posted: Option<Posted>,
@@ -113,6 +120,8 @@ pub(crate) struct Live {
     pub(crate) proposals: u32,
     /// And how many of requests.
     pub(crate) requests: u32,
+    /// And of a resize.
+    pub(crate) resizes: u32,
 }
 
 /// All rows of a channel, read and sorted.
@@ -123,6 +132,7 @@ pub(crate) struct Rows {
     pub(crate) proposals: Vec<OpenProposal>,
     pub(crate) requests: Vec<Transfer>,
     pub(crate) witnesses: Witnesses,
+    pub(crate) resize: Option<Resizing>,
 }
 
 impl Rows {
@@ -152,6 +162,7 @@ impl Rows {
                     read.requests.push(transfer);
                 }
                 Key::Witnesses => read.witnesses = parsed.read(value)?,
+                Key::Resize => read.resize = Some(parsed.read(value)?),
                 Key::Acceptance => {
                     return Err(RestoreError::Inconsistent("an acceptance among the rows of a channel"));
                 }

@@ -198,7 +198,6 @@ fn c1_a_fake_funding_never_makes_a_channel_active() {
             with(&|terms| terms.reserve = Amount(1)),
             with(&|terms| terms.close_fee_max = Amount(0)),
             with(&|terms| terms.expiry = Some(Time(1 << 40))),
-            with(&|terms| terms.generation = 1),
             with(&|terms| terms.id.0.0[0] ^= 1),
             (OutPoint { index: outpoint.index + 1, ..outpoint }, good.clone()),
         ];

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use common::world::{Crypto, Cut, World, chain, keys};
 use towpath_crypto::ed25519::{PublicKey, SecretKey, Signature, verify};
-use towpath_ledger::{ChainId, ChannelId, ChannelTag, CloseAnswer, CloseIntent, StateClaim};
+use towpath_ledger::{ChainId, ChannelId, ChannelTag, CloseAnswer, CloseIntent, ResizeIntent, StateClaim};
 use towpath_protocol::{Channel, Command, Event, Immediate, KeySigner, RestoreError, StateSigner};
 
 /// A signer that writes down all that it was ever asked to sign, released or not.
@@ -48,6 +48,10 @@ impl StateSigner for Recorder {
 
     fn sign_answer(&self, chain: &ChainId, answer: &CloseAnswer) -> Signature {
         self.inner.sign_answer(chain, answer)
+    }
+
+    fn sign_resize(&self, chain: &ChainId, intent: &ResizeIntent) -> Signature {
+        self.inner.sign_resize(chain, intent)
     }
 }
 

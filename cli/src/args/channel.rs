@@ -26,6 +26,11 @@ pub enum Channel {
     /// Answers when the peer has acknowledged the payment. With --count the node makes many payments of AMOUNT by
     /// itself, and the answer tells their rate and latency.
     Pay(Pay),
+    /// Top a channel up out of this node's wallet, or pay some of its balance out, without closing it.
+    ///
+    /// The peer signs the change, and the ledger makes it: a second or two, for which payments wait. If it is not made
+    /// within a minute, the channel goes on as it is.
+    Resize(Resize),
     /// Close channels: together with the peer, or alone if it does not answer.
     ///
     /// Together is cheapest and pays out at once. If the peer has not signed final balances after --force-after, the
@@ -115,6 +120,28 @@ pub struct Pay {
     pub no_wait: bool,
     /// Give up after so long without an acknowledgement. What is on its way then may still arrive.
     #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub timeout: Span,
+}
+
+/// `towpath channel resize`
+#[derive(Args, Debug)]
+pub struct Resize {
+    /// The channel: `chan1…`, or as much of its id as is unique.
+    pub channel: String,
+    /// Add so much to this node's balance, in base units; the ledger's fee comes out of the wallet, too.
+    #[arg(long, value_name = "AMOUNT", required_unless_present = "pay_out", conflicts_with = "pay_out")]
+    pub add: Option<Units>,
+    /// Pay so much of this node's balance out to its wallet; the ledger's fee comes out of it.
+    #[arg(long, value_name = "AMOUNT")]
+    pub pay_out: Option<Units>,
+    /// A word of your choice: a repeated call with the same word is the same resize, not a second one.
+    #[arg(long, value_name = "WORD")]
+    pub idempotency_key: Option<String>,
+    /// Answer as soon as it is proposed to the peer.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait for the ledger; the resize may still become final after it.
+    #[arg(long, value_name = "TIME", default_value = "90s")]
     pub timeout: Span,
 }
 

@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use towpath_api::Units;
 
 pub use backup::Backup;
-pub use channel::{Channel, ChannelState, Close, List, Open, Pay};
+pub use channel::{Channel, ChannelState, Close, List, Open, Pay, Resize};
 pub use settings::Settings;
 pub use span::{Patience, Span};
 pub use testnet::{Cheat, Crash, Testnet, TestnetTime, Up};

@@ -5,9 +5,9 @@ use towpath_api::{
     AddTower, ApiError, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
     CloseChannel, Closed, ConnectPeer, EventItem, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info,
     LedgerInfo, LedgerTip, NewAddress, OpenChannel, OpenChannels, OpenedChannels, OutputInfo, OutputProof,
-    PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower, StartStream, Stats, Stream,
-    Submitted, TowerChannels, TowerClients, TowerDropped, TowerInfo, TowerQuery, Transaction, Travel, Wallet,
-    WalletSend, WalletSent,
+    PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ResizeChannel, Resized, ServeTower,
+    StartStream, Stats, Stream, Submitted, TowerChannels, TowerClients, TowerDropped, TowerInfo, TowerQuery,
+    Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 /// Who uses the API now.
@@ -73,6 +73,9 @@ pub trait Backend: Send + Sync + 'static {
     fn channel_events(&self, channel: String, query: PageQuery) -> Reply<'_, ChannelEventPage>;
     /// Closes a channel.
     fn close_channel(&self, channel: String, request: CloseChannel) -> Reply<'_, Closed>;
+
+    /// Resizes a channel.
+    fn resize_channel(&self, channel: String, request: ResizeChannel) -> Reply<'_, Resized>;
 
     /// Starts a stream of payments.
     fn start_stream(&self, channel: String, request: StartStream) -> Reply<'_, Stream>;

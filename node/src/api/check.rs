@@ -6,7 +6,9 @@ use towpath_api::limits::{
     CHANNELS_TOGETHER_MAX, IDEMPOTENCY_KEY_BYTES_MAX, MEMO_BYTES_MAX, PAGE_MAX, STREAM_IN_FLIGHT_MAX,
     WAIT_MS_DEFAULT, WAIT_MS_MAX,
 };
-use towpath_api::{Code, EventType, OpenChannel, OpenChannels, Pay, StartStream, Units, WalletSend};
+use towpath_api::{
+    Change, Code, EventType, OpenChannel, OpenChannels, Pay, ResizeChannel, StartStream, Units, WalletSend,
+};
 
 use super::problem::Problem;
 
@@ -21,6 +23,12 @@ pub fn pay(request: &Pay) -> Checked {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+pub fn resize(request: &ResizeChannel) -> Checked {
+    let (Change::Add(change) | Change::PayOut(change)) = request.change;
+    amount("change", change)?;
+    idempotency_key(request.idempotency_key.as_deref())
 }
 
 pub fn start_stream(request: &StartStream) -> Checked {

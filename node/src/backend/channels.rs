@@ -156,7 +156,8 @@ impl Node {
                 Outcome::Payment(_)
                 | Outcome::Stream { .. }
                 | Outcome::Send { .. }
-                | Outcome::Openings { .. },
+                | Outcome::Openings { .. }
+                | Outcome::Resize { .. },
             ) => return Err(other_kind()),
         };
         let left = until.saturating_duration_since(Instant::now());
@@ -382,7 +383,8 @@ impl Node {
                 Outcome::Payment(_)
                 | Outcome::Opening { .. }
                 | Outcome::Send { .. }
-                | Outcome::Openings { .. },
+                | Outcome::Openings { .. }
+                | Outcome::Resize { .. },
             ) => return Err(other_kind()),
         };
         let asked = self.workers.ask(&view.peer, |reply| Call::StartStream { channel, plan, claim, reply });

@@ -84,7 +84,7 @@ impl Node {
         })
     }
 
-    fn final_transaction(&self, id: &TxId) -> Result<Option<Transaction>, ApiError> {
+    pub(super) fn final_transaction(&self, id: &TxId) -> Result<Option<Transaction>, ApiError> {
         let found = self.chain.transaction(id).map_err(|error| store_error(&error))?;
         let Some((place, transaction)) = found else { return Ok(None) };
         let header = self.chain.header(place.height).map_err(|error| store_error(&error))?;

@@ -10,6 +10,7 @@ mod ledger;
 mod once;
 mod open_many;
 mod proof;
+mod resize;
 mod tower;
 mod wallet;
 
@@ -350,6 +351,10 @@ impl Backend for NodeBackend {
 
     fn close_channel(&self, channel: String, request: CloseChannel) -> Reply<'_, Closed> {
         self.run(|node| async move { node.close_channel(&channel, request).await })
+    }
+
+    fn resize_channel(&self, channel: String, request: ResizeChannel) -> Reply<'_, Resized> {
+        self.run(|node| async move { node.resize_channel(&channel, request).await })
     }
 
     fn start_stream(&self, channel: String, request: StartStream) -> Reply<'_, Stream> {

@@ -113,7 +113,11 @@ impl Node {
             }
             Once::Again(
                 _,
-                Outcome::Payment(_) | Outcome::Opening { .. } | Outcome::Send { .. } | Outcome::Stream { .. },
+                Outcome::Payment(_)
+                | Outcome::Opening { .. }
+                | Outcome::Send { .. }
+                | Outcome::Stream { .. }
+                | Outcome::Resize { .. },
             ) => return Err(other_kind()),
         };
         let deadline = self.ledger_time().plus_ms(FUNDING_MS);

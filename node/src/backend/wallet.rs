@@ -162,9 +162,11 @@ fn sent_before(outcome: &Outcome) -> Result<WalletSent, ApiError> {
         Outcome::Send { tx, fee, state: SendState::Pending | SendState::Final } => {
             Ok(WalletSent { tx: tx.to_string(), fee: (*fee).into() })
         }
-        Outcome::Payment(_) | Outcome::Opening { .. } | Outcome::Openings { .. } | Outcome::Stream { .. } => {
-            Err(other_kind())
-        }
+        Outcome::Payment(_)
+        | Outcome::Opening { .. }
+        | Outcome::Openings { .. }
+        | Outcome::Stream { .. }
+        | Outcome::Resize { .. } => Err(other_kind()),
     }
 }
 

@@ -3,9 +3,10 @@
 use tokio::sync::oneshot;
 use towpath_api::Stream;
 use towpath_crypto::ed25519::PublicKey;
-use towpath_ledger::{Amount, ChannelId, OutPoint, Output, Payout, Time};
+use towpath_ledger::{Amount, ChannelId, OutPoint, Output, Payout, Time, TxId};
 use towpath_protocol::{DeclineReason, Failure, OpenId, Reject};
 
+use super::resize::ResizeRequest;
 use super::streams::Plan;
 use crate::idempotency::{Claim, Key};
 use crate::ledger::{FundsError, Reserved};
@@ -84,6 +85,13 @@ pub enum Call {
         id: u64,
         /// The stream.
         reply: Reply<Stream>,
+    },
+    /// Top a channel up, or pay some of it out.
+    Resize {
+        /// Which, and how.
+        request: ResizeRequest,
+        /// The transaction, once it is proposed to the peer.
+        reply: Reply<TxId>,
     },
     /// Close together with the peer.
     Close {

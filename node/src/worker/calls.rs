@@ -25,6 +25,7 @@ impl Worker {
             }
             Call::Stream { id, reply } => self.look_at_stream(id, reply),
             Call::StopStream { id, reply } => self.stop_stream(id, reply, turn),
+            Call::Resize { request, reply } => self.resize(request, reply, turn),
             Call::Close { channel, force_after_ms, reply } => {
                 if self.command(channel, Command::Close, reply, turn) {
                     self.close_began(channel, Cause::Asked, turn);
@@ -80,6 +81,8 @@ impl Worker {
     pub(super) fn done(&mut self, token: Token, turn: &mut Turn) {
         if let Some(reply) = self.commands.remove(&token) {
             turn.release.answers.push(Box::new(move || drop(reply.send(Ok(())))));
+        } else {
+            self.resize_proposed(token, turn);
         }
     }
 

@@ -61,10 +61,15 @@ impl Worker {
                 self.owe(id, Order::Sign { body: Box::new(body), spent, range: from..to }, turn);
             }
             Effect::Broadcast(transaction) => {
-                let order = Order::Submit { why: Why::Funding, transaction: Box::new(transaction) };
+                let held = self.channels.get(&id);
+                let is_resize = held.is_some_and(|held| held.channel.resizing().is_some());
+                let why = if is_resize { Why::Resize } else { Why::Funding };
+                let order = Order::Submit { why, transaction: Box::new(transaction) };
                 self.owe(id, order, turn);
             }
             Effect::FundingReleased => self.funding_released(id, turn),
+            Effect::Resized { by, change, .. } => self.resized(id, by, change, turn),
+            Effect::ResizeEnded { by, why } => self.resize_ended(id, by, why, turn),
             Effect::Life(life) => self.on_life(id, life, turn),
             Effect::Online(Online::Yes) => tracing::debug!(channel = %id, "payments can be sent"),
             Effect::Online(Online::No) => tracing::debug!(channel = %id, "no payments can be sent now"),
@@ -198,6 +203,7 @@ impl Worker {
             }
         }
         self.expire_fundings(notice.time, turn);
+        self.await_block(turn);
         self.close_expired(notice.time, turn);
         self.do_duties(notice.time, turn);
     }

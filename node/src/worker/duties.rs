@@ -77,6 +77,8 @@ pub(super) enum Order {
 pub(super) enum Why {
     /// It makes the channel.
     Funding,
+    /// It changes what is in the channel.
+    Resize,
     /// Final balances that both signed.
     Together,
     /// This node closes alone.
@@ -93,6 +95,7 @@ impl Why {
     const fn name(self) -> &'static str {
         match self {
             Self::Funding => "the funding",
+            Self::Resize => "the resize",
             Self::Together => "the cooperative close",
             Self::Alone => "the close",
             Self::Agreement => "the agreement to the peer's close",
@@ -103,7 +106,7 @@ impl Why {
 
     /// Whether it makes no sense any more once the ledger shows a closing.
     const fn is_of_an_open_channel(self) -> bool {
-        matches!(self, Self::Funding | Self::Together | Self::Alone)
+        matches!(self, Self::Funding | Self::Resize | Self::Together | Self::Alone)
     }
 }
 
@@ -218,6 +221,18 @@ impl Worker {
             && matches!(duty.owed, Some(Owed { order: Order::Sign { .. }, .. }))
         {
             duty.owed = None;
+        }
+    }
+
+    /// A resize came to nothing: it is handed in no more.
+    pub(super) fn end_resize_duty(&mut self, id: ChannelId) {
+        if let Some(duty) = self.duties.get_mut(&id) {
+            duty.owed = duty.owed.take().filter(|owed| match &owed.order {
+                Order::Submit { why, .. } => *why != Why::Resize,
+                // A resize's: the channel is funded.
+                Order::Sign { .. } => false,
+                Order::Together { .. } | Order::Fund { .. } => true,
+            });
         }
     }
 
@@ -403,7 +418,7 @@ impl Worker {
                 Why::Defence | Why::Alone | Why::Agreement => tracing::error!(
                     channel = %id, what = why.name(), %reason, "the ledger does not take it; money is at stake"
                 ),
-                Why::Funding | Why::Together => {
+                Why::Funding | Why::Resize | Why::Together => {
                     tracing::warn!(channel = %id, what = why.name(), %reason, "the ledger does not take it");
                 }
                 // Most often the other party, or a batch, was faster.
@@ -422,7 +437,7 @@ fn late_answer(id: ChannelId, late: &Owed) {
         Why::Defence => tracing::error!(
             channel = %id, why = refused, "the dispute window is over, and the answer to an old state is not in it"
         ),
-        Why::Agreement | Why::Funding | Why::Together | Why::Alone | Why::Payout => {
+        Why::Agreement | Why::Funding | Why::Resize | Why::Together | Why::Alone | Why::Payout => {
             tracing::info!(channel = %id, why = refused, "the dispute window is over without this node's answer");
         }
     }

@@ -127,6 +127,8 @@ pub(super) struct Held {
     pub settled_version: Option<u64>,
     /// Newer states were looked for since the start.
     pub searching: bool,
+    /// The first coin that this node set aside for a resize; after a restart the reservation is over, too.
+    pub resize_input: Option<OutPoint>,
 }
 
 impl Held {
@@ -147,6 +149,7 @@ impl Held {
             offered: None,
             settled_version: None,
             searching: false,
+            resize_input: None,
             channel,
             row,
             text,
@@ -212,6 +215,7 @@ impl Held {
             close: self.close.as_deref().cloned(),
             confirming_from: self.confirming.front().map(|waiting| waiting.number),
             confirming: count_of(&self.confirming),
+            resizing: view.resizing,
         }
     }
 }

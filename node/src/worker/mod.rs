@@ -22,6 +22,7 @@ mod open_many;
 mod pay;
 mod recovery;
 mod release;
+mod resize;
 mod run;
 mod start;
 mod stats;
@@ -55,6 +56,7 @@ pub use history::{
 pub(crate) use open::OWN_ROWS;
 pub use open::{ChannelKeys, WalletAnswer};
 pub use recovery::Searched;
+pub use resize::ResizeRequest;
 pub use run::Parts;
 pub use start::{StartError, Started, Trust, start};
 pub use stats::{WorkerStats, WorkerTotals};

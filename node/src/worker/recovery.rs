@@ -40,7 +40,9 @@ fn shown(message: &ChannelMessage) -> Option<CoSigned> {
         | ChannelMessage::Request(_)
         | ChannelMessage::Refuse(_)
         | ChannelMessage::Resend(_)
-        | ChannelMessage::Close => None,
+        | ChannelMessage::Close
+        | ChannelMessage::Resize(_)
+        | ChannelMessage::ResizeAgreed(_) => None,
     }
 }
 

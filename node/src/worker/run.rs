@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChainId, ChannelId, Time};
-use towpath_protocol::{ChannelMessage, Hello, Life, Now, OpenId, Token};
+use towpath_protocol::{ChannelMessage, Event, Hello, Immediate, Life, Now, OpenId, Token};
 
 use super::accept::{Policy, Refusals};
 use super::board::Board;
@@ -17,6 +17,7 @@ use super::duties::Duty;
 use super::held::Held;
 use super::history::Retention;
 use super::open::Awaited;
+use super::resize::Resizer;
 use super::stats::{WorkerCounters, WorkerStats};
 use super::streams::Running;
 use super::tally::Tally;
@@ -132,6 +133,8 @@ pub struct Worker {
     pub(super) stream_channels: BTreeMap<u64, ChannelId>,
     /// Streams of which payments were settled in this turn.
     pub(super) roomy: BTreeSet<u64>,
+    /// Callers whose resizes wait for their channels.
+    pub(super) resizers: BTreeMap<Token, Resizer>,
     /// Callers that wait for commands other than payments.
     pub(super) commands: BTreeMap<Token, super::call::Reply<()>>,
     pub(super) ledger_time: Time,
@@ -209,6 +212,7 @@ impl Worker {
             streams: BTreeMap::new(),
             stream_channels: BTreeMap::new(),
             roomy: BTreeSet::new(),
+            resizers: BTreeMap::new(),
             commands: BTreeMap::new(),
             ledger_time,
             next_token: 1,
@@ -241,8 +245,10 @@ impl Worker {
     }
 
     /// Takes a channel into its care.
-    pub(super) fn adopt(&mut self, held: Held) {
+    pub(super) fn adopt(&mut self, mut held: Held) {
         let id = held.channel.id();
+        let told = held.channel.step(Event::Bounds(Arc::new(self.bounds())), self.now(), &mut Immediate);
+        debug_assert!(told.is_ok(), "it only remembers them");
         self.index(&held);
         if !matches!(held.channel.life(), Life::Settled(_)) {
             self.expiries.extend(held.channel.terms().expiry.map(|expiry| (expiry, id)));

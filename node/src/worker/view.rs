@@ -1,10 +1,10 @@
 //! A channel as readers see it.
 
-use towpath_api::{Channel, ChannelState, ChannelTotals, Outcome, Role, Side, Units};
+use towpath_api::{Channel, ChannelState, ChannelTotals, Outcome, Resizing, Role, Side, Units};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::id::{self, Kind};
 use towpath_ledger::{Amount, ChannelId, Party, Time};
-use towpath_protocol::{Life, Settlement};
+use towpath_protocol::{Change, Life, ResizeView, Settlement};
 
 use super::why::CloseRecord;
 
@@ -61,6 +61,8 @@ pub struct ChannelView {
     pub confirming_from: Option<u64>,
     /// Payments to this node that are confirming.
     pub confirming: Count,
+    /// A resize that the ledger has not decided.
+    pub resizing: Option<ResizeView>,
 }
 
 /// How many payments, and how much.
@@ -128,6 +130,18 @@ impl ChannelView {
         }
     }
 
+    fn resizing_to_api(&self, resize: &ResizeView) -> Resizing {
+        Resizing {
+            by: if resize.by == self.role { Side::Local } else { Side::Remote },
+            change: match resize.change {
+                Change::Add(amount) => towpath_api::Change::Add(Units(amount.units())),
+                Change::PayOut(amount) => towpath_api::Change::PayOut(Units(amount.units())),
+            },
+            tx: resize.transaction.to_string(),
+            expires_ms: resize.expiry.0,
+        }
+    }
+
     /// For the API, at this ledger time.
     #[must_use]
     pub fn to_api(&self, now: Time) -> Channel {
@@ -163,6 +177,7 @@ impl ChannelView {
             received_total: Units(self.received.total),
             payments_confirming: self.confirming.payments,
             confirming_total: Units(self.confirming.total),
+            resizing: self.resizing.map(|resize| self.resizing_to_api(&resize)),
             stored: None,
         }
     }

@@ -24,7 +24,41 @@ impl Channel {
         self.check_tag()?;
         self.check_versions()?;
         self.check_signatures()?;
+        self.check_resize()?;
         self.check_bounds()
+    }
+
+    fn check_resize(&self) -> Result<(), Broken> {
+        must(
+            self.guard.is_sealed() == self.is_sealed(),
+            "nothing is signed while a resize may become final",
+        )?;
+        let next = self.guard.next();
+        must(
+            next.version == 0 || Some(next.generation) == self.fixed.terms.generation.checked_add(1),
+            "what was signed for the next generation is of the next one",
+        )?;
+        let Some(resize) = &self.resize else { return Ok(()) };
+        must(
+            next.version == resize.version(),
+            "the first state of the next generation is the last that was signed",
+        )?;
+        must(resize.content.state.generation == next.generation, "a resize leads to the next generation")?;
+        must(resize.by == self.fixed.me || resize.is_sealed(), "who agrees to a resize has signed it")?;
+        must(
+            !resize.is_sealed() || resize.theirs.is_some(),
+            "nobody signs a resize without the other's signature on the next generation",
+        )?;
+        if self.lost.is_some() {
+            return Ok(());
+        }
+        must(self.open.is_empty(), "nothing is open while the channel is resized")?;
+        must(self.held.version() == resize.base, "the next generation goes on from what is held")?;
+        must(
+            self.held.content.state.balance(resize.by.other())
+                == resize.content.state.balance(resize.by.other()),
+            "a resize changes one balance",
+        )
     }
 
     fn check_funds(&self) -> Result<(), Broken> {

@@ -57,7 +57,7 @@ impl Channel {
     }
 
     /// What was paid in this very turn may have left too little for the fee, and the ledger would never take the close.
-    fn sign_posting(&mut self, fee: Amount) -> Result<Posted, Reject> {
+    pub(super) fn sign_posting(&mut self, fee: Amount) -> Result<Posted, Reject> {
         if !sings(Canary::FeeUnchecked) {
             self.check_close_fee(fee)?;
         }

@@ -20,7 +20,7 @@ impl Channel {
         memo: Option<[u8; 32]>,
     ) -> Result<(), Reject> {
         self.check_usable()?;
-        if !self.memory.link.up {
+        if !self.memory.link.up && !self.memory.link.renewing {
             return Err(Reject::Offline);
         }
         if amount.is_zero() {
@@ -47,7 +47,7 @@ impl Channel {
         Some(queued)
     }
 
-    fn check_usable(&self) -> Result<(), Reject> {
+    pub(super) fn check_usable(&self) -> Result<(), Reject> {
         if self.lost.is_some() {
             return Err(Reject::Lost);
         }

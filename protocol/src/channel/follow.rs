@@ -33,6 +33,11 @@ impl Channel {
             // It crossed the jump, and counts for nothing: the peer proposes it again above.
             return Ok(());
         }
+        if self.is_sealed() {
+            // The next generation would not have it; if there is none, it is asked for again.
+            self.memory.link.missed = true;
+            return Ok(());
+        }
         match self.place(&propose)? {
             Place::Repeated => {
                 self.memory.turn.ack_due = true;

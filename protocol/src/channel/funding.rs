@@ -19,10 +19,10 @@ impl Fixed {
         Output { asset: self.asset, amount: self.capacity, lock }
     }
 
-    /// What this party puts into the channel; nothing is known of that in a channel that was found on the ledger.
+    /// What this party put into the channel when it was opened; nothing is known of that in a channel that was found on the ledger.
     pub(crate) fn brought(&self) -> Amount {
         match (&self.plan, self.me) {
-            (Plan::Single { .. }, Party::A) => self.capacity,
+            (Plan::Single { .. }, Party::A) => self.first.state.total().unwrap_or(self.capacity),
             (Plan::Single { .. }, Party::B) | (Plan::Found, _) => Amount::ZERO,
             (Plan::Dual { .. }, me) => self.first.state.balance(me),
         }
@@ -143,7 +143,7 @@ impl Channel {
     /// This node's wallet signed.
     pub(super) fn on_funding_signed(&mut self, witnesses: Vec<WalletWitness>) -> Result<(), Reject> {
         if self.life != Life::Opening {
-            return Ok(());
+            return self.on_resize_witnesses(witnesses);
         }
         let (a, b) = self.fixed.inputs();
         let expected = match self.fixed.me {

@@ -8,7 +8,9 @@ use towpath_crypto::Amount;
 use towpath_ledger::{ChannelId, ChannelState, OutPoint, Party, StateSignature};
 
 use super::outgoing::Outgoing;
-use super::state::{Fixed, Held, Lost, Memory, OpenProposal, OpenProposals, Posted, Turnholder, Witnesses};
+use super::state::{
+    Fixed, Held, Lost, Memory, OpenProposal, OpenProposals, Posted, Resizing, Turnholder, Witnesses,
+};
 use crate::canary::{Canary, sings};
 use crate::effect::{Effect, Online, Outcome};
 use crate::error::Reject;
@@ -38,6 +40,7 @@ pub struct Channel {
     pub(super) journal: Journal,
     pub(super) open: OpenProposals,
     pub(super) outgoing: Outgoing,
+    pub(super) resize: Option<Arc<Resizing>>,
     pub(super) memory: Memory,
 }
 
@@ -64,6 +67,7 @@ impl Channel {
             journal: Journal::default(),
             open: VecDeque::new(),
             outgoing: Outgoing::default(),
+            resize: None,
             memory: Memory { now, expected: 2, ..Memory::default() },
             fixed,
         };
@@ -107,7 +111,12 @@ impl Channel {
             Event::Message(message) => self.on_message(message, verifier),
             Event::Command { token, command } => self.on_command(token, command),
             Event::FundingSigned(witnesses) => self.on_funding_signed(witnesses),
-            Event::Ledger(event) => self.on_ledger(event),
+            Event::Resize { token, plan } => self.on_resize_wish(token, plan),
+            Event::Bounds(bounds) => {
+                self.memory.bounds = Some(bounds);
+                Ok(())
+            }
+            Event::Ledger(event) => self.on_ledger(event, verifier),
             Event::Shown(newest) => self.on_shown(&newest, verifier),
             Event::Complete => {
                 self.memory.turn.complete = true;
@@ -140,7 +149,9 @@ impl Channel {
             | ChannelMessage::Request(_)
             | ChannelMessage::Refuse(_)
             | ChannelMessage::Resend(_)
-            | ChannelMessage::Close => self.on_update_message(message, verifier),
+            | ChannelMessage::Close
+            | ChannelMessage::Resize(_)
+            | ChannelMessage::ResizeAgreed(_) => self.on_update_message(message, verifier),
         }
     }
 
@@ -163,6 +174,8 @@ impl Channel {
             ChannelMessage::Refuse(refuse) => self.on_refuse(&refuse),
             ChannelMessage::Resend(from) => self.on_resend(from),
             ChannelMessage::Close => self.on_close(),
+            ChannelMessage::Resize(offer) => self.on_resize(*offer, verifier),
+            ChannelMessage::ResizeAgreed(agreed) => self.on_resize_agreed(&agreed, verifier),
             ChannelMessage::Created(_)
             | ChannelMessage::Witnesses(_)
             | ChannelMessage::Reestablish(_)
@@ -205,13 +218,13 @@ impl Channel {
         }
     }
 
-    fn on_ledger(&mut self, event: LedgerEvent) -> Result<(), Reject> {
+    fn on_ledger(&mut self, event: LedgerEvent, verifier: &mut dyn Verifier) -> Result<(), Reject> {
         match event {
-            LedgerEvent::Funded { outpoint, entry } => self.on_funded(outpoint, &entry),
+            LedgerEvent::Funded { outpoint, entry } => self.on_funded(outpoint, &entry, verifier),
             LedgerEvent::Closing { outpoint, created, closing, fee } => {
-                self.on_closing(outpoint, created, *closing, fee)
+                self.on_closing((outpoint, created), *closing, fee, verifier)
             }
-            LedgerEvent::Settled { version, outcome } => self.on_settled(version, outcome),
+            LedgerEvent::Settled { version, outcome } => self.on_settled(version, outcome, verifier),
         }
     }
 
@@ -256,7 +269,7 @@ impl Channel {
             return Amount::ZERO;
         }
         let above = self.tip().spendable(self.fixed.me, &self.fixed.terms);
-        [self.outgoing.total(), self.memory.queue_total]
+        [self.outgoing.total(), self.memory.queue_total, self.paid_out()]
             .into_iter()
             .fold(above, |left, waits| left.checked_sub(waits).unwrap_or(Amount::ZERO))
     }
@@ -266,6 +279,13 @@ impl Channel {
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let since = self.memory.claim_since_ms.filter(|_| self.memory.link.up)?;
         Some(since.saturating_add(crate::limits::ACK_DELAY_MS_MAX))
+    }
+
+    /// Whether a block makes a difference although nothing happened to the channel in it: an opening or a resize expires
+    /// with the ledger's time.
+    #[must_use]
+    pub fn awaits_block(&self) -> bool {
+        self.life == Life::Opening || self.is_frozen()
     }
 
     pub(super) fn peer_party(&self) -> Party {

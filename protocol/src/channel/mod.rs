@@ -13,6 +13,9 @@ mod propose;
 mod rebuild;
 mod recover;
 mod reestablish;
+mod renew;
+mod resize;
+mod resize_answer;
 mod restore;
 mod resume;
 mod sequence;
@@ -24,9 +27,9 @@ pub use check::Broken;
 pub use machine::Channel;
 pub use rebuild::Origin;
 pub use state::{Held, Turnholder};
-pub use view::View;
+pub use view::{ResizeView, View};
 
-pub(crate) use state::{Fixed, Lost, OpenProposal, Plan, Posted, Witnesses};
+pub(crate) use state::{Fixed, Lost, OpenProposal, Plan, Posted, Resizing, Witnesses};
 
 #[cfg(test)]
 pub(crate) use state::Burnt;

@@ -5,24 +5,45 @@ use std::collections::BTreeMap;
 use towpath_crypto::Amount;
 use towpath_ledger::rules::Account;
 use towpath_ledger::{
-    ChannelState, CloseAnswer, Closing, Deadline, Entry, Lock, OutPoint, Party, SignedState, Time,
+    ChannelState, ChannelTerms, CloseAnswer, Closing, Deadline, Entry, Lock, OutPoint, Party, SignedState,
+    Time,
 };
 
 use super::machine::Channel;
-use super::state::{Plan, SeenClosing};
+use super::renew::Shown;
+use super::state::{Plan, Resizing, SeenClosing};
 use crate::canary::{Canary, sings};
-use crate::effect::{Alarm, Effect, Failure};
+use crate::effect::{Alarm, Effect, Failure, ResizeFailure};
 use crate::error::Reject;
 use crate::journal::EventKind;
 use crate::life::{ClosingStage, Life, Settlement};
 use crate::row::Key;
 use crate::update::Update;
+use crate::verify::Verifier;
 
 impl Channel {
     /// The funding: nothing counts before this node's own replica shows exactly what was agreed (FAULTS C1).
-    pub(super) fn on_funded(&mut self, outpoint: OutPoint, entry: &Entry) -> Result<(), Reject> {
+    pub(super) fn on_funded(
+        &mut self,
+        outpoint: OutPoint,
+        entry: &Entry,
+        verifier: &mut dyn Verifier,
+    ) -> Result<(), Reject> {
         if self.funding == Some(outpoint) {
             return Ok(());
+        }
+        if let Lock::Channel(terms) = &entry.output.lock
+            && entry.output.asset == self.fixed.asset
+        {
+            let (own, capacity) = (self.fixed.terms.generation, entry.output.amount);
+            match self.shown(terms, capacity) {
+                shown @ (Shown::Next | Shown::Unknown) => {
+                    return self.on_resized(outpoint, (terms, capacity), shown, verifier);
+                }
+                // An old report, repeated.
+                Shown::Foreign if terms.id == self.id() && terms.generation < own => return Ok(()),
+                Shown::This | Shown::Foreign => {}
+            }
         }
         if self.life != Life::Opening {
             return Err(Reject::Report("a second funding"));
@@ -54,18 +75,52 @@ impl Channel {
         Ok(())
     }
 
+    /// The ledger shows a later generation of the channel.
+    fn on_resized(
+        &mut self,
+        outpoint: OutPoint,
+        (terms, capacity): (&ChannelTerms, Amount),
+        shown: Shown,
+        verifier: &mut dyn Verifier,
+    ) -> Result<(), Reject> {
+        match self.life {
+            Life::Active | Life::Closing(_) => {}
+            Life::Opening => {
+                self.become_life(Life::Active);
+            }
+            Life::Disputed | Life::Settled(_) => return Err(Reject::Report("a resize of a closed channel")),
+        }
+        let body = |resize: &std::sync::Arc<Resizing>| self.resize_body(&resize.plan, &resize.content);
+        let expected = self.resize.as_ref().and_then(body).map(|body| OutPoint { tx: body.id(), index: 0 });
+        if shown == Shown::Next && expected == Some(outpoint) {
+            self.renew(verifier);
+        } else {
+            self.lose_to_ledger(terms, capacity);
+            self.funding = Some(outpoint);
+        }
+        Ok(())
+    }
+
     /// A closing output: by either party, or a newer one that replaced it.
     pub(super) fn on_closing(
         &mut self,
-        outpoint: OutPoint,
-        created: Time,
+        (outpoint, created): (OutPoint, Time),
         closing: Closing,
         fee: Amount,
+        verifier: &mut dyn Verifier,
     ) -> Result<(), Reject> {
-        if closing.terms != self.fixed.terms || closing.capacity != self.fixed.capacity {
-            let id = self.id();
-            self.effect(Effect::Alarm(Alarm::ForeignClosing(id)));
+        if matches!(self.life, Life::Settled(_)) {
             return Ok(());
+        }
+        match self.shown(&closing.terms, closing.capacity) {
+            Shown::This => {}
+            Shown::Next => self.renew(verifier),
+            Shown::Unknown => self.lose_to_ledger(&closing.terms, closing.capacity),
+            Shown::Foreign => {
+                let id = self.id();
+                self.effect(Effect::Alarm(Alarm::ForeignClosing(id)));
+                return Ok(());
+            }
         }
         match self.life {
             Life::Active | Life::Closing(_) | Life::Disputed => {}
@@ -90,6 +145,8 @@ impl Channel {
         else {
             return;
         };
+        // Its output is spent, so no resize can spend it.
+        self.end_resize(ResizeFailure::Closed);
         let (posted, held) = (seen.closing.state.version, self.held.version());
         if posted > held && self.proposed(posted).is_none() {
             // The ledger shows a state with this party's signature that this node does not know.
@@ -150,13 +207,25 @@ impl Channel {
     }
 
     /// The end: what is in the settled version is paid, what is not never will be.
-    pub(super) fn on_settled(&mut self, version: u64, outcome: Settlement) -> Result<(), Reject> {
+    pub(super) fn on_settled(
+        &mut self,
+        version: u64,
+        outcome: Settlement,
+        verifier: &mut dyn Verifier,
+    ) -> Result<(), Reject> {
         if matches!(self.life, Life::Settled(_)) {
             return Ok(());
         }
         if !self.life.may_become(Life::Settled(outcome)) {
             return Err(Reject::Report("a settlement before the funding"));
         }
+        // Versions count on through the generations: this one tells whether the resize came first.
+        let agreed = self.resize.as_ref().filter(|resize| resize.theirs.is_some());
+        if agreed.is_some_and(|resize| version >= resize.version()) {
+            self.renew(verifier);
+        }
+        self.end_resize(ResizeFailure::Closed);
+        self.memory.turn.post_anew = None;
         self.decline_waiting();
         if self.lost.take().is_some() {
             self.settle_lost(version);

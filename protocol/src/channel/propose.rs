@@ -38,7 +38,8 @@ impl Channel {
     /// empty: nothing in it can be refused, so versions go on being co-signed however much is refused one by one, and
     /// however much was in flight. The last number in flight is kept for it.
     fn resolve(&mut self) {
-        if !self.is_burnt_last() || !self.has_the_word() || self.next_version() > self.version_limit() {
+        let due = self.is_burnt_last() || self.is_passed_over();
+        if !due || !self.has_the_word() || self.next_version() > self.version_limit() {
             return;
         }
         let content = self.tip().clone();
@@ -48,6 +49,12 @@ impl Channel {
     /// Whether the newest version was refused, or built on one that was.
     fn is_burnt_last(&self) -> bool {
         self.open.back().is_some_and(|open| open.is_burnt())
+    }
+
+    /// Whether the newest version was one of the next generation, of a resize that came to nothing: a version above it is
+    /// co-signed, so that however often that happens the numbers that nobody uses don't add up.
+    fn is_passed_over(&self) -> bool {
+        self.resize.is_none() && self.guard.next().version > self.tip().state.version
     }
 
     fn has_the_word(&self) -> bool {
@@ -61,6 +68,7 @@ impl Channel {
     fn may_propose(&self) -> bool {
         let in_flight: usize = self.open.iter().map(|open| open.size()).sum();
         self.has_the_word()
+            && !self.is_frozen()
             && !self.is_burnt_last()
             && self.next_version() < self.version_limit()
             && self.open.len() < OPEN_MAX
@@ -68,7 +76,7 @@ impl Channel {
     }
 
     /// The highest version that may be in flight.
-    fn version_limit(&self) -> u64 {
+    pub(super) fn version_limit(&self) -> u64 {
         (self.held.version() + IN_FLIGHT_MAX).min(VERSION_MAX)
     }
 
@@ -77,7 +85,7 @@ impl Channel {
         if sings(Canary::VersionUsedAgain) {
             return self.tip().state.version + 1;
         }
-        self.guard.mark().version.max(self.held.version()).max(self.memory.floor) + 1
+        self.guard.highest().max(self.held.version()).max(self.memory.floor) + 1
     }
 
     fn gather(&mut self) -> Option<Batch> {
@@ -213,7 +221,8 @@ impl Channel {
             || self.memory.unasked >= self.memory.pacing.ack_every
             || version >= self.held.version() + ACK_AT_LATEST
             || self.life == Life::Closing(ClosingStage::Draining)
-            || self.is_burnt_last();
+            || self.is_burnt_last()
+            || self.is_passed_over();
         if now {
             self.memory.unasked = 0;
             Answer::Now

@@ -85,6 +85,7 @@ impl Channel {
             journal: Journal::default(),
             open: VecDeque::new(),
             outgoing: Outgoing::default(),
+            resize: None,
             memory: Memory { now, expected: 1, ..Memory::default() },
             fixed: Arc::new(fixed),
         };

@@ -5,7 +5,7 @@ use towpath_ledger::CoSigned;
 
 use super::machine::Channel;
 use super::state::{Held, Lost};
-use crate::effect::{Alarm, Effect, Failure};
+use crate::effect::{Alarm, Effect, Failure, ResizeFailure};
 use crate::error::Reject;
 use crate::event::{Now, RecoveryEvent};
 use crate::journal::EventKind;
@@ -124,6 +124,9 @@ impl Channel {
         self.lost = Some(lost);
         self.decline_waiting();
         self.go_offline();
+        if !self.is_sealed() {
+            self.end_resize(ResizeFailure::Lost);
+        }
         self.forget_turn();
         self.record(EventKind::DataLost { proven });
     }
@@ -138,6 +141,7 @@ impl Channel {
         turn.refusals.clear();
         (turn.missing, turn.resend_from, turn.recover) = (None, None, None);
         (turn.ack_due, turn.submit) = (false, false);
+        (turn.resize, turn.resize_again, turn.post_anew) = (None, false, None);
     }
 
     /// A state that somebody shows: of this channel, and with both signatures.
@@ -198,7 +202,8 @@ impl Channel {
             Life::Active | Life::Closing(_) | Life::Disputed => true,
             Life::Opening | Life::Settled(_) => false,
         };
-        if !link.connected || link.asked || !self.memory.searched || !speaks {
+        // While a resize that this party signed may become final it could go on nowhere.
+        if !link.connected || link.asked || !self.memory.searched || !speaks || self.is_sealed() {
             return;
         }
         let floor = self.raised_floor(lost);

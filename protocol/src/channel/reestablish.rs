@@ -25,6 +25,7 @@ impl Channel {
     pub(super) fn on_disconnected(&mut self) {
         self.go_offline();
         self.memory.link = Link::default();
+        self.memory.early = None;
         // The follower asks again for what it asked, and the sequencer proposes again what it proposed.
         self.memory.inbox.clear();
         self.memory.buffered.clear();
@@ -34,6 +35,7 @@ impl Channel {
         turn.resend_from = None;
         turn.recover = None;
         turn.ack_due = false;
+        (turn.resize, turn.resize_again) = (None, false);
     }
 
     /// Says what this party holds: once a session, as soon as the channel is funded. The newest claim is completed
@@ -64,7 +66,8 @@ impl Channel {
         verifier: &mut dyn Verifier,
     ) -> Result<(), Reject> {
         if theirs.generation != self.fixed.terms.generation {
-            return Err(Reject::WrongChannel);
+            let generation = theirs.generation;
+            return self.on_other_generation(generation, ChannelMessage::Reestablish(Box::new(theirs)));
         }
         let speaks = match self.life {
             Life::Opening | Life::Active | Life::Closing(_) => true,
@@ -170,7 +173,10 @@ impl Channel {
         if !link.up && agree && self.life.carries_updates() {
             self.memory.link.up = true;
             self.memory.turn.resend_from = Some(0);
-            self.effect(Effect::Online(Online::Yes));
+            self.memory.turn.resize_again = true;
+            if !std::mem::take(&mut self.memory.link.renewing) {
+                self.effect(Effect::Online(Online::Yes));
+            }
         }
         if let Some(from) = self.memory.turn.resend_from.take().filter(|_| self.memory.link.up) {
             let again: Vec<_> = self

@@ -7,7 +7,7 @@ use towpath_ledger::StateClaim;
 
 use super::machine::Channel;
 use super::outgoing::Outgoing;
-use super::state::{Burnt, Fixed, Memory, OpenProposal};
+use super::state::{Burnt, Fixed, Memory, OpenProposal, Resizing};
 use super::turn;
 use crate::error::RestoreError;
 use crate::life::{ClosingStage, Life};
@@ -33,10 +33,11 @@ impl Channel {
         if keys.public() != *fixed.terms.key(fixed.me) {
             return Err(RestoreError::Key);
         }
-        if (live.proposals, live.requests)
-            != (turn::rows(rows.proposals.len()), turn::rows(rows.requests.len()))
-        {
-            return Err(RestoreError::Inconsistent("other open proposals or requests than there were"));
+        let counts = [rows.proposals.len(), rows.requests.len(), rows.resize.iter().count()].map(turn::rows);
+        if counts != [live.proposals, live.requests, live.resizes] {
+            return Err(RestoreError::Inconsistent(
+                "other open proposals, requests or resizes than there were",
+            ));
         }
         let mut outgoing = Outgoing::default();
         for transfer in rows.requests {
@@ -44,10 +45,12 @@ impl Channel {
                 return Err(RestoreError::Inconsistent("a request that is not this party's"));
             }
         }
-        let Live { life, funding, held, mark, seen, next_number, posted, lost, journal, .. } = live;
+        let sealed = rows.resize.as_ref().is_some_and(Resizing::is_sealed);
+        let Live { life, funding, held, mark, mark_next, seen, next_number, posted, lost, journal, .. } =
+            live;
         let memory = Memory { expected: held.version().saturating_add(1), ..Memory::default() };
         let mut channel = Self {
-            guard: Guard::new(keys, mark),
+            guard: Guard::new(keys, mark).with_next(mark_next, sealed),
             life,
             funding,
             witnesses: Arc::new(rows.witnesses),
@@ -59,6 +62,7 @@ impl Channel {
             journal,
             open: rows.proposals.into_iter().map(Arc::new).collect(),
             outgoing,
+            resize: rows.resize.map(Arc::new),
             memory,
             fixed: Arc::new(fixed),
         };
@@ -149,6 +153,7 @@ impl Channel {
         match self.life {
             Life::Opening => self.ask_funding(),
             Life::Closing(ClosingStage::Agreed) => self.memory.turn.submit = true,
+            Life::Active | Life::Closing(ClosingStage::Draining) if self.lost.is_none() => self.owe_resize(),
             // If something newer is known by now, posting it was a mistake that the ledger has not seen.
             Life::Closing(ClosingStage::Unilateral)
                 if self.posted.is_some_and(|posted| posted.version >= self.held.version()) =>

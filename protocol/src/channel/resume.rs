@@ -8,7 +8,7 @@ use super::machine::Channel;
 use super::onchain::own;
 use super::recover::plausible;
 use super::state::{Burnt, Lost, OpenProposal};
-use crate::effect::{Alarm, Effect, Failure};
+use crate::effect::{Alarm, Effect, Failure, ResizeFailure};
 use crate::error::Reject;
 use crate::journal::EventKind;
 use crate::life::{ClosingStage, Life};
@@ -21,7 +21,7 @@ impl Channel {
     /// The peer has lost data.
     pub(super) fn on_recover(&mut self, theirs: Recover, verifier: &mut dyn Verifier) -> Result<(), Reject> {
         if theirs.generation != self.fixed.terms.generation {
-            return Err(Reject::WrongChannel);
+            return self.on_other_generation(theirs.generation, ChannelMessage::Recover(Box::new(theirs)));
         }
         let newest = theirs.newest.as_ref().map(|newest| (newest.co_signed(), &newest.content));
         if let Some((newest, _)) = &newest {
@@ -61,6 +61,10 @@ impl Channel {
     pub(super) fn say_resume(&mut self) {
         let asked = self.memory.turn.recover.take();
         if self.lost.is_some() {
+            return;
+        }
+        if self.is_sealed() {
+            // A state of this generation can't be signed before the ledger has decided; then it is said.
             return;
         }
         if let Some(floor) = asked {
@@ -104,6 +108,7 @@ impl Channel {
         if !signs || self.open_jump().is_some_and(fits) {
             return;
         }
+        self.end_resize(ResizeFailure::Lost);
         self.burn_open();
         self.memory.inbox.clear();
         let version = self.next_version().max(floor + 1).max(held.saturating_add(RECOVERY_GAP + 1));
@@ -196,7 +201,7 @@ impl Channel {
     /// Where the peer wants to go on.
     pub(super) fn on_resume(&mut self, theirs: Resume, verifier: &mut dyn Verifier) -> Result<(), Reject> {
         if theirs.generation != self.fixed.terms.generation {
-            return Err(Reject::WrongChannel);
+            return Err(Reject::NotReestablished("resume"));
         }
         if self.lost.is_some() {
             return self.on_answer_to_lost(&theirs, verifier);

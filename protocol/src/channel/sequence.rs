@@ -126,6 +126,7 @@ impl Channel {
                 self.on_request_refused(number, refuse.reason);
                 Ok(())
             }
+            Refused::Resize { version } => self.on_resize_refused(version, refuse.reason),
         }
     }
 

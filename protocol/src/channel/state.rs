@@ -1,4 +1,4 @@
-//! What a channel remembers: what never changes, what is durable, and what lives in memory only.
+//! What a channel remembers: what was agreed, what is durable, and what lives in memory only.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,11 +14,15 @@ use crate::effect::Effect;
 use crate::error::Reject;
 use crate::event::{Now, Pacing, Receive, Token};
 use crate::limits::RECOVERY_GAP;
-use crate::message::{Evidence, FundingInput, OpenId, Propose, RefuseReason, Refused, WalletWitness};
+use crate::message::{
+    ChannelMessage, Evidence, FundingInput, OpenId, Propose, RefuseReason, Refused, Resize, ResizePlan,
+    WalletWitness,
+};
+use crate::opening::Bounds;
 use crate::row::Key;
 use crate::update::{Content, Transfer};
 
-/// What was agreed when the channel was opened; written once.
+/// What was agreed when the channel was opened. Written once, and again with the capacity and the generation of a resize.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
 pub(crate) struct Fixed {
     pub(crate) open: OpenId,
@@ -159,6 +163,39 @@ pub(crate) struct Witnesses {
     pub(crate) b: Option<Vec<WalletWitness>>,
 }
 
+/// A resize for which this party signed the first state of the next generation, until the ledger has decided.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
+pub(crate) struct Resizing {
+    /// Who proposed it.
+    pub(crate) by: Party,
+    /// The version on which both stand.
+    pub(crate) base: u64,
+    pub(crate) plan: ResizePlan,
+    /// The first content of the next generation.
+    pub(crate) content: Content,
+    /// This party's signature on it.
+    pub(crate) mine: StateSignature,
+    /// The other's.
+    pub(crate) theirs: Option<StateSignature>,
+    /// This party's signature on the transaction: from then on it may become final.
+    pub(crate) intent: Option<Signature>,
+    /// The other's.
+    pub(crate) intent_theirs: Option<Signature>,
+    /// The proposer's witnesses, in its own row.
+    pub(crate) witnesses: Option<Vec<WalletWitness>>,
+}
+
+impl Resizing {
+    pub(crate) const fn version(&self) -> u64 {
+        self.content.state.version
+    }
+
+    /// Whether the transaction may become final, as far as this party knows.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        self.intent.is_some()
+    }
+}
+
 /// Whose turn it is, as one party sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Turnholder {
@@ -199,6 +236,10 @@ pub(crate) struct Link {
     pub(crate) question_peer: u32,
     /// This party said where to go on.
     pub(crate) resumed: bool,
+    /// The session was up when the channel was resized, and both say anew what they hold: payments are taken meanwhile.
+    pub(crate) renewing: bool,
+    /// The peer proposed something while this party could sign nothing: it is asked for again.
+    pub(crate) missed: bool,
 }
 
 /// A payment that a caller was promised an answer for.
@@ -222,6 +263,8 @@ pub(crate) struct Wishes {
     pub(crate) post_too: Vec<Token>,
     /// Even though a newer state may exist.
     pub(crate) at_risk: bool,
+    /// Resize the channel, once nothing is open.
+    pub(crate) resize: Option<(Token, Box<ResizePlan>)>,
 }
 
 /// A closing that the ledger showed.
@@ -259,6 +302,12 @@ pub(crate) struct Turn {
     pub(crate) closing: Option<Box<SeenClosing>>,
     /// The peer has lost data, and signs nothing at or below this version.
     pub(crate) recover: Option<u64>,
+    /// A resize to agree to: the offer, and the content that it makes.
+    pub(crate) resize: Option<Box<(Resize, Content)>>,
+    /// What was said about the resize is to be said again.
+    pub(crate) resize_again: bool,
+    /// The close is to be signed again: it was for a generation that is over. With this fee, if it can be paid.
+    pub(crate) post_anew: Option<Amount>,
 }
 
 /// What lives in memory only: a crash forgets it, and loses nothing that anyone was told.
@@ -289,6 +338,10 @@ pub(crate) struct Memory {
     pub(crate) searched: bool,
     /// What is signed after the loss lies above all that time allows, by the clock of this process.
     pub(crate) floor_raised: bool,
+    /// What resized channels this node allows.
+    pub(crate) bounds: Option<Arc<Bounds>>,
+    /// What the peer said of the next generation, which this node's own replica does not show yet; only the newest word.
+    pub(crate) early: Option<ChannelMessage>,
     /// A closing that was not answered, because a newer state may yet be found.
     pub(crate) unanswered: Option<Box<SeenClosing>>,
     pub(crate) turn: Turn,

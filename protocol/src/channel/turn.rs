@@ -15,6 +15,7 @@ pub(super) fn rows(count: usize) -> u32 {
 impl Channel {
     pub(super) fn end_turn(&mut self) -> Outcome {
         self.expire_opening();
+        self.expire_resize();
         self.react();
         self.say_held();
         self.ask();
@@ -24,12 +25,14 @@ impl Channel {
         self.acknowledge();
         self.complete_for_towers();
         self.submit();
+        self.post_anew();
         self.post();
         self.refuse();
         self.propose();
         // Proposing may find requests that no longer apply.
         self.refuse();
         self.request();
+        self.resize();
         if std::mem::take(&mut self.memory.turn.held_changed) {
             self.record(EventKind::Held((&self.held.content).into()));
         }
@@ -48,6 +51,7 @@ impl Channel {
             funding: self.funding,
             held: self.held.clone(),
             mark: *self.guard.mark(),
+            mark_next: *self.guard.next(),
             seen: self.seen,
             next_number: self.next_number,
             posted: self.posted,
@@ -55,6 +59,7 @@ impl Channel {
             journal: self.journal,
             proposals: rows(self.open.len()),
             requests: rows(self.outgoing.len()),
+            resizes: rows(self.resize.iter().count()),
         }
     }
 }

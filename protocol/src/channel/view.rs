@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use towpath_crypto::Amount;
 use towpath_crypto::ed25519::PublicKey;
-use towpath_ledger::{AssetId, ChannelId, ChannelTerms, CoSigned, OutPoint, Party, Time};
+use towpath_ledger::{AssetId, ChannelId, ChannelTerms, CoSigned, OutPoint, Party, Time, TxId};
 
 use super::machine::Channel;
 use super::state::{Held, Turnholder};
 use crate::effect::Online;
 use crate::journal::Journal;
 use crate::life::Life;
-use crate::message::OpenId;
+use crate::message::{Change, OpenId};
 use crate::signer::Mark;
 use crate::update::Update;
 
@@ -54,6 +54,21 @@ pub struct View {
     pub waiting: usize,
     /// Whether this node has lost data of the channel.
     pub data_lost: bool,
+    /// A resize that is signed, and that the ledger has not decided.
+    pub resizing: Option<ResizeView>,
+}
+
+/// A resize under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ResizeView {
+    /// Whose balance changes.
+    pub by: Party,
+    /// How.
+    pub change: Change,
+    /// The last ledger time at which it can become final.
+    pub expiry: Time,
+    /// The transaction.
+    pub transaction: TxId,
 }
 
 impl Channel {
@@ -69,7 +84,7 @@ impl Channel {
             asset: fixed.asset,
             capacity: fixed.capacity,
             life: self.life,
-            online: if self.memory.link.up { Online::Yes } else { Online::No },
+            online: if self.memory.link.up || self.memory.link.renewing { Online::Yes } else { Online::No },
             turnholder: self.turnholder(),
             version: self.held.version(),
             balance: content.state.balance(fixed.me),
@@ -81,7 +96,17 @@ impl Channel {
             in_flight: self.open.iter().filter(|open| !open.is_burnt()).count(),
             waiting: self.outgoing.len() + self.memory.queue.len(),
             data_lost: self.lost.is_some(),
+            resizing: self.resizing(),
         }
+    }
+
+    /// The resize under way, if there is one.
+    #[must_use]
+    pub fn resizing(&self) -> Option<ResizeView> {
+        let resize = self.resize.as_ref()?;
+        let transaction = self.resize_body(&resize.plan, &resize.content)?.id();
+        let (by, change, expiry) = (resize.by, resize.plan.change, resize.plan.expiry);
+        Some(ResizeView { by, change, expiry, transaction })
     }
 
     /// What the opener called the opening.

@@ -4,7 +4,7 @@
 use towpath_crypto::ed25519::{Check, PublicKey, Signature};
 use towpath_crypto::hash::digest;
 use towpath_crypto::{ChainId, Digest, Domain, Signable};
-use towpath_ledger::{ChannelId, ChannelTag, CloseAnswer, CloseIntent, StateClaim};
+use towpath_ledger::{ChannelId, ChannelTag, CloseAnswer, CloseIntent, ResizeIntent, StateClaim};
 use towpath_protocol::{StateSigner, Verifier};
 
 pub struct FastSigner(pub PublicKey);
@@ -37,6 +37,10 @@ impl StateSigner for FastSigner {
 
     fn sign_answer(&self, chain: &ChainId, answer: &CloseAnswer) -> Signature {
         sign(&self.0, &answer.signing_digest(chain))
+    }
+
+    fn sign_resize(&self, chain: &ChainId, intent: &ResizeIntent) -> Signature {
+        sign(&self.0, &intent.signing_digest(chain))
     }
 }
 

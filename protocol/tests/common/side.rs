@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use towpath_ledger::{Amount, Party};
-use towpath_protocol::{Alarm, Channel, Effect, EventKind, Failure, Outcome, StateSigner, VersionSummary};
+use towpath_protocol::{
+    Alarm, Change, Channel, Effect, EventKind, Failure, Outcome, ResizeFailure, StateSigner, VersionSummary,
+};
 
 /// A party of a channel, with a disk that survives crashes.
 #[derive(Clone)]
@@ -24,6 +26,13 @@ pub struct Side {
     pub settled: u64,
     pub declined: u64,
     pub first: Amount,
+    /// What this party added to the channel by resizes, and what it was paid out by them.
+    pub added: u64,
+    pub paid_out: u64,
+    /// Resizes that are final, of either party.
+    pub resized: u64,
+    /// Why others came to nothing.
+    pub ended: Vec<ResizeFailure>,
     /// Its channel was recovered: what it was told before counts no more.
     pub began_again: bool,
 }
@@ -43,6 +52,10 @@ impl Side {
             settled: 0,
             declined: 0,
             first,
+            added: 0,
+            paid_out: 0,
+            resized: 0,
+            ended: Vec::new(),
             began_again: false,
         }
     }
@@ -81,6 +94,15 @@ impl Side {
             Effect::Received { number, amount, .. } => {
                 assert!(self.received.insert(*number, *amount).is_none(), "received {number} twice");
             }
+            Effect::Resized { by, change, .. } => {
+                self.resized += 1;
+                match change {
+                    _ if *by != self.party => {}
+                    Change::Add(amount) => self.added += amount.0,
+                    Change::PayOut(amount) => self.paid_out += amount.0,
+                }
+            }
+            Effect::ResizeEnded { why, .. } => self.ended.push(*why),
             Effect::Event(event) => {
                 if let EventKind::Recovered(summary) = &event.kind {
                     self.begin_again(summary);
@@ -97,6 +119,7 @@ impl Side {
             Party::B => (summary.balance_b, summary.sent_b),
         };
         self.began_again = true;
+        (self.added, self.paid_out) = (0, 0);
         self.first = balance;
         self.sent.clear();
         self.failed.clear();
@@ -104,8 +127,8 @@ impl Side {
         self.settled = sent;
     }
 
-    /// What this party was told is its own: its first balance, what it received, less what it sent and did not fail; nothing
-    /// if it has promised on what it has not received yet.
+    /// What this party was told is its own: its first balance, what resizes did to it, what it received, less what it sent
+    /// and did not fail; nothing if it has promised on what it has not received yet.
     pub fn told(&self) -> u64 {
         let received: u64 = self.received.values().map(|amount| amount.0).sum();
         let sent: u64 = self
@@ -114,7 +137,7 @@ impl Side {
             .filter(|(number, _)| !self.failed.contains(number))
             .map(|(_, amount)| amount.0)
             .sum();
-        (self.first.0 + received).saturating_sub(sent)
+        (self.first.0 + self.added + received).saturating_sub(sent + self.paid_out)
     }
 
     /// Own payments that this party was told to be neither settled nor failed.

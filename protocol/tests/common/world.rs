@@ -13,7 +13,7 @@ use towpath_ledger::{
 use towpath_protocol::{
     Acceptance, Accepts, Bounds, Channel, ChannelMessage, Command, Contribution, Effect, Event, Evidence,
     Funding, Identity, Immediate, KeySigner, LedgerEvent, Message, Now, Offer, Online, Open, OpenId, Outcome,
-    Reject, Severity, StateSigner, Verifier,
+    Reject, ResizePlan, Severity, StateSigner, Verifier,
 };
 
 use super::fast::{FastSigner, FastVerifier};
@@ -226,7 +226,16 @@ impl World {
             world.run(0, effect);
         }
         world.turn(1, Vec::new(), Cut::Nowhere);
+        world.bound(0);
+        world.bound(1);
         world
+    }
+
+    /// What a driver tells a machine first.
+    fn bound(&mut self, side: usize) {
+        let (now, bounded) = (self.now, Event::Bounds(Arc::new(bounds())));
+        let told = self.sides[side].channel.step(bounded, now, &mut FastVerifier);
+        assert_eq!(told, Ok(Outcome::default()));
     }
 
     pub fn funding_entry(channel: &Channel) -> (OutPoint, Entry) {
@@ -381,6 +390,8 @@ impl World {
                     self.release(side, newest.state.version, &signature);
                 }
             }
+            ChannelMessage::Resize(offer) => self.release(side, offer.version, &offer.signature),
+            ChannelMessage::ResizeAgreed(agreed) => self.release(side, agreed.version, &agreed.signature),
             ChannelMessage::Witnesses(_)
             | ChannelMessage::Request(_)
             | ChannelMessage::Refuse(_)
@@ -431,6 +442,7 @@ impl World {
         self.disconnect_wires();
         let restored = self.sides[side].restored();
         self.sides[side].channel = restored;
+        self.bound(side);
         self.sides[side].asked.clear();
         let other = 1 - side;
         self.turn(other, vec![Event::Disconnected], Cut::Nowhere);
@@ -483,6 +495,13 @@ impl World {
         }
         let rejects = self.turn(side, vec![Event::Command { token, command }], Cut::Nowhere);
         rejects.first().map_or(Ok(token), |reject| Err(*reject))
+    }
+
+    /// A caller wants a resize.
+    pub fn resize(&mut self, side: usize, plan: ResizePlan) -> Result<(), Reject> {
+        self.token += 1;
+        let event = Event::Resize { token: self.token, plan: Box::new(plan) };
+        self.turn(side, vec![event], Cut::Nowhere).first().map_or(Ok(()), |reject| Err(*reject))
     }
 
     pub fn pay(&mut self, side: usize, amount: u64) -> Result<u64, Reject> {

@@ -12,7 +12,7 @@ use common::script::{allowed, command};
 use common::world::{Crypto, Cut};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
-use towpath_protocol::{Command, LedgerEvent, Life, Pacing, Receive, Settlement};
+use towpath_protocol::{Change, Command, LedgerEvent, Life, Pacing, Receive, Reject, Settlement};
 
 /// What can happen next.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ enum Action {
     Block(u64),
     /// A replica tells its machine what it shows.
     Tell(usize),
+    /// A top-up or a pay-out, which expires so much later.
+    Resize(usize, Change, u64),
 }
 
 fn side() -> impl Strategy<Value = usize> {
@@ -57,6 +59,17 @@ fn action() -> impl Strategy<Value = Action> {
         3 => Just(Action::Connect),
         1 => Just(Action::Wait),
         1 => ending(),
+        1 => resize(),
+    ]
+}
+
+fn resize() -> impl Strategy<Value = Action> {
+    let amount = || (1..300_u64).prop_map(towpath_ledger::Amount);
+    let change = prop_oneof![amount().prop_map(Change::Add), amount().prop_map(Change::PayOut)];
+    prop_oneof![
+        3 => (side(), change, 1..20_000_u64).prop_map(|(side, change, ms)| Action::Resize(side, change, ms)),
+        3 => (1..6_000_u64).prop_map(Action::Block),
+        3 => side().prop_map(Action::Tell),
     ]
 }
 
@@ -137,12 +150,32 @@ fn act(harbour: &mut Harbour, action: Action) {
             harbour.block(ms);
         }
         Action::Tell(side) => harbour.tell(side),
+        Action::Resize(side, change, ms) => {
+            if let Some(plan) = harbour.plan(side, change, ms) {
+                match harbour.world.resize(side, plan) {
+                    Err(Reject::Resize(_) | Reject::LedgerTerms(_) | Reject::LedgerState(_)) => {}
+                    other => allowed(other),
+                }
+            }
+        }
     }
     harbour.world.mend();
 }
 
+/// Blocks, until a resize that is under way is final, or has expired.
+fn decide(harbour: &mut Harbour) {
+    for _ in 0..6 {
+        common::script::rest(&mut harbour.world);
+        harbour.block(4_000);
+        harbour.tell_all();
+    }
+}
+
 /// Ends the channel, and checks what the ledger paid against what everybody was told.
 fn finish(mut harbour: Harbour, end: End) {
+    if matches!(end, End::Open | End::Together(_)) {
+        decide(&mut harbour);
+    }
     let world = &mut harbour.world;
     match end {
         End::Open => {

@@ -165,7 +165,10 @@ fn message_line(message: &ChannelMessage) -> String {
         ChannelMessage::Refuse(refuse) => match refuse.what {
             Refused::Proposal { version, update } => format!("refuse update {update} of v{version}"),
             Refused::Request { number } => format!("refuse request #{number}"),
+            Refused::Resize { version } => format!("refuse resize v{version}"),
         },
+        ChannelMessage::Resize(offer) => format!("resize v{} on v{}", offer.version, offer.base),
+        ChannelMessage::ResizeAgreed(agreed) => format!("agree to resize v{}", agreed.version),
         ChannelMessage::Reestablish(theirs) => format!(
             "reestablish v{}, next {}, seen {}",
             theirs.newest.state.version, theirs.next, theirs.seen

@@ -227,6 +227,10 @@ impl Store {
                 self.release(party, content, jump.signature, 0)
             }
             ChannelMessage::Created(signature) => self.release_held(party, 1, *signature),
+            // Nobody asks for a resize in this search, and without bounds a machine agrees to none.
+            ChannelMessage::Resize(_) | ChannelMessage::ResizeAgreed(_) => {
+                Err(Violation::new(Kind::Machine, "a resize that nobody asked for"))
+            }
             ChannelMessage::Witnesses(_)
             | ChannelMessage::Request(_)
             | ChannelMessage::Refuse(_)

@@ -3,6 +3,7 @@
 mod close;
 mod open;
 mod pay;
+mod resize;
 mod show;
 mod view;
 mod why;
@@ -26,6 +27,7 @@ pub async fn channel(common: &Common, command: Channel) -> Result<(), CliError> 
         Channel::List(args) => list(common, &client, args).await,
         Channel::Show { channel } => show::show(&client, style, &channel).await,
         Channel::Pay(args) => pay::pay(&client, style, args).await,
+        Channel::Resize(args) => resize::resize(&client, style, args).await,
         Channel::Close(args) => close::close(&client, style, args).await,
         Channel::Why { channel } => why::why(&client, style, &channel).await,
     }

@@ -1,6 +1,6 @@
 //! Channels for people.
 
-use towpath_api::{Channel as View, ChannelPage};
+use towpath_api::{Change, Channel as View, ChannelPage};
 
 use crate::output::{amount, facts, grouped, short, span, table, time};
 
@@ -37,6 +37,14 @@ pub fn one(channel: &View) -> String {
     ];
     if let Some(funding) = &channel.funding {
         lines.push(("funding", funding.clone()));
+    }
+    if let Some(resizing) = &channel.resizing {
+        let (what, of) = match resizing.change {
+            Change::Add(of) => ("adds", of),
+            Change::PayOut(of) => ("pays out", of),
+        };
+        let by = format!("{:?}", resizing.by).to_lowercase();
+        lines.push(("resize", format!("{by} {what} {}, until {}", amount(of), time(resizing.expires_ms))));
     }
     // What follows is part of why it is closed, where that is known.
     if let (Some(deadline), None) = (channel.deadline_ms, &channel.close) {

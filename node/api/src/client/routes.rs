@@ -12,9 +12,9 @@ use crate::types::{
     AddTower, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
     CloseChannel, Closed, ConnectPeer, EventQuery, HeaderPage, HeaderQuery, Health, HistoryPage,
     HistoryQuery, Info, LedgerInfo, LedgerTip, NewAddress, OpenChannel, OpenChannels, OpenedChannels,
-    OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ServeTower,
-    StartStream, Stats, Stream, SubmitTransaction, Submitted, TowerChannels, TowerClients, TowerDropped,
-    TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
+    OutputInfo, OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, ResizeChannel,
+    Resized, ServeTower, StartStream, Stats, Stream, SubmitTransaction, Submitted, TowerChannels,
+    TowerClients, TowerDropped, TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 
 fn get<'a>(path: &'a [&'a str]) -> Request<'a> {
@@ -139,6 +139,16 @@ impl Client {
     /// `POST /v1/channels/{id}/close`.
     pub async fn close_channel(&self, channel: &str, request: &CloseChannel) -> Result<Closed, ClientError> {
         self.call_with(post_and_wait(&["v1", "channels", channel, "close"], request.timeout_ms), request)
+            .await
+    }
+
+    /// `POST /v1/channels/{id}/resize`.
+    pub async fn resize_channel(
+        &self,
+        channel: &str,
+        request: &ResizeChannel,
+    ) -> Result<Resized, ClientError> {
+        self.call_with(post_and_wait(&["v1", "channels", channel, "resize"], request.timeout_ms), request)
             .await
     }
 

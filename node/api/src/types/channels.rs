@@ -127,9 +127,89 @@ pub struct Channel {
     /// Their sum.
     #[serde(default)]
     pub confirming_total: Units,
+    /// A resize that both may have signed, and that the ledger has not decided: payments wait for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resizing: Option<Resizing>,
     /// What this node keeps of it on disk; only where one channel is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<StoredBytes>,
+}
+
+/// What a resize does to the balance of the side that asked for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It is topped up by so much, out of that side's wallet.
+    Add(Units),
+    /// So much of it is paid out to that side's wallet, less the ledger's fee.
+    PayOut(Units),
+}
+
+/// A resize under way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Resizing {
+    /// Whose balance changes.
+    pub by: Side,
+    /// How.
+    pub change: Change,
+    /// The transaction.
+    pub tx: String,
+    /// Until when it can become final, in ledger time; after that the channel goes on as it is.
+    pub expires_ms: u64,
+}
+
+/// Until when the answer to a resize waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeWait {
+    /// It is proposed to the peer.
+    Proposed,
+    /// The ledger has decided.
+    #[default]
+    Final,
+}
+
+/// How a resize stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeState {
+    /// The ledger has not decided.
+    Pending,
+    /// The channel has its new capacity.
+    Final,
+    /// It came to nothing: the peer refused it, or it was not final in time. Nothing was spent.
+    Void,
+    /// Something that is not known here.
+    #[serde(other)]
+    Unrecognised,
+}
+
+/// `POST /v1/channels/{id}/resize`: tops up this node's balance, or pays some of it out, without closing the channel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResizeChannel {
+    /// How.
+    pub change: Change,
+    /// Until when the answer waits.
+    #[serde(default)]
+    pub wait: ResizeWait,
+    /// For how long it waits; 30 s if not given. A resize that takes longer goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// A repeated call with the same key is the same resize.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+/// The answer to a resize.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Resized {
+    /// The channel as it is now.
+    pub channel: Channel,
+    /// How the resize stands.
+    pub state: ResizeState,
+    /// The transaction.
+    pub tx: String,
 }
 
 /// What a node keeps of one channel: keys and values, before the database compresses them.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::channels::{ChannelState, Outcome};
+use super::channels::{ChannelState, Outcome, ResizeState, Side};
 use super::info::Mode;
 use super::payments::{Direction, StreamState};
 use super::units::Units;
@@ -36,11 +36,13 @@ pub enum EventType {
     TowerAnswer,
     /// See [`EventBody::TowerAlarm`].
     TowerAlarm,
+    /// See [`EventBody::Resize`].
+    Resize,
 }
 
 impl EventType {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Channel,
         Self::Payment,
         Self::PaymentSent,
@@ -53,6 +55,7 @@ impl EventType {
         Self::Mode,
         Self::TowerAnswer,
         Self::TowerAlarm,
+        Self::Resize,
     ];
 
     /// The name that travels.
@@ -71,6 +74,7 @@ impl EventType {
             Self::Mode => "mode",
             Self::TowerAnswer => "tower_answer",
             Self::TowerAlarm => "tower_alarm",
+            Self::Resize => "resize",
         }
     }
 }
@@ -212,6 +216,20 @@ pub enum EventBody {
         /// What it is.
         reason: String,
     },
+    /// The ledger decided a resize: the channel goes on with another capacity, or as it was.
+    Resize {
+        /// The channel.
+        channel: String,
+        /// Who asked for it.
+        by: Side,
+        /// How it ended.
+        state: ResizeState,
+        /// All that is in the channel now.
+        capacity: Units,
+        /// Why it came to nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The node works again, or stopped signing.
     Mode {
         /// What it does now.
@@ -232,6 +250,7 @@ impl EventBody {
             Self::PaymentSent { .. } => Some(EventType::PaymentSent),
             Self::PaymentFailed { .. } => Some(EventType::PaymentFailed),
             Self::Stream { .. } => Some(EventType::Stream),
+            Self::Resize { .. } => Some(EventType::Resize),
             Self::Peer { .. } => Some(EventType::Peer),
             Self::Block { .. } => Some(EventType::Block),
             Self::Wallet { .. } => Some(EventType::Wallet),
@@ -252,6 +271,7 @@ impl EventBody {
             | Self::PaymentSent { channel, .. }
             | Self::PaymentFailed { channel, .. }
             | Self::Stream { channel, .. }
+            | Self::Resize { channel, .. }
             | Self::TowerAnswer { channel, .. }
             | Self::Cheat { channel, .. } => Some(channel),
             Self::TowerAlarm { channel, .. } => channel.as_deref(),

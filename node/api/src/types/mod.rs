@@ -15,9 +15,10 @@ mod wallet;
 
 pub use backup::{BackupPage, BackupQuery};
 pub use channels::{
-    Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, ChannelState, ChannelTotals,
+    Change, Channel, ChannelEvent, ChannelEventPage, ChannelPage, ChannelQuery, ChannelState, ChannelTotals,
     CloseChannel, CloseMode, CloseWait, Closed, DamagedChannel, OpenChannel, OpenChannels, OpenOne, OpenWait,
-    OpenedChannels, OpenedOne, Outcome, PageQuery, Role, Side, StoredBytes,
+    OpenedChannels, OpenedOne, Outcome, PageQuery, ResizeChannel, ResizeState, ResizeWait, Resized, Resizing,
+    Role, Side, StoredBytes,
 };
 pub use closing::{
     Close, CloseReason, CloseStage, Penalty, PostedState, ReplacedState, SettledBy, Settlement,

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use towpath_api::{
     Channel, ChannelEventPage, ChannelPage, ChannelQuery, CloseChannel, Closed, OpenChannel, OpenChannels,
-    OpenedChannels, PageQuery, Pay, Payment, PaymentPage,
+    OpenedChannels, PageQuery, Pay, Payment, PaymentPage, ResizeChannel, Resized,
 };
 
 use super::super::body::{Json, Params, PathId};
@@ -138,4 +138,24 @@ pub async fn close(
 ) -> Result<Closed> {
     let wait = check::wait(request.timeout_ms)?;
     app.outcome(app.backend.close_channel(id, request), wait).await
+}
+
+/// Tops up this node's balance in a channel, or pays some of it out, without closing the channel.
+#[utoipa::path(
+    post,
+    path = "/v1/channels/{id}/resize",
+    operation_id = "resize_channel",
+    tag = "channels",
+    params(("id" = String, Path, description = "The channel's id, or a beginning of it that fits no other")),
+    request_body = ResizeChannel,
+    responses((status = 200, description = "The channel, and how the resize stands", body = Resized))
+)]
+pub async fn resize(
+    State(app): State<App>,
+    PathId(id): PathId,
+    Json(request): Json<ResizeChannel>,
+) -> Result<Resized> {
+    check::resize(&request)?;
+    let wait = check::wait(request.timeout_ms)?;
+    app.outcome(app.backend.resize_channel(id, request), wait).await
 }

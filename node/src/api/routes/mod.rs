@@ -112,6 +112,7 @@ pub fn all() -> OpenApiRouter<App> {
         .routes(routes!(channels::payments))
         .routes(routes!(channels::log))
         .routes(routes!(channels::close))
+        .routes(routes!(channels::resize))
         .routes(routes!(streams::start))
         .routes(routes!(streams::show, streams::stop))
         .routes(routes!(tower::status))

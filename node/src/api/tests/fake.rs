@@ -99,6 +99,7 @@ impl Fake {
             received_total: Units(0),
             payments_confirming: 0,
             confirming_total: Units(0),
+            resizing: None,
             stored: None,
             close: None,
         })
@@ -269,6 +270,11 @@ impl Backend for Fake {
 
     fn close_channel(&self, channel: String, _request: CloseChannel) -> Reply<'_, Closed> {
         answer(self.channel_now(&channel).map(|channel| Closed { channel, tx: None }))
+    }
+
+    fn resize_channel(&self, channel: String, _request: ResizeChannel) -> Reply<'_, Resized> {
+        let resized = |channel| Resized { channel, state: ResizeState::Pending, tx: String::new() };
+        answer(self.channel_now(&channel).map(resized))
     }
 
     fn start_stream(&self, _channel: String, _request: StartStream) -> Reply<'_, Stream> {
