@@ -28,9 +28,9 @@ use towpath_api::{
     AddTower, ApiError, BackupPage, BackupQuery, Block, Channel, ChannelEventPage, ChannelPage, ChannelQuery,
     CloseChannel, Closed, Code, ConnectPeer, HeaderPage, HeaderQuery, HistoryPage, HistoryQuery, Info,
     LedgerInfo, LedgerTip, Mode, NewAddress, OpenChannel, OpenChannels, OpenedChannels, OutputInfo,
-    OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, RecoveryInfo, ServeTower,
-    StartStream, Stats, Stream, Submitted, TowerChannels, TowerClients, TowerDropped, TowerInfo, TowerQuery,
-    Transaction, Travel, Wallet, WalletSend, WalletSent,
+    OutputProof, PageQuery, Pay, Payment, PaymentPage, Peer, Peers, Ready, RecoveryInfo, ResizeChannel,
+    Resized, ServeTower, StartStream, Stats, Stream, Submitted, TowerChannels, TowerClients, TowerDropped,
+    TowerInfo, TowerQuery, Transaction, Travel, Wallet, WalletSend, WalletSent,
 };
 use towpath_ledger::Time;
 use towpath_ledger::genesis::Genesis;

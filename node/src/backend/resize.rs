@@ -41,7 +41,11 @@ impl Node {
             Once::Again(_, Outcome::Resize { tx }) => tx,
             Once::Again(
                 _,
-                Outcome::Payment(_) | Outcome::Opening { .. } | Outcome::Stream { .. } | Outcome::Send { .. },
+                Outcome::Payment(_)
+                | Outcome::Opening { .. }
+                | Outcome::Openings { .. }
+                | Outcome::Stream { .. }
+                | Outcome::Send { .. },
             ) => return Err(other_kind()),
         };
         let is_open = |view: &ChannelView| view.resizing.is_some_and(|resizing| resizing.transaction == tx);

@@ -110,7 +110,7 @@ impl Worker {
     /// The machine gave a payment its number: durable with this turn, and on its way after it.
     pub(super) fn sent(&mut self, id: ChannelId, token: Token, number: u64, turn: &mut Turn) {
         let Some(held) = self.channels.get_mut(&id) else { return };
-        let Some(payer) = held.asked.remove(&token) else { return self.resize_declined(token, reason, turn) };
+        let Some(payer) = held.asked.remove(&token) else { return };
         let me = held.channel.view().me;
         let time_ms = turn.now.local_ms;
         held.row.sent.add(payer.amount);
@@ -250,7 +250,9 @@ impl Worker {
             return turn.release.answers.push(Box::new(move || drop(reply.send(Err(reason.into())))));
         }
         let Some(held) = self.channels.get_mut(&id) else { return };
-        let Some(payer) = held.asked.remove(&token) else { return };
+        let Some(payer) = held.asked.remove(&token) else {
+            return self.resize_declined(token, reason, turn);
+        };
         match payer.who {
             Who::Caller(reply) => {
                 turn.release.answers.push(Box::new(move || drop(reply.send(Err(reason.into())))));
