@@ -37,7 +37,7 @@ fn part(node: &mut Node, of: &SecretKey) {
 
 /// Whether what was said last is that an older process speaks; then nothing else is said to it.
 fn is_told_to_be_old(node: &mut Node, of: &SecretKey) -> bool {
-    let last = node.said.drain(..).map(|(_, message)| message).last();
+    let last = node.said.drain(..).map(|(_, message)| message).next_back();
     let is_told = matches!(last, Some(Message::Stale(_)));
     assert_ne!(is_told, node.worker.sessions.contains(&of.public()));
     is_told
