@@ -317,7 +317,7 @@ impl Driver {
                 }
                 Verdict::Accept
             }
-            // Who hands in a transaction again means those who forgot it: it is passed on, once in the gossip's memory.
+            // Who hands in a transaction again means those who forgot it, or were told too early: it is passed on.
             Err(Refusal::Known(_)) => Verdict::Accept,
             // It may have been valid where it came from, on another tip or before another transaction: no fault.
             Err(_) => Verdict::Ignore,

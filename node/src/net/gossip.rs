@@ -3,10 +3,14 @@
 //! Messages are anonymous and unsigned on this layer: what matters is signed inside, and gossipsub's own signing costs
 //! more than the rest of it together. Nothing is forwarded before the node has given its verdict.
 //!
-//! An id is the hash of topic and content, so that a message is delivered once however many publish it. A consensus
-//! engine, however, sends the same vote again when it sees no progress, and a repeated id would be swallowed as a
-//! duplicate. So consensus messages begin with one byte, the attempt: the publisher counts it up for equal content, and
-//! an attempt beyond [`GOSSIP_ATTEMPTS_MAX`] is invalid, which bounds how often anybody can replay a message.
+//! An id is the hash of topic and content, so that a message is delivered once however many publish it. But what is said
+//! again because it had no effect must not be swallowed as a duplicate: a vote when the engine sees no progress, and a
+//! transaction that everybody was told of too early. (Who answers an old state does so within milliseconds of the block
+//! that shows it; the validators may apply that block a moment later, and until then the answer spends what they do not
+//! know.) So both begin with one byte, the attempt. That of a consensus message is counted up for equal content. That of a
+//! transaction is the step of the publisher's clock, so that those who publish it at once say the same, and nothing has to
+//! be remembered of thousands of them. A higher attempt than the topic has is invalid, which bounds how often anybody can
+//! replay a message.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,7 +26,7 @@ use towpath_crypto::hash::{ChainId, Digest, sha256};
 use super::error::NetError;
 use super::limits::{
     GOSSIP_ATTEMPTS_MAX, GOSSIP_BYTES_MAX, GOSSIP_MEMORY, GOSSIP_OVERHEAD_BYTES, GOSSIP_QUEUE_MAX,
-    GOSSIP_REPEATS_MAX, GOSSIP_SMALL_BYTES_MAX,
+    GOSSIP_REPEATS_MAX, GOSSIP_SMALL_BYTES_MAX, TRANSACTION_ATTEMPTS_MAX, TRANSACTION_STEP_MS,
 };
 
 /// The behaviour as it is used here: no compression (FAULTS N3), and only our topics.
@@ -63,11 +67,12 @@ impl Topic {
         }
     }
 
-    /// Whether equal content may be published again at once.
-    const fn repeats(self) -> bool {
+    /// How often equal content may be published within [`GOSSIP_MEMORY`], where that is more than once.
+    const fn attempts_max(self) -> Option<u8> {
         match self {
-            Self::Consensus => true,
-            Self::Transactions | Self::ChannelAnnouncements => false,
+            Self::Consensus => Some(GOSSIP_ATTEMPTS_MAX),
+            Self::Transactions => Some(TRANSACTION_ATTEMPTS_MAX),
+            Self::ChannelAnnouncements => None,
         }
     }
 
@@ -98,13 +103,15 @@ impl Topics {
         self.hashes.iter().find(|(_, other)| *other == topic).map(|(hash, _)| hash.clone())
     }
 
-    /// What goes on the wire for `bytes`.
-    pub(crate) fn wrap(&mut self, topic: Topic, bytes: Vec<u8>) -> Vec<u8> {
-        if !topic.repeats() {
-            return bytes;
-        }
+    /// What goes on the wire for `bytes` when the clock shows `now_ms`.
+    pub(crate) fn wrap(&mut self, topic: Topic, bytes: Vec<u8>, now_ms: u64) -> Vec<u8> {
+        let attempt = match topic {
+            Topic::Consensus => self.next_attempt(sha256(&bytes)),
+            Topic::Transactions => attempt_at(now_ms),
+            Topic::ChannelAnnouncements => return bytes,
+        };
         let mut wire = Vec::with_capacity(bytes.len() + 1);
-        wire.push(self.next_attempt(sha256(&bytes)));
+        wire.push(attempt);
         wire.extend_from_slice(&bytes);
         wire
     }
@@ -125,11 +132,16 @@ impl Topics {
     }
 }
 
+/// The attempt of a transaction that is published when the clock shows `now_ms`.
+fn attempt_at(now_ms: u64) -> u8 {
+    let step = now_ms / TRANSACTION_STEP_MS % u64::from(TRANSACTION_ATTEMPTS_MAX);
+    u8::try_from(step).unwrap_or(0)
+}
+
 /// What the node gets of a message from the wire; none if it is malformed.
 pub(crate) fn unwrap(topic: Topic, mut wire: Vec<u8>) -> Option<Vec<u8>> {
-    if topic.repeats() {
-        let attempt = *wire.first()?;
-        if attempt >= GOSSIP_ATTEMPTS_MAX {
+    if let Some(attempts_max) = topic.attempts_max() {
+        if *wire.first()? >= attempts_max {
             return None;
         }
         wire.remove(0);
@@ -276,37 +288,51 @@ mod tests {
         let mut topics = Topics::new(&CHAIN);
         let mut ids = std::collections::BTreeSet::new();
         for _ in 0..GOSSIP_ATTEMPTS_MAX {
-            let wire = topics.wrap(Topic::Consensus, b"vote".to_vec());
+            let wire = topics.wrap(Topic::Consensus, b"vote".to_vec(), 0);
             let topic = topics.hash(Topic::Consensus).unwrap();
             let message = Message { source: None, data: wire.clone(), sequence_number: None, topic };
             assert!(ids.insert(message_id(&message).0));
             assert_eq!(unwrap(Topic::Consensus, wire).unwrap(), b"vote");
         }
-        let again = topics.wrap(Topic::Consensus, b"vote".to_vec());
+        let again = topics.wrap(Topic::Consensus, b"vote".to_vec(), 0);
         assert_eq!(again[0], 0);
     }
 
     #[test]
-    fn a_repeated_transaction_keeps_its_id() {
+    fn l20_a_transaction_that_is_handed_in_again_has_a_new_id_until_the_old_one_is_forgotten() {
         let mut topics = Topics::new(&CHAIN);
-        let first = topics.wrap(Topic::Transactions, b"tx".to_vec());
-        assert_eq!(first, topics.wrap(Topic::Transactions, b"tx".to_vec()));
+        let now_ms = 1_795_291_986_728;
+        let mut at = |ms: u64| topics.wrap(Topic::Transactions, b"tx".to_vec(), now_ms + ms);
+        let first = at(0);
+        let memory_ms = u64::try_from(GOSSIP_MEMORY.as_millis()).unwrap();
+        for again_ms in (TRANSACTION_STEP_MS..memory_ms).step_by(500) {
+            let wire = at(again_ms);
+            assert_ne!(wire, first, "after {again_ms} ms");
+            assert_eq!(unwrap(Topic::Transactions, wire).unwrap(), b"tx");
+        }
+        let mut others = Topics::new(&CHAIN);
+        let of_another = others.wrap(Topic::Transactions, b"tx".to_vec(), now_ms);
+        assert_eq!(of_another, first, "who says it at the same time says the same");
     }
 
     #[test]
     fn n5_an_attempt_beyond_the_bound_and_an_empty_message_are_malformed() {
-        assert_eq!(unwrap(Topic::Consensus, vec![GOSSIP_ATTEMPTS_MAX, 1]), None);
-        assert!(unwrap(Topic::Consensus, vec![GOSSIP_ATTEMPTS_MAX - 1, 1]).is_some());
-        assert_eq!(unwrap(Topic::Consensus, vec![0]), None);
-        assert_eq!(unwrap(Topic::Consensus, vec![]), None);
-        assert_eq!(unwrap(Topic::Transactions, vec![]), None);
+        for (topic, attempts_max) in
+            [(Topic::Consensus, GOSSIP_ATTEMPTS_MAX), (Topic::Transactions, TRANSACTION_ATTEMPTS_MAX)]
+        {
+            assert_eq!(unwrap(topic, vec![attempts_max, 1]), None);
+            assert!(unwrap(topic, vec![attempts_max - 1, 1]).is_some());
+            assert_eq!(unwrap(topic, vec![0]), None);
+            assert_eq!(unwrap(topic, vec![]), None);
+        }
+        assert_eq!(unwrap(Topic::ChannelAnnouncements, vec![]), None);
     }
 
     #[test]
     fn the_memory_of_attempts_is_bounded() {
         let mut topics = Topics::new(&CHAIN);
         for index in 0..GOSSIP_REPEATS_MAX + 10 {
-            topics.wrap(Topic::Consensus, index.to_le_bytes().to_vec());
+            topics.wrap(Topic::Consensus, index.to_le_bytes().to_vec(), 0);
         }
         assert_eq!(topics.attempts.len(), GOSSIP_REPEATS_MAX);
         assert_eq!(topics.order.len(), GOSSIP_REPEATS_MAX);

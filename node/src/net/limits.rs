@@ -23,6 +23,19 @@ pub const GOSSIP_ATTEMPTS_MAX: u8 = 64;
 /// How long a message id is remembered, so that a duplicate is not delivered or forwarded again.
 pub const GOSSIP_MEMORY: Duration = Duration::from_secs(60);
 
+/// A transaction that is published again after so long is another message, in milliseconds: money that waits is handed in
+/// again no sooner ([`crate::limits::CLOSE_AGAIN_MS_MIN`]).
+pub const TRANSACTION_STEP_MS: u64 = crate::limits::CLOSE_AGAIN_MS_MIN;
+
+/// How many such steps are told apart: those of [`GOSSIP_MEMORY`], so that no number comes back while it is remembered. It is
+/// also the amplification that a replaying peer can reach.
+pub const TRANSACTION_ATTEMPTS_MAX: u8 = 32;
+
+const _: () = assert!(
+    TRANSACTION_STEP_MS * TRANSACTION_ATTEMPTS_MAX as u64
+        > GOSSIP_MEMORY.as_millis() as u64 + TRANSACTION_STEP_MS
+);
+
 /// Published consensus messages whose next attempt number is remembered.
 pub const GOSSIP_REPEATS_MAX: usize = 4096;
 

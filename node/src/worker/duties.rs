@@ -174,7 +174,8 @@ impl Duty {
 }
 
 impl Owed {
-    /// Gossip forgets a message only after a minute, so repetition goes on for as long as it takes.
+    /// Pools forget, and who was told before it applied the last block took no notice: repetition goes on for as long as it
+    /// takes.
     const fn is_due(&self, now_ms: u64) -> bool {
         let waited = now_ms.saturating_sub(self.last_ms);
         waited >= limits::CLOSE_AGAIN_MS

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Sized to take about a minute of one core.
-const SEEDS: &str = "100";
+const SEEDS: &str = "40";
 
 fn sim(arguments: &[&str]) -> (bool, String) {
     let run = Command::new(env!("CARGO_BIN_EXE_towpath-sim")).args(arguments).output().expect("it starts");

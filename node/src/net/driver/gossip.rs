@@ -58,7 +58,7 @@ impl Driver {
 
     pub(super) fn publish(&mut self, topic: Topic, bytes: Vec<u8>) {
         let Some(hash) = self.topics.hash(topic) else { return };
-        let wire = self.topics.wrap(topic, bytes);
+        let wire = self.topics.wrap(topic, bytes, crate::clock::now_ms());
         match self.swarm.behaviour_mut().gossip.publish(hash, wire) {
             Ok(_) => self.counters.gossip_published.add(1),
             Err(error) => {
