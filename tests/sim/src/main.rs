@@ -28,6 +28,9 @@ pub struct Options {
     /// Prints the hash of each seed.
     #[arg(long)]
     hashes: bool,
+    /// Takes the syncs out of every disk, to see that the worlds notice: such a run must fail.
+    #[arg(long)]
+    no_syncs: bool,
     /// Prints what each seed is about, and what the nodes log: this filter, such as "debug" or "towpath_node=info".
     #[arg(long)]
     log: Option<String>,

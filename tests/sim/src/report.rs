@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use towpath_sim::{Fault, Outcome, Tally, Work};
+use towpath_sim::{Fault, Outcome, Sabotage, Tally, Work, run_sabotaged};
 
 use super::Options;
 
@@ -76,9 +76,10 @@ fn run_all(seeds: &[u64], options: &Options) -> Sum {
 }
 
 fn one(seed: u64, options: &Options) -> Outcome {
-    let mut outcome = towpath_sim::run(seed);
+    let sabotage = if options.no_syncs { Sabotage::SyncsLie } else { Sabotage::No };
+    let mut outcome = run_sabotaged(seed, sabotage);
     if options.twice && outcome.violation.is_none() {
-        let again = towpath_sim::run(seed);
+        let again = run_sabotaged(seed, sabotage);
         if again.digest != outcome.digest {
             let detail = format!("{} and {}", outcome.digest, again.digest);
             outcome.violation = Some(towpath_sim::Violation::new("one seed is one world", detail));
