@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 mod decoders;
 pub mod devnet;
+mod entropy;
 pub mod epoch;
 pub mod idempotency;
 pub mod journal;

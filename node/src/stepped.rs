@@ -22,6 +22,7 @@ use towpath_store::{Condition, GroupWriter, MemoryDisk, MemoryStore, Store};
 use crate::backend::issued;
 use crate::clock;
 pub use crate::clock::Stepped as Moment;
+use crate::entropy;
 use crate::epoch::OwnEpoch;
 use crate::idempotency::IdempotencyKeys;
 use crate::journal::Journal;
@@ -103,6 +104,7 @@ impl Process {
     /// [`Ended`]: what kept it from starting.
     pub fn start(host: &Host, disk: &MemoryDisk, time: Moment, draw: Draw) -> Result<Self, Ended> {
         clock::step_to(time);
+        entropy::step_from(draw.run);
         let (store, pending) = load(disk)?;
         let fatal = Fatal::default();
         let report = |fatal: &Fatal, reason: String| {

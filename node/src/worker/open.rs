@@ -20,6 +20,7 @@ use super::held::{Held, NodeRow};
 use super::run::Worker;
 use super::turn::Turn;
 use super::why::{CLOSE_ROW, CloseRecord};
+use crate::entropy;
 use crate::idempotency::{Claim, Outcome};
 use crate::ledger::{FundsCall, Input as LedgerInput, Reserved};
 use crate::limits;
@@ -202,7 +203,7 @@ impl Worker {
             }),
         };
         let wish = |funding| Wish {
-            open: OpenId(rand::random()),
+            open: OpenId(entropy::draw()),
             peer,
             amount,
             peer_amount,
