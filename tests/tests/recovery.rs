@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use towpath_api::{
     Channel, ChannelQuery, ChannelState, Client, CloseChannel, CloseMode, CloseWait, Mode, OpenChannel,
-    OpenWait, Pay, PayWait, StartStream, Token, Units,
+    OpenWait, Pay, PayWait, StartStream, Token, Units, WalletSend,
 };
 use towpath_crypto::id::{self, Kind};
 use towpath_node::devnet;
 use towpath_store::{Batch, Column, RocksOptions, RocksStore, Store};
 use towpath_testnet::{Plan, Topology};
-use towpath_tests::kit::{Net, ended, program, quiet, refusal, until};
+use towpath_tests::kit::{Net, copy_folder, ended, program, quiet, refusal, until};
 
 const AMOUNT: u64 = 1_000_000;
 
@@ -286,19 +286,6 @@ async fn s10_s12_a_backup_a_thousand_payments_old_posts_nothing_and_loses_nothin
     alive_again(&net, &net.client(LOSER), peers, &before).await;
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let to = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).expect("copied");
-        }
-    }
-}
-
 #[tokio::test]
 async fn s10_a_folder_that_was_copied_back_is_noticed_and_goes_on() {
     let mut net = network().await;
@@ -523,6 +510,14 @@ async fn l15_a_validator_that_is_alone_votes_again_when_its_operator_says_so() {
     let plan = Plan { nodes: 2, validators: 1, topology: Topology::Line, coins: 4, coin: 1_000_000_000 };
     let mut net = Net::up(&plan).await;
     let (alone, other) = ("alice", "bob");
+    // There must be something to fetch.
+    let to = net.node(other).address.clone();
+    for amount in [50_000, 60_000] {
+        let before = until("it serves", async || height(&net.client(alone)).await).await;
+        let send = WalletSend { to: to.clone(), amount: Units(amount), idempotency_key: None };
+        net.client(alone).send(&send).await.expect("sent");
+        until("a block", async || (height(&net.client(other)).await? > before).then_some(())).await;
+    }
     let dir = net.network.state().node(alone).expect("a node").data_dir.clone();
     net.network.kill(alone).await.expect("killed");
     lose_log(&dir);

@@ -143,7 +143,7 @@ keys! {
         "Let the watchtower's wallet add what a channel lacks for the fee of an answer; without it a cheater can price the tower out.";
     TowerTowers = "tower.towers", "TOWPATH_TOWER_TOWERS", "--tower-towers", List, Some("[]"),
         "Watchtowers to use: `node1…`, or `node1…@/ip4/…/tcp/…`. `towpath tower add` and `remove` change the list at run time.";
-    TowerPeers = "tower.peers", "TOWPATH_TOWER_PEERS", "--tower-peers", Boolean, Some("true"),
+    TowerPeers = "tower.peers", "TOWPATH_TOWER_PEERS", "--tower-peers", Boolean, Some("false"),
         "Let up to three peers, with which the node has channels, keep sealed copies of its other channels, if they serve: they answer stale closes, and are asked after a loss of data. `tower.confirmations` does not count them.";
     TowerConfirmations = "tower.confirmations", "TOWPATH_TOWER_CONFIRMATIONS", "--tower-confirmations", Integer, Some("0"),
         "How many watchtowers must have a version of a channel before a payment to this node in it is final; 0: it is final without.";

@@ -143,8 +143,12 @@ fn act(harbour: &mut Harbour, action: Action) {
         Action::Close(side) => command(world, side, Command::Close),
         Action::ForceClose(side) => command(world, side, ALONE),
         Action::Block(ms) => {
-            // Who is not told of a closing within its window is not protected: a replica is at most a block late with that.
-            if harbour.news.iter().flatten().any(|event| matches!(event, LedgerEvent::Closing { .. })) {
+            // Who is not told of a closing within its window is not protected: a replica is at most a block late with that. And no
+            // machine is told of a time before what the blocks up to then did: a resize that is final has not expired.
+            let is_owed = |event: &LedgerEvent| {
+                matches!(event, LedgerEvent::Closing { .. } | LedgerEvent::Funded { .. })
+            };
+            if harbour.news.iter().flatten().any(is_owed) {
                 harbour.tell_all();
             }
             harbour.block(ms);
@@ -266,6 +270,20 @@ proptest! {
 }
 
 // What the schedules found, cut down to what matters (docs/reports/found.md).
+
+#[test]
+fn a_resize_that_is_final_just_before_it_expires_is_final() {
+    use Action::{Block, Deliver, Resize};
+    let here = Cut::Nowhere;
+    let actions = vec![
+        Resize(0, Change::Add(common::amount(1)), 5_786),
+        Deliver(1, 1, here),
+        Deliver(0, 1, here),
+        Block(1_600),
+        Block(4_187),
+    ];
+    schedule((1_000, 500, 0), actions, End::Open);
+}
 
 #[test]
 fn a_settlement_by_a_proposal_that_was_never_acknowledged_is_told_as_it_is_paid() {
