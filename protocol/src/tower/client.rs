@@ -64,7 +64,7 @@ struct Newest {
 }
 
 impl Newest {
-    /// Whether a tower is given this: the other party of the channel is the last that would answer its own cheat.
+    /// Whether a tower's word counts for this: the other party of the channel is the last that would answer its own cheat.
     fn is_for(&self, tower: &PublicKey) -> bool {
         self.record.peer != *tower
     }
@@ -255,9 +255,13 @@ impl Client {
 
     /// Counts the towers that have a state; those that were found out do not count.
     fn confirm(&mut self, channel: ChannelId, now_ms: u64) {
-        let good = self.towers.values().filter(|books| books.fault.is_none() && books.is_named);
+        let Some(newest) = self.channels.get(&channel) else { return };
+        let counts = |(tower, books): &(&PublicKey, &Books)| {
+            books.fault.is_none() && books.is_named && newest.is_for(tower)
+        };
+        let good = self.towers.iter().filter(counts);
         let mut kept: Vec<Sequence> =
-            good.filter_map(|books| books.acknowledged.get(&channel).copied()).collect();
+            good.filter_map(|(_, books)| books.acknowledged.get(&channel).copied()).collect();
         kept.sort_unstable_by(|a, b| b.cmp(a));
         let Some(newest) = self.channels.get_mut(&channel) else { return };
         let Some(sequence) = kept.get(self.needed - 1).copied() else { return };
@@ -382,9 +386,7 @@ impl Client {
             let mut entries = Vec::new();
             while books.flights.len() < TOWER_IN_FLIGHT_MAX {
                 let Some(channel) = books.waiting.pop().or_else(|| books.again.pop()) else { break };
-                let Some(newest) = self.channels.get(&channel).filter(|newest| newest.is_for(tower)) else {
-                    continue;
-                };
+                let Some(newest) = self.channels.get(&channel) else { continue };
                 let (locator, sequence) = (newest.slot.locator, newest.record.sequence());
                 // One at a time for each channel: what is newer waits for the receipt, and then goes out as it is then.
                 if books.flights.contains_key(&locator) {
@@ -422,12 +424,11 @@ impl Client {
         let has = |(channel, newest): &(&ChannelId, &Newest)| {
             books.acknowledged.get(channel).is_some_and(|kept| *kept >= newest.record.sequence())
         };
-        let all = self.channels.values().filter(|newest| newest.is_for(tower)).count() as u64;
         let current = self.channels.iter().filter(has).count() as u64;
         Some(Standings {
             health: books.health(),
             current,
-            behind: all.saturating_sub(current),
+            behind: self.channels.len() as u64 - current,
             last_receipt_ms: books.last_receipt_ms,
             quota: books.quota,
         })
@@ -445,16 +446,15 @@ impl Client {
         self.lag.oldest_ms().map(|since_ms| (self.lag.count(), since_ms))
     }
 
-    /// What a tower has acknowledged, and what the newest is, for each channel behind `after` but those with itself.
-    pub fn versions<'a>(
-        &'a self,
-        tower: &'a PublicKey,
+    /// What a tower has acknowledged, and what the newest is, for each channel behind `after`.
+    pub fn versions(
+        &self,
+        tower: &PublicKey,
         after: Option<ChannelId>,
-    ) -> impl Iterator<Item = (ChannelId, Option<Sequence>, Sequence)> + 'a {
+    ) -> impl Iterator<Item = (ChannelId, Option<Sequence>, Sequence)> {
         let acknowledged = self.towers.get(tower).map(|books| &books.acknowledged);
         let from = after.map_or(Unbounded, Excluded);
-        let theirs = self.channels.range((from, Unbounded)).filter(|(_, newest)| newest.is_for(tower));
-        theirs.map(move |(channel, newest)| {
+        self.channels.range((from, Unbounded)).map(move |(channel, newest)| {
             let kept = acknowledged.and_then(|kept| kept.get(channel).copied());
             (*channel, kept, newest.record.sequence())
         })

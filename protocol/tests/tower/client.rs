@@ -189,13 +189,16 @@ fn w6_the_other_party_of_a_channel_is_no_tower_for_it() {
     client.add(record.peer);
     client.up(&record.peer);
     client.offer(pairs[0].id(), record.clone(), 0);
-    assert_eq!(given(&mut client, 0), [], "T-47");
-    // Whatever it says.
-    client.hear(&record.peer, kept(&[entry(&record)]), 1);
-    assert_eq!(confirmed(&mut client), []);
-    let standings = client.standings(&record.peer).expect("it is used, for other channels");
-    assert_eq!((standings.current, standings.behind), (0, 0));
-    assert_eq!(client.versions(&record.peer, None).count(), 0);
+    let out: Vec<Entry> = given(&mut client, 0);
+    client.hear(&record.peer, kept(&out), 1);
+    assert_eq!(client.standings(&record.peer).expect("it is used").current, 1);
+    assert_eq!(confirmed(&mut client), [], "T-47");
+    // Another one's word counts.
+    client.add(tower(9));
+    client.up(&tower(9));
+    let out: Vec<Entry> = given(&mut client, 2);
+    client.hear(&tower(9), kept(&out), 3);
+    assert_eq!(confirmed(&mut client), [(pairs[0].id(), 4)]);
 }
 
 #[test]
