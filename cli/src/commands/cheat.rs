@@ -126,9 +126,6 @@ fn told(act: &Act, cheater: &str, victim: &str) -> (&'static str, String) {
             ),
         ),
         Act::Answered { .. } => ("ANSWERED", answered(act, cheater)),
-        Act::Travelled { by_ms } => {
-            ("waited", format!("{} pass at once: the dispute window is over", span(*by_ms)))
-        }
         Act::PaidOut { how, tx, height } => {
             let how = match how.as_str() {
                 "answer" => "by the answer",

@@ -117,11 +117,6 @@ pub enum Act {
         /// The same in ledger time.
         ledger_ms: u64,
     },
-    /// The network went forward in time, past the dispute window.
-    Travelled {
-        /// By so much ledger time.
-        by_ms: u64,
-    },
     /// The channel is paid out.
     PaidOut {
         /// By what right: `answer`, `finalize`.
