@@ -68,6 +68,9 @@ impl Node {
         claim: Option<Claim>,
         until: Instant,
     ) -> Result<TxId, ApiError> {
+        // One at a time: a caller who asked for the peer's to be decided may have heard of it a moment before this node did.
+        let left = until.saturating_duration_since(Instant::now());
+        self.wait_for(view.id, left, |view| view.resizing.is_none(), "the resize before it").await?;
         let expiry = self.ledger_time().plus_ms(RESIZE_MS);
         let coins = match change {
             Change::PayOut(_) => None,
