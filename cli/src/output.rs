@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 use towpath_api::Units;
+pub use towpath_api::grouped;
 
 use crate::args::Common;
 use crate::errors::CliError;
@@ -143,18 +144,14 @@ pub fn amount(units: Units) -> String {
     grouped(units.0)
 }
 
-/// A number with its digits in groups of three.
+/// A value of the API that is one of several names, as people write it: `never_funded` is "never funded".
 #[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+pub fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name.replace('_', " "),
+        // None of the API's enumerations is anything else.
+        Ok(_) | Err(_) => String::new(),
     }
-    text
 }
 
 /// The beginning of an id: enough to tell it from others, short enough for a table. It is valid input.

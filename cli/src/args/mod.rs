@@ -18,7 +18,7 @@ pub use backup::Backup;
 pub use channel::{Channel, ChannelState, Close, List, Open, Pay, Resize};
 pub use settings::Settings;
 pub use span::{Patience, Span};
-pub use testnet::{Cheat, Crash, Testnet, TestnetTime, Up};
+pub use testnet::{Cheat, Crash, InFolder, Testnet, TestnetTime, Up};
 pub use tower::Tower;
 
 /// A payment-channel node and everything to use it.
@@ -127,8 +127,7 @@ pub enum Command {
     #[command(subcommand)]
     Backup(Backup),
     /// Local networks of real nodes, on this machine.
-    #[command(subcommand)]
-    Testnet(Testnet),
+    Testnet(InFolder),
     /// Measure payments between two node processes on this machine.
     Bench(Bench),
     /// What each exit code means.

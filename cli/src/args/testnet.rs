@@ -8,6 +8,17 @@ use towpath_testnet::Topology;
 
 use super::span::Span;
 
+/// `towpath testnet`
+#[derive(Args, Debug)]
+pub struct InFolder {
+    /// The folder of the network; the same as --testnet-dir.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: Testnet,
+}
+
 /// `towpath testnet …`
 #[derive(Subcommand, Debug)]
 pub enum Testnet {
@@ -81,9 +92,6 @@ pub struct Up {
     /// Who has channels with whom: line, ring, star or mesh. A ring unless the network is there already.
     #[arg(long)]
     pub topology: Option<Topology>,
-    /// The folder; the same as --testnet-dir.
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
     /// What each side puts into each channel, in base units.
     #[arg(long, default_value = "100000000", value_name = "AMOUNT")]
     pub channel_amount: Units,

@@ -5,7 +5,7 @@ use towpath_api::RecoveryInfo;
 use crate::args::Common;
 use crate::context;
 use crate::errors::CliError;
-use crate::output::{Style, amount, answer, facts, grouped, span};
+use crate::output::{Style, amount, answer, facts, grouped, span, word};
 
 /// Prints what the node is.
 ///
@@ -18,10 +18,7 @@ pub async fn info(common: &Common) -> Result<(), CliError> {
         let mut lines = vec![
             ("node", format!("{} ({})", info.node, info.name)),
             ("chain", format!("{} ({})", info.chain, info.chain_name)),
-            (
-                "mode",
-                format!("{:?}{}", info.mode, if info.validator { ", validator" } else { "" }).to_lowercase(),
-            ),
+            ("mode", format!("{}{}", word(&info.mode), if info.validator { ", validator" } else { "" })),
             ("version", info.version.clone()),
             ("uptime", span(info.uptime_ms)),
             ("listens on", info.listen.join("\n            ")),

@@ -6,7 +6,7 @@ use super::verify;
 use crate::args::{Common, Ledger};
 use crate::context;
 use crate::errors::CliError;
-use crate::output::{Style, amount, answer, facts, grouped, short, table, time};
+use crate::output::{Style, amount, answer, facts, grouped, short, table, time, word};
 
 /// Runs one of the ledger's commands.
 ///
@@ -94,7 +94,7 @@ pub fn lock(lock: &Lock) -> String {
 fn transaction(tx: &Transaction) -> String {
     let mut lines = vec![
         ("transaction", tx.id.clone()),
-        ("status", format!("{:?}", tx.status).to_lowercase()),
+        ("status", word(&tx.status)),
         ("size", format!("{} bytes", grouped(tx.size_bytes))),
     ];
     if let (Some(height), Some(block)) = (tx.height, &tx.block) {

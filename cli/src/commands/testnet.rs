@@ -10,10 +10,10 @@ use towpath_testnet::{
     Traffic, Watch, has_traffic, is_running, open_all,
 };
 
-use crate::args::{Common, Span, Testnet, TestnetTime, Up};
+use crate::args::{Common, InFolder, Span, Testnet, TestnetTime, Up};
 use crate::commands::{cheat, crash};
 use crate::errors::CliError;
-use crate::output::{Live, Style, amount, answer, grouped, note, short, table, time};
+use crate::output::{Live, Style, amount, answer, grouped, note, short, table, time, word};
 
 /// How often the live table is drawn anew on a terminal.
 const REDRAW_EVERY: Duration = Duration::from_millis(500);
@@ -31,10 +31,10 @@ const CHANNEL_AMOUNT: Units = Units(100_000_000);
 ///
 /// # Errors
 /// When the network cannot be found, or a node does not do its part.
-pub async fn testnet(common: &Common, command: Testnet) -> Result<(), CliError> {
+pub async fn testnet(common: &Common, words: InFolder) -> Result<(), CliError> {
     let style = Style::of(common);
-    let dir = common.testnet_dir.as_path();
-    match command {
+    let dir = words.dir.as_deref().unwrap_or(&common.testnet_dir);
+    match words.command {
         Testnet::Up(args) => up(dir, style, args).await,
         Testnet::Status => {
             let network = NetworkState::load(dir)?;
@@ -97,9 +97,8 @@ pub fn program() -> Result<PathBuf, CliError> {
 }
 
 async fn up(dir: &Path, style: Style, args: Up) -> Result<(), CliError> {
-    let dir = args.dir.clone().unwrap_or_else(|| dir.to_owned());
-    let plan = plan(&dir, &args)?;
-    let (mut network, found) = Network::prepare(&dir, program()?, &plan)?;
+    let plan = plan(dir, &args)?;
+    let (mut network, found) = Network::prepare(dir, program()?, &plan)?;
     note(
         style,
         &match found {
@@ -115,7 +114,7 @@ async fn up(dir: &Path, style: Style, args: Up) -> Result<(), CliError> {
         return Ok(());
     }
     // As they are now: others may have killed and restarted some.
-    let running = NetworkState::load(&dir)?.nodes.iter().filter(|node| is_running(node)).count();
+    let running = NetworkState::load(dir)?.nodes.iter().filter(|node| is_running(node)).count();
     let ended = network.down().await?;
     note(style, &stopped(&network, running, ended));
     shown
@@ -334,7 +333,7 @@ fn picture(snapshot: &Snapshot) -> String {
         nodes.collect(),
     );
     let channels = snapshot.channels.iter().map(|channel| {
-        let state = format!("{:?}", channel.state).to_lowercase();
+        let state = word(&channel.state);
         vec![
             short(&channel.channel),
             format!("{} - {}", channel.opener, channel.acceptor),

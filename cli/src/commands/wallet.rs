@@ -5,7 +5,7 @@ use towpath_api::{Direction, HistoryQuery, WalletSend};
 use crate::args::{Common, Wallet};
 use crate::context;
 use crate::errors::CliError;
-use crate::output::{Style, amount, answer, facts, short, table, time};
+use crate::output::{Style, amount, answer, facts, short, table, time, word};
 
 /// Runs one of the wallet's commands.
 ///
@@ -46,7 +46,7 @@ pub async fn wallet(common: &Common, command: Wallet) -> Result<(), CliError> {
                     vec![
                         entry.time_ms.map_or_else(|| "pending".to_owned(), time),
                         entry.height.map_or_else(String::new, |height| height.to_string()),
-                        format!("{:?}", entry.kind).to_lowercase(),
+                        word(&entry.kind),
                         format!("{sign}{}", amount(entry.amount)),
                         short(&entry.tx),
                     ]

@@ -19,7 +19,7 @@ use towpath_protocol::{Life, Reject};
 
 use super::once::{Once, deadline, other_kind};
 use super::wallet::funds_error;
-use super::{Node, busy, ledger_busy, store_error};
+use super::{Node, busy, ledger_busy, log, store_error};
 use crate::clock;
 use crate::idempotency::{Outcome, content_of};
 use crate::ledger::{FundsCall, Input, Purpose};
@@ -313,23 +313,8 @@ impl Node {
             before.map_err(|_| ApiError::new(Code::InvalidRequest, "`before` is an entry's index"))?;
         let limit = limit_of(query.limit);
         let mut older = entries.into_iter().filter(|entry| entry.sequence < before);
-        let events: Vec<ChannelEvent> = older
-            .by_ref()
-            .take(limit)
-            .map(|entry| {
-                let debug = format!("{:?}", entry.kind);
-                let name_ends = debug.find([' ', '(', '{']).unwrap_or(debug.len());
-                let (kind, detail) = debug.split_at(name_ends);
-                ChannelEvent {
-                    index: entry.sequence,
-                    time_ms: entry.local_ms,
-                    kind: kind.to_lowercase(),
-                    version: None,
-                    detail: detail.trim().to_owned(),
-                    hash: entry.hash.to_string(),
-                }
-            })
-            .collect();
+        let events: Vec<ChannelEvent> =
+            older.by_ref().take(limit).map(|entry| log::entry(&entry, view.role)).collect();
         let next = older.next().and_then(|_| events.last().map(|event| event.index.to_string()));
         Ok(ChannelEventPage { events, next })
     }

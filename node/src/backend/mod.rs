@@ -7,6 +7,7 @@ mod events;
 mod find;
 mod history;
 mod ledger;
+mod log;
 mod once;
 mod open_many;
 mod proof;

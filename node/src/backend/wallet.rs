@@ -218,6 +218,9 @@ fn fee_of(transaction: &Transaction, moved: &Moved, keys: &[WalletKey]) -> Optio
 fn kind_of(transaction: &Transaction) -> HistoryKind {
     let opens =
         transaction.body.outputs.iter().any(|output| matches!(output.lock, towpath_ledger::Lock::Channel(_)));
+    if transaction.witnesses.iter().any(|witness| matches!(witness, Witness::Resize { .. })) {
+        return HistoryKind::ChannelResize;
+    }
     let closes = transaction.witnesses.iter().any(|witness| !matches!(witness, Witness::Wallet(_)));
     match (closes, opens, &transaction.body.payload) {
         (true, _, _) => HistoryKind::ChannelClose,

@@ -6,7 +6,7 @@ use towpath_api::{Client, Pay as Request, PayWait, Payment, PaymentState, StartS
 
 use crate::args::{Pay, Span};
 use crate::errors::CliError;
-use crate::output::{Style, amount, answer, facts, grouped, micros};
+use crate::output::{Style, amount, answer, facts, grouped, micros, word};
 
 /// How often a stream is looked at: the node makes the payments, so asking seldom costs nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -155,7 +155,7 @@ fn streamed(stream: &Stream) -> String {
             .unwrap_or(u64::MAX)
     };
     facts(&[
-        ("stream", format!("{} ({})", stream.id, format!("{:?}", stream.state).to_lowercase())),
+        ("stream", format!("{} ({})", stream.id, word(&stream.state))),
         (
             "settled",
             format!(

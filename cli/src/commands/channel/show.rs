@@ -5,7 +5,7 @@ use towpath_api::{Client, PageQuery};
 use super::view::one;
 use super::why::evidence;
 use crate::errors::CliError;
-use crate::output::{Style, amount, answer, facts, table, time};
+use crate::output::{Style, amount, answer, facts, table, time, word};
 
 /// Prints a channel with its newest payments and the newest entries of its log.
 ///
@@ -29,10 +29,10 @@ pub async fn show(client: &Client, style: Style, id: &str) -> Result<(), CliErro
                 let number = payment.id.rsplit('/').next().unwrap_or_default().to_owned();
                 vec![
                     time(payment.time_ms),
-                    format!("{:?}", payment.direction).to_lowercase(),
+                    word(&payment.direction),
                     number,
                     amount(payment.amount),
-                    format!("{:?}", payment.state).to_lowercase(),
+                    word(&payment.state),
                 ]
             });
             text.push_str("\n\n");
@@ -40,7 +40,7 @@ pub async fn show(client: &Client, style: Style, id: &str) -> Result<(), CliErro
         }
         if !events.events.is_empty() {
             let rows = events.events.iter().map(|event| {
-                vec![time(event.time_ms), event.index.to_string(), event.kind.clone(), event.detail.clone()]
+                vec![time(event.time_ms), event.index.to_string(), word(&event.kind), event.detail.clone()]
             });
             text.push_str("\n\n");
             text.push_str(&table(&["log", ">entry", "what", "detail"], rows.collect()));

@@ -2,16 +2,16 @@
 
 use towpath_api::{Change, Channel as View, ChannelPage};
 
-use crate::output::{amount, facts, grouped, short, span, table, time};
+use crate::output::{amount, facts, grouped, short, span, table, time, word};
 
 /// Its state in a word or two.
 pub fn state_of(channel: &View) -> String {
-    let state = format!("{:?}", channel.state).to_lowercase();
+    let state = word(&channel.state);
     if channel.recovering {
         return format!("{state}, in recovery");
     }
     match (channel.outcome, channel.online) {
-        (Some(outcome), _) => format!("{state} ({})", format!("{outcome:?}").to_lowercase()),
+        (Some(outcome), _) => format!("{state} ({})", word(&outcome)),
         (None, true) => state,
         (None, false) => format!("{state}, peer away"),
     }
@@ -27,7 +27,7 @@ pub fn one(channel: &View) -> String {
         ("spendable", amount(channel.spendable)),
         ("peer's balance", amount(channel.peer_balance)),
         ("version", grouped(channel.version)),
-        ("sequencer", format!("{:?}", channel.sequencer).to_lowercase()),
+        ("sequencer", word(&channel.sequencer)),
         ("sent", format!("{} in {} payments", amount(channel.sent_total), grouped(channel.payments_sent))),
         (
             "received",
@@ -43,7 +43,7 @@ pub fn one(channel: &View) -> String {
             Change::Add(of) => ("adds", of),
             Change::PayOut(of) => ("pays out", of),
         };
-        let by = format!("{:?}", resizing.by).to_lowercase();
+        let by = word(&resizing.by);
         lines.push(("resize", format!("{by} {what} {}, until {}", amount(of), time(resizing.expires_ms))));
     }
     // What follows is part of why it is closed, where that is known.

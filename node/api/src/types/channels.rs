@@ -471,7 +471,7 @@ pub struct PageQuery {
 /// One entry of a channel's log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ChannelEvent {
-    /// Its place in the log, from zero.
+    /// Its place in the log, from one.
     pub index: u64,
     /// When this node wrote it, by its clock.
     pub time_ms: u64,

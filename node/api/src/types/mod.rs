@@ -39,7 +39,7 @@ pub use towers::{
     AddTower, ServeTower, Tower, TowerChannel, TowerChannels, TowerClient, TowerClients, TowerDropped,
     TowerHealth, TowerInfo, TowerQuery,
 };
-pub use units::{Units, UnitsError};
+pub use units::{Units, UnitsError, grouped};
 pub use wallet::{
     HistoryEntry, HistoryKind, HistoryPage, HistoryQuery, NewAddress, Wallet, WalletSend, WalletSent,
 };

@@ -23,6 +23,20 @@ pub enum UnitsError {
     TooLarge,
 }
 
+/// A number with its digits in groups of three, as people read it; nothing parses it.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 impl std::str::FromStr for Units {
     type Err = UnitsError;
 

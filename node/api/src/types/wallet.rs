@@ -62,6 +62,8 @@ pub enum HistoryKind {
     ChannelOpen,
     /// Pays out a channel.
     ChannelClose,
+    /// Tops a channel up, or pays some of it out, and the channel goes on.
+    ChannelResize,
     /// Anything else.
     Other,
 }
