@@ -1,13 +1,25 @@
 //! From an empty ledger to money back in the wallets, over two real processes.
 
 use towpath_api::{
-    ChannelState, CloseChannel, CloseMode, CloseWait, Code, HistoryQuery, Lock, OpenChannel, OpenWait,
-    Outcome, Pay, PayWait, StartStream, StreamState, TransactionStatus, Units, WalletSend,
+    ChannelState, Client, CloseChannel, CloseMode, CloseWait, Code, Direction, HistoryQuery, Lock,
+    OpenChannel, OpenWait, Outcome, PageQuery, Pay, PayWait, StartStream, StreamState, TransactionStatus,
+    Units, WalletSend,
 };
 use towpath_testnet::{Plan, Topology};
 use towpath_tests::kit::{Net, ended, quiet, until};
 
 const AMOUNT: u64 = 1_000_000;
+
+/// The newest payments come first, also where 9,999 is followed by 10,000.
+async fn check_order(client: &Client, channel: &str) {
+    let page = PageQuery { limit: Some(500), before: None };
+    let payments = client.payments(channel, &page).await.expect("a page").payments;
+    let sent = payments.iter().filter(|payment| payment.direction == Direction::Out);
+    let numbers = sent.map(|payment| payment.id.rsplit('/').next().expect("a number"));
+    let numbers: Vec<u64> = numbers.map(|number| number.parse().expect("a number")).collect();
+    assert_eq!(numbers.first(), Some(&10_000));
+    assert!(numbers.is_sorted_by(|newer, older| newer > older), "{numbers:?}");
+}
 
 #[tokio::test]
 async fn ten_thousand_payments_each_way_and_a_close_to_the_unit() {
@@ -24,6 +36,7 @@ async fn ten_thousand_payments_each_way_and_a_close_to_the_unit() {
     let (a, b) = quiet(&alice, &bob, &edge.channel).await;
     assert_eq!((a.balance, b.balance), (Units(AMOUNT - 10_000), Units(AMOUNT + 10_000)));
     assert_eq!((a.payments_sent, a.payments_received), (10_000, 10_000));
+    check_order(&alice, &edge.channel).await;
 
     let before = (alice.wallet().await.expect("a wallet"), bob.wallet().await.expect("a wallet"));
     let request = CloseChannel {

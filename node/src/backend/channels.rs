@@ -26,8 +26,8 @@ use crate::ledger::{FundsCall, Input, Purpose};
 use crate::limits;
 use crate::net::{Dialled, PeerInfo, node_of, peer_of};
 use crate::worker::{
-    Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, Plan, Progress, Risk, Wait,
-    channel_log, node_text, payment_id, payment_view, payments, stored_bytes,
+    Call, CallError, ChannelView, FUNDING_MS_MAX, OpenRequest, PayRequest, PaymentRow, Plan, Progress, Risk,
+    Wait, channel_log, node_text, payment_id, payment_view, payments, stored_bytes,
 };
 
 /// Channels, payments or log entries of one page.
@@ -292,9 +292,13 @@ impl Node {
         let mut all = Vec::new();
         for direction in [Direction::Out, Direction::In] {
             let rows = payments(store, &view.id, direction).map_err(|error| store_error(&error))?;
-            all.extend(rows.iter().map(|row| payment_view(&text, (view.role, direction), row, progress)));
+            let shown = |row: &PaymentRow| payment_view(&text, (view.role, direction), row, progress);
+            all.extend(rows.iter().map(|row| (row.number, shown(row))));
         }
-        all.sort_by(|left, right| (right.time_ms, &right.id).cmp(&(left.time_ms, &left.id)));
+        // Many are of one millisecond, so their numbers order them; as texts, 9,999 would come after 10,000.
+        let order = |(number, payment): &(u64, Payment)| (payment.time_ms, *number, payment.direction);
+        all.sort_by(|left, right| order(right).cmp(&order(left)));
+        let mut all: Vec<Payment> = all.into_iter().map(|(_number, payment)| payment).collect();
         if let Some(before) = &query.before {
             let place = all.iter().position(|payment| payment.id == *before);
             all.drain(..place.map_or(all.len(), |place| place + 1));
