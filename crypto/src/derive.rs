@@ -180,4 +180,11 @@ mod tests {
         );
         check(curve, seed_4, &[0, 1], chain, key);
     }
+    /// An index names one child, with or without the bit: no path leads to a child that is not hardened.
+    #[test]
+    fn every_child_is_hardened() {
+        let root = || Extended::master(Curve::Ed25519, &[1; 32]);
+        assert_eq!(*root().child(5).key(), *root().child(5 | HARDENED).key());
+        assert_ne!(*root().child(5).key(), *root().child(6).key());
+    }
 }

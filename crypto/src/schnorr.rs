@@ -106,3 +106,7 @@ impl WalletKey {
         XOnlyPublicKey::from_byte_array(self.0).is_ok()
     }
 }
+
+#[cfg(test)]
+#[path = "schnorr_tests.rs"]
+mod tests;

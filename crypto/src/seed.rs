@@ -235,6 +235,13 @@ mod tests {
         );
     }
 
+    /// The transport makes its own key of the bytes: the peer id and the node id must be one identity.
+    #[test]
+    fn the_transport_has_the_key_of_the_node() {
+        let seed = Seed::from_entropy(&[7; 32]);
+        assert_eq!(SecretKey::from_bytes(&seed.node_secret()).public(), seed.node_key().public());
+    }
+
     #[test]
     fn nothing_secret_is_printed() {
         let seed = Seed::from_entropy(&[7; 32]);

@@ -293,3 +293,7 @@ impl Guard {
         self.sealed = false;
     }
 }
+
+#[cfg(test)]
+#[path = "signer_tests.rs"]
+mod tests;

@@ -177,3 +177,7 @@ impl Content {
         Ok(content)
     }
 }
+
+#[cfg(test)]
+#[path = "update_tests.rs"]
+mod tests;

@@ -150,3 +150,7 @@ impl Channel {
         must(memory.inbox.len() <= REQUESTS_MAX, "kept requests are bounded")
     }
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;
