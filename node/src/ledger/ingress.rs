@@ -53,16 +53,34 @@ impl Ingress {
         ledger: LedgerHandle,
         net: NetHandle,
     ) -> std::io::Result<(Self, [JoinHandle<()>; 2])> {
-        let (transactions, unchecked) = sync_channel(limits::TRANSACTIONS_UNCHECKED);
-        let (requests, asked) = sync_channel(limits::SYNC_REQUESTS);
         let checker = Checker::new(Arc::clone(chain), params);
         let (to, verdicts) = (ledger.clone(), net.clone());
+        let (ingress, unchecked, asked) = Self::queues(ledger, net);
         let gossip = std::thread::Builder::new()
             .name("gossip".into())
             .spawn(move || check_all(&checker, &unchecked, &to, &verdicts))?;
         let chain = Arc::clone(chain);
         let sync = std::thread::Builder::new().name("sync".into()).spawn(move || serve_all(&chain, asked))?;
-        Ok((Self { ledger, net, transactions, requests }, [gossip, sync]))
+        Ok((ingress, [gossip, sync]))
+    }
+
+    /// The same without the threads: whoever steps the node has what waits dealt with.
+    pub(crate) fn by_hand(
+        chain: &Arc<Chain>,
+        params: ChainParams,
+        ledger: LedgerHandle,
+        net: NetHandle,
+    ) -> (Self, SteppedIngress) {
+        let checker = Checker::new(Arc::clone(chain), params);
+        let (to, verdicts) = (ledger.clone(), net.clone());
+        let (ingress, unchecked, asked) = Self::queues(ledger, net);
+        (ingress, SteppedIngress { checker, unchecked, asked, chain: Arc::clone(chain), ledger: to, net: verdicts })
+    }
+
+    fn queues(ledger: LedgerHandle, net: NetHandle) -> (Self, Receiver<Unchecked>, Receiver<Asked>) {
+        let (transactions, unchecked) = sync_channel(limits::TRANSACTIONS_UNCHECKED);
+        let (requests, asked) = sync_channel(limits::SYNC_REQUESTS);
+        (Self { ledger, net, transactions, requests }, unchecked, asked)
     }
 
     /// A gossip message.
@@ -97,27 +115,66 @@ impl Ingress {
     }
 }
 
-fn check_all(checker: &Checker, unchecked: &Receiver<Unchecked>, ledger: &LedgerHandle, net: &NetHandle) {
-    while let Ok(Unchecked { from, id, bytes }) = unchecked.recv() {
-        match checker.check(&bytes) {
-            Ok(transaction) => {
-                offer(ledger, net, Input::Heard { from, id, transaction: Box::new(transaction) })
-            }
-            Err(verdict) => report(net, id, verdict),
+/// What the threads do, in a node that is stepped.
+pub(crate) struct SteppedIngress {
+    checker: Checker,
+    unchecked: Receiver<Unchecked>,
+    asked: Receiver<Asked>,
+    chain: Arc<Chain>,
+    ledger: LedgerHandle,
+    net: NetHandle,
+}
+
+impl SteppedIngress {
+    /// Deals with everything that waits; whether anything did.
+    pub(crate) fn step(&self) -> bool {
+        let mut is_any = false;
+        while let Ok(unchecked) = self.unchecked.try_recv() {
+            check(&self.checker, unchecked, &self.ledger, &self.net);
+            is_any = true;
         }
+        while let Ok(asked) = self.asked.try_recv() {
+            serve(&self.chain, asked);
+            is_any = true;
+        }
+        is_any
+    }
+}
+
+fn check_all(checker: &Checker, unchecked: &Receiver<Unchecked>, ledger: &LedgerHandle, net: &NetHandle) {
+    while let Ok(next) = unchecked.recv() {
+        check(checker, next, ledger, net);
+    }
+}
+
+fn check(
+    checker: &Checker,
+    Unchecked { from, id, bytes }: Unchecked,
+    ledger: &LedgerHandle,
+    net: &NetHandle,
+) {
+    match checker.check(&bytes) {
+        Ok(transaction) => {
+            offer(ledger, net, Input::Heard { from, id, transaction: Box::new(transaction) });
+        }
+        Err(verdict) => report(net, id, verdict),
     }
 }
 
 fn serve_all(chain: &Chain, asked: Receiver<Asked>) {
-    for Asked { bytes, reply } in asked {
-        match answer_sync(&bytes, chain.tip().height(), |height| chain.decided(height)) {
-            // The peer may be gone.
-            Ok(Answer::Blocks(bytes)) => drop(reply.send(bytes)),
-            Ok(Answer::Malformed) => drop(reply),
-            Err(error) => {
-                tracing::error!(%error, "blocks cannot be read");
-                drop(reply.busy());
-            }
+    for next in asked {
+        serve(chain, next);
+    }
+}
+
+fn serve(chain: &Chain, Asked { bytes, reply }: Asked) {
+    match answer_sync(&bytes, chain.tip().height(), |height| chain.decided(height)) {
+        // The peer may be gone.
+        Ok(Answer::Blocks(bytes)) => drop(reply.send(bytes)),
+        Ok(Answer::Malformed) => drop(reply),
+        Err(error) => {
+            tracing::error!(%error, "blocks cannot be read");
+            drop(reply.busy());
         }
     }
 }

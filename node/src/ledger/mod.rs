@@ -32,6 +32,7 @@ pub use funds::{FundsError, Purpose, Reserved, WalletView};
 pub use host::{Chain, read_fees, supply};
 pub use inbox::{LedgerBusy, LedgerHandle, LedgerInbox};
 pub use ingress::Ingress;
+pub(crate) use ingress::SteppedIngress;
 pub use notice::{Change, ChannelChange, Notice, channel_of};
 pub use sends::PendingSend;
 pub use stepped::SteppedDriver;

@@ -51,7 +51,7 @@ impl SteppedDriver {
         let text = |error: towpath_consensus::EngineError| error.to_string();
         let mut is_any = false;
         self.driver.insist().map_err(text)?;
-        while let Some(input) = self.inbox.take(Duration::ZERO) {
+        while let Some(input) = self.inbox.try_take() {
             self.driver.take(input).map_err(text)?;
             is_any = true;
         }

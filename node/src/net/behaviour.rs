@@ -10,10 +10,14 @@ use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, kad, mdns, noise, ping, tcp, yamux};
+use libp2p::core::upgrade::Version;
+use libp2p::{
+    PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport, identify, kad, mdns, noise, ping, swarm, tcp, yamux,
+};
 use towpath_crypto::hash::ChainId;
 
 use super::admission::Admission;
+use super::carrier::Carrier;
 use super::channel::streams::Streams;
 use super::config::{Mdns, NetConfig};
 use super::error::NetError;
@@ -103,13 +107,20 @@ fn multiplexer() -> yamux::Config {
     config
 }
 
+fn settings(config: swarm::Config) -> swarm::Config {
+    config.with_idle_connection_timeout(IDLE_TIMEOUT).with_max_negotiating_inbound_streams(32)
+}
+
+fn refused(error: &dyn std::fmt::Display) -> NetError {
+    NetError::Configuration(error.to_string())
+}
+
 /// The swarm, listening nowhere yet.
 ///
 /// # Errors
 /// [`NetError`] if the system or a library refuses its configuration.
-pub(crate) fn swarm(config: &NetConfig, keypair: Keypair) -> Result<Swarm<Towpath>, NetError> {
+pub(crate) fn over_sockets(config: &NetConfig, keypair: Keypair) -> Result<Swarm<Towpath>, NetError> {
     let behaviour = behaviour(config, &keypair)?;
-    let refused = |error: &dyn std::fmt::Display| NetError::Configuration(error.to_string());
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplexer)
@@ -123,9 +134,32 @@ pub(crate) fn swarm(config: &NetConfig, keypair: Keypair) -> Result<Swarm<Towpat
         })
         .with_behaviour(|_| behaviour)
         .map_err(|error| refused(&error))?
-        .with_swarm_config(|swarm| {
-            swarm.with_idle_connection_timeout(IDLE_TIMEOUT).with_max_negotiating_inbound_streams(32)
+        .with_swarm_config(settings)
+        .with_connection_timeout(HANDSHAKE_TIMEOUT)
+        .build();
+    Ok(swarm)
+}
+
+/// The same over a carrier in place of TCP and QUIC: encrypted and multiplexed as TCP is.
+///
+/// # Errors
+/// [`NetError`] if a library refuses its configuration.
+pub(crate) fn over_carrier(
+    config: &NetConfig,
+    keypair: Keypair,
+    carrier: Carrier,
+) -> Result<Swarm<Towpath>, NetError> {
+    let behaviour = behaviour(config, &keypair)?;
+    let encryption = noise::Config::new(&keypair).map_err(|error| refused(&error))?;
+    let swarm = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_other_transport(|_| {
+            carrier.upgrade(Version::V1Lazy).authenticate(encryption).multiplex(multiplexer())
         })
+        .map_err(|error| refused(&error))?
+        .with_behaviour(|_| behaviour)
+        .map_err(|error| refused(&error))?
+        .with_swarm_config(settings)
         .with_connection_timeout(HANDSHAKE_TIMEOUT)
         .build();
     Ok(swarm)

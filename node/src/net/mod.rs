@@ -7,6 +7,7 @@
 mod admission;
 mod behaviour;
 mod budget;
+mod carrier;
 mod channel;
 pub mod config;
 mod dialer;
@@ -23,8 +24,9 @@ mod stepped;
 mod sync;
 mod text;
 
+pub use carrier::{Carrier, Duplex, Line};
 pub use config::{ConnectionLimits, Mdns, NetConfig};
-pub use driver::spawn;
+pub use driver::{spawn, spawn_over};
 pub use error::NetError;
 pub use event::{Credit, DownReason, GossipId, NetEvent, NetEvents, Offence, SessionId, Verdict};
 pub use gossip::Topic;

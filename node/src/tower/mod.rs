@@ -108,6 +108,11 @@ impl TowerHandle {
         self.inbox.try_send(input).is_ok()
     }
 
+    /// Whether there is room for one input more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.inbox.capacity() > 0
+    }
+
     /// Hands over a message of a peer, if there is room beyond what blocks and sessions need: peers say again what is lost.
     pub fn hear(&self, peer: PublicKey, message: TowerMessage, credit: Credit) -> bool {
         let room = self.inbox.capacity() > limits::TOWER_INBOX / 4;

@@ -247,6 +247,11 @@ impl Workers {
         }
     }
 
+    /// Whether each of them has room for one input more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.iter().all(|inbox| inbox.inputs.capacity() > 0)
+    }
+
     /// Hands a block to every worker that has room for it.
     pub(crate) fn offer_block(&self, notice: &Arc<Notice>) {
         for worker in self.0.iter() {

@@ -4,19 +4,15 @@
 use std::collections::BTreeMap;
 
 use towpath_crypto::{Amount, Digest};
+use towpath_ledger::genesis::Genesis;
 use towpath_ledger::{BlockId, ChannelId, Party};
+use towpath_node::stepped::Wired;
 use towpath_protocol::Life;
 
 use crate::books::{Books, Ending};
 use crate::promises::Promises;
-use crate::station::Station;
 use crate::tally::{Tally, Work};
 use crate::violation::{Violation, must};
-use crate::work::Told;
-use crate::world::World;
-
-/// What a close costs at most: no transaction that closes one channel is longer than this, in bytes and base units.
-const CLOSE_COSTS: Amount = Amount(4_096);
 
 /// What a node has durably said of a channel.
 #[derive(Clone, Copy, Default, Debug)]
@@ -35,8 +31,18 @@ struct Said {
     was_funded: bool,
 }
 
+/// What callers were told of a channel, from one of its sides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// What this side paid.
+    pub sent: u64,
+    /// What it was paid; none if nobody whose word counts says so.
+    pub received: Option<u64>,
+}
+
 /// See the module.
 pub struct Auditor {
+    genesis: Genesis,
     /// The ledger, as the auditor counts it.
     pub books: Books,
     /// What honest nodes signed.
@@ -51,12 +57,13 @@ pub struct Auditor {
 }
 
 impl Auditor {
-    /// An auditor of these machines, one of which may not be honest.
+    /// An auditor of so many machines on this ledger, one of which may not be honest.
     #[must_use]
-    pub fn new(stations: &[Station], rogue: Option<usize>) -> Self {
+    pub fn new(nodes: usize, genesis: Genesis, rogue: Option<usize>) -> Self {
         let (said, remembered) = (BTreeMap::new(), BTreeMap::new());
-        let heights = vec![0; stations.len()];
+        let heights = vec![0; nodes];
         Self {
+            genesis,
             books: Books::default(),
             promises: Promises::default(),
             ids: Vec::new(),
@@ -68,7 +75,9 @@ impl Auditor {
         }
     }
 
-    fn is_honest(&self, node: usize) -> bool {
+    /// Whether a node is.
+    #[must_use]
+    pub fn is_honest(&self, node: usize) -> bool {
         self.rogue != Some(node)
     }
 
@@ -76,12 +85,11 @@ impl Auditor {
     ///
     /// # Errors
     /// What does not hold.
-    pub fn look_at(&mut self, station: &Station, node: usize) -> Result<(), Violation> {
+    pub fn look_at(&mut self, process: &Wired, node: usize) -> Result<(), Violation> {
         if !self.is_honest(node) {
             return Ok(());
         }
-        let Some(process) = station.process.as_ref() else { return Ok(()) };
-        self.look_at_chain(station, node)?;
+        self.look_at_chain(process, node)?;
         let is_durable = process.unwritten() == 0;
         for channel in process.workers().channels() {
             let id = channel.id();
@@ -107,15 +115,14 @@ impl Auditor {
     }
 
     /// New blocks of its replica: the same as everybody's, and one after the other.
-    fn look_at_chain(&mut self, station: &Station, node: usize) -> Result<(), Violation> {
-        let Some(process) = station.process.as_ref() else { return Ok(()) };
+    fn look_at_chain(&mut self, process: &Wired, node: usize) -> Result<(), Violation> {
         let chain = &process.parts().chain;
         let tip = chain.tip().height();
         let unreadable = |error: towpath_store::StoreError| {
             Violation::new("a replica can be read", format!("node {node}: {error}"))
         };
         if self.ids.is_empty() {
-            self.books.begin(&station.host.genesis, chain).map_err(unreadable)?;
+            self.books.begin(&self.genesis, chain).map_err(unreadable)?;
             let first = chain.header(0).map_err(unreadable)?;
             self.ids.push(first.map_or(BlockId(Digest::ZERO), |header| header.id()));
         }
@@ -168,7 +175,7 @@ impl Auditor {
     }
 
     /// A node's process ends: what it said is remembered.
-    pub fn remember(&mut self, _station: &Station, node: usize) {
+    pub fn remember(&mut self, node: usize) {
         let said = self.said.iter().filter(|((of, _), _)| *of == node);
         let said: Vec<_> = said.map(|(key, said)| (*key, *said)).collect();
         self.remembered.extend(said);
@@ -178,8 +185,10 @@ impl Auditor {
     ///
     /// # Errors
     /// What it lost.
-    pub fn compare(&mut self, station: &Station, node: usize) -> Result<(), Violation> {
-        let Some(process) = station.process.as_ref().filter(|_| self.is_honest(node)) else { return Ok(()) };
+    pub fn compare(&mut self, process: &Wired, node: usize) -> Result<(), Violation> {
+        if !self.is_honest(node) {
+            return Ok(());
+        }
         let (tip, before) =
             (process.parts().chain.tip().height(), self.tips.get(&node).copied().unwrap_or(0));
         must(tip >= before, "I5 a decided block stays", || {
@@ -219,63 +228,6 @@ impl Auditor {
         Ok(())
     }
 
-    /// Whether everything has settled: replicas are together, channels are quiet or over, and everybody has an answer.
-    #[must_use]
-    pub fn is_settled(&self, world: &World) -> bool {
-        self.unsettled(world).is_empty()
-    }
-
-    /// What has not settled, in words.
-    #[must_use]
-    pub fn unsettled(&self, world: &World) -> String {
-        let gone = |node: usize| world.stations[node].is_gone || Some(node) == self.rogue;
-        if !world.callers.is_idle(gone) {
-            return "callers wait for answers".to_owned();
-        }
-        let known = u64::try_from(self.ids.len()).unwrap_or(u64::MAX);
-        for (node, station) in world.stations.iter().enumerate().filter(|(node, _)| !gone(*node)) {
-            let Some(process) = station.process.as_ref() else { return format!("node {node} is down") };
-            if process.parts().chain.tip().height() + 3 < known {
-                return format!("node {node} is behind");
-            }
-            for channel in process.workers().channels() {
-                let view = channel.view();
-                let peer = world.place_of(&view.peer);
-                let alone = peer.is_none_or(&gone);
-                let quiet = (view.in_flight, view.waiting) == (0, 0);
-                // Who has less in a channel than its close costs leaves it to the other party, and loses nothing by it.
-                if alone && view.balance < CLOSE_COSTS && !matches!(view.life, Life::Disputed) {
-                    continue;
-                }
-                match view.life {
-                    Life::Settled(_) => {}
-                    Life::Active if !alone && quiet && view.online == towpath_protocol::Online::Yes => {}
-                    life => {
-                        return format!(
-                            "node {node}, {}: {life:?}, {:?}, {} in flight, {} waiting",
-                            view.id, view.online, view.in_flight, view.waiting
-                        );
-                    }
-                }
-            }
-        }
-        String::new()
-    }
-
-    /// The last account, when everything has settled: each channel holds, or paid, exactly what callers were told.
-    ///
-    /// # Errors
-    /// What does not add up.
-    pub fn settle_up(&self, world: &World) -> Result<(), Violation> {
-        self.books.check()?;
-        for (channel, sides) in world.callers.channels.clone() {
-            for node in [sides.0, sides.1].into_iter().filter(|node| self.is_honest(*node)) {
-                self.account(world, node, if node == sides.0 { sides.1 } else { sides.0 }, &channel)?;
-            }
-        }
-        Ok(())
-    }
-
     /// What the ledger did.
     pub fn count(&self, tally: &mut Tally) {
         tally.works(Work::Block, u64::try_from(self.ids.len()).unwrap_or(0));
@@ -285,9 +237,23 @@ impl Auditor {
         tally.works(Work::Penalized, self.books.penalized);
     }
 
+    /// How many blocks there are, as far as anybody has shown.
+    #[must_use]
+    pub const fn height(&self) -> usize {
+        self.ids.len()
+    }
+
     /// What a node has in a channel, or got out of it, is what it and its callers were told.
-    fn account(&self, world: &World, node: usize, peer: usize, channel: &ChannelId) -> Result<(), Violation> {
-        let Some(process) = world.stations[node].process.as_ref() else { return Ok(()) };
+    ///
+    /// # Errors
+    /// What does not add up.
+    pub fn account(
+        &self,
+        process: &Wired,
+        node: usize,
+        channel: &ChannelId,
+        told: Told,
+    ) -> Result<(), Violation> {
         let Some(held) = process.workers().channel(channel) else {
             // An opening that the peer did not finish, or that was never paid for, left nothing here.
             if !self.books.has(channel) || !self.said.contains_key(&(node, *channel)) {
@@ -302,28 +268,21 @@ impl Auditor {
         if life == Life::Settled(towpath_protocol::Settlement::NeverFunded) {
             return Ok(());
         }
-        let paid = |payer: usize| -> u64 {
-            let payments = world.callers.payments.iter();
-            let settled = payments.filter(|it| it.channel == *channel && it.payer == payer);
-            settled.filter(|it| matches!(it.told, Told::Settled(_))).map(|it| it.amount).sum()
-        };
-        let sent = paid(node);
-        let received = if self.is_honest(peer) {
-            paid(peer)
-        } else {
+        let received = told.received.unwrap_or_else(|| {
             process.parts().board.get(channel).map_or(0, |shown| shown.received.total)
-        };
-        let should = i128::from(held.brought().units()) + i128::from(received) - i128::from(sent);
+        });
+        let should = i128::from(held.brought().units()) + i128::from(received) - i128::from(told.sent);
         let (has, what) = match self.books.ending(channel) {
             Some(ending) => (i128::from(ending.state.balance(held.me()).units()), "was settled with"),
             None => (i128::from(held.held().co_signed_balance(held.me())), "holds"),
         };
-        let holds = if self.is_honest(peer) { has == should } else { has >= should };
+        let holds = if told.received.is_some() { has == should } else { has >= should };
         must(holds, "the account adds up", || {
             format!(
-                "node {node}, {channel} with node {peer} ({life:?}) {what} {has}; brought {}, was told {received} \
-                 received and {sent} sent: {should}",
-                held.brought().units()
+                "node {node}, {channel} ({life:?}) {what} {has}; brought {}, was told {received} received and {} sent: \
+                 {should}",
+                held.brought().units(),
+                told.sent
             )
         })
     }

@@ -1,26 +1,31 @@
 //! The world in a seed: whole nodes (`towpath_node::stepped`) on virtual time, with every fault of links, disks, clocks and
 //! peers, callers who want channels and payments, and an auditor who checks after every step what must hold.
 //!
+//! Rules, books and chance are also those of the second layer (`tests/turmoil`).
+//!
 //! `towpath-sim --seeds N` runs N worlds; a failing one is printed as the command that repeats it.
 
-mod audit;
-mod books;
-mod genesis;
+pub mod audit;
+pub mod books;
+pub mod genesis;
 mod machine;
 mod network;
 mod plan;
 mod promises;
-mod rng;
+pub mod rng;
 mod rogue;
 mod run;
+mod settle;
 mod station;
 mod tally;
-mod trace;
-mod violation;
+pub mod trace;
+pub mod violation;
 mod work;
 mod world;
 
 pub use plan::{Plan, Vice};
+pub use station::seed_of;
+pub use work::open;
 pub use run::{Outcome, Sabotage, run, run_sabotaged};
 pub use tally::{Fault, Tally, Work};
 pub use violation::Violation;

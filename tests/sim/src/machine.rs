@@ -117,7 +117,7 @@ impl World {
     /// What must hold, and does not.
     pub fn fall(&mut self, node: usize) -> Result<(), Violation> {
         self.trace.step("fall", self.now_ms, node, &[]);
-        self.auditor.remember(&self.stations[node], node);
+        self.auditor.remember(node);
         let lost = self.stations[node].kill();
         if lost > 0 {
             self.tally.fault(Fault::CrashUnsynced);
@@ -158,7 +158,9 @@ impl World {
         if self.sabotage == Sabotage::SyncsLie {
             self.stations[node].disk.lie_about_syncs();
         }
-        self.auditor.compare(&self.stations[node], node)?;
+        if let Some(process) = self.stations[node].process.as_ref() {
+            self.auditor.compare(process, node)?;
+        }
         self.join(node);
         self.step(node)
     }

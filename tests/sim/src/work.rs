@@ -416,7 +416,10 @@ impl World {
 }
 
 /// What a node's API does for a caller that wants a channel: coins are set aside, then the peer is asked.
-async fn open(
+///
+/// # Errors
+/// Why there is none.
+pub async fn open(
     parts: towpath_node::worker::Parts,
     peer: PublicKey,
     (amount, peer_amount): (u64, u64),

@@ -146,7 +146,7 @@ impl World {
             network: Network::new(plan.nodes),
             callers: Callers::new(&plan, &mut rng.fork()),
             rogue: plan.rogue().map(|place| Rogue::new(place, &plan)),
-            auditor: Auditor::new(&stations, plan.rogue()),
+            auditor: Auditor::new(plan.nodes, genesis, plan.rogue()),
             rng: rng.fork(),
             now_ms: 0,
             trace: Trace::default(),
@@ -256,7 +256,9 @@ impl World {
                 Some(Ok(true)) => {}
             }
         }
-        self.auditor.look_at(&self.stations[node], node)?;
+        if let Some(process) = self.stations[node].process.as_ref() {
+            self.auditor.look_at(process, node)?;
+        }
         self.carry(node)?;
         self.hear_answers(node)?;
         self.plan_next(node);

@@ -7,4 +7,4 @@ mod peers;
 mod start;
 mod sync;
 
-pub use start::spawn;
+pub use start::{spawn, spawn_over};

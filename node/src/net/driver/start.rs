@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use libp2p::TransportError;
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -15,8 +15,9 @@ use towpath_crypto::ed25519::SecretKey;
 
 use super::core::Driver;
 use super::sync::Exchanges;
-use crate::net::behaviour::{protocol_version, swarm};
+use crate::net::behaviour::{Towpath, over_carrier, over_sockets, protocol_version};
 use crate::net::budget::Budgets;
+use crate::net::carrier::Carrier;
 use crate::net::channel::secure::Keys;
 use crate::net::channel::slots::Slots;
 use crate::net::config::NetConfig;
@@ -40,10 +41,26 @@ use crate::net::schedule::Schedule;
 /// # Panics
 /// Outside a tokio runtime.
 pub fn spawn(config: NetConfig) -> Result<(NetHandle, NetEvents), NetError> {
+    let swarm = over_sockets(&config, keypair(&config.identity)?)?;
+    start(config, swarm)
+}
+
+/// The same over a carrier in place of sockets, for simulations.
+///
+/// # Errors
+/// [`NetError`] if a key or an address is unusable.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn spawn_over(config: NetConfig, carrier: Carrier) -> Result<(NetHandle, NetEvents), NetError> {
+    let swarm = over_carrier(&config, keypair(&config.identity)?, carrier)?;
+    start(config, swarm)
+}
+
+fn start(config: NetConfig, mut swarm: Swarm<Towpath>) -> Result<(NetHandle, NetEvents), NetError> {
     let now = Instant::now();
     let node = SecretKey::from_bytes(&config.identity);
     let local = node.public();
-    let mut swarm = swarm(&config, keypair(&config.identity)?)?;
     for address in &config.listen {
         swarm
             .listen_on(address.clone())

@@ -1,9 +1,4 @@
-//! A whole node without threads, sockets or a clock of its own: its parts are the real ones, in the wiring of
-//! [`crate::run`], and whoever owns it (the simulator, `tests/sim`) steps them, carries what they send, and decides when
-//! the disk syncs and what time it is. Nothing of a real node uses this.
-//!
-//! What is left out: the API and its callers' time-outs, libp2p, and the task that searches the ledger after a loss of
-//! data ([`crate::recovery::Task`]), which waits in real time.
+//! The parts of a node and the wiring between them, without a network.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::AtomicBool;
@@ -11,77 +6,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use towpath_consensus::Config as EngineConfig;
 use towpath_crypto::ed25519::PublicKey;
-use towpath_crypto::seed::Seed;
-use towpath_ledger::genesis::Genesis;
-use towpath_protocol::Message;
 use towpath_protocol::tower::{LedgerRules, Sponsor};
 use towpath_store::{Condition, GroupWriter, MemoryDisk, MemoryStore, Store};
 
+use super::{BEGINS_AGAIN, Draw, Ended, Host, ended};
 use crate::backend::issued;
 use crate::clock;
-pub use crate::clock::Stepped as Moment;
-use crate::entropy;
 use crate::epoch::OwnEpoch;
 use crate::idempotency::IdempotencyKeys;
 use crate::journal::Journal;
 use crate::ledger::{Chain, DriverConfig, LedgerHandle, Notice, SteppedDriver};
 use crate::limits;
-use crate::net::{NetHandle, Offence, Sent, SteppedNet, Topic};
+use crate::net::NetHandle;
 use crate::recovery::{self, Pending, Sources};
 use crate::tower::{self, Input as TowerInput, Listed, SteppedTower, TowerHandle};
 use crate::worker::{
-    Board, ChannelKeys, Input, Load, Parts, Policy, Retention, SteppedWorkers, Tally, Trust, WorkerStats,
-    Workers,
+    Board, ChannelKeys, Parts, Retention, SteppedWorkers, Tally, Trust, WorkerStats, Workers,
 };
 
-/// What stays the same over a node's restarts, beside its disk.
-#[derive(Clone)]
-pub struct Host {
-    /// Its keys.
-    pub seed: Seed,
-    /// The ledger.
-    pub genesis: Genesis,
-    /// The consensus engine's waits; its session is set at each start.
-    pub engine: EngineConfig,
-    /// How many workers it has.
-    pub workers: usize,
-    /// Which channels it wants.
-    pub policy: Policy,
-    /// Whether it is a watchtower for others.
-    pub serves: bool,
-    /// Its watchtowers.
-    pub towers: Vec<PublicKey>,
-    /// How many of them must have a version before its payments are final; zero: none.
-    pub confirmations: u64,
-}
-
-/// What is drawn anew for each process of a node.
-#[derive(Clone, Copy, Debug)]
-pub struct Draw {
-    /// Tells this process from all others.
-    pub instance: [u8; 16],
-    /// The same, for idempotency keys.
-    pub run: u64,
-}
-
-/// What a process ends with that found out that it runs on an old copy: started again, it is in recovery.
-pub const BEGINS_AGAIN: &str = "it runs on an old copy of its data, and begins again in recovery";
-
-/// Why a process ended, or did not start.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Ended(pub String);
-
-/// One process of a node; dropped, it is as if it had been killed.
-pub struct Process {
+/// See the module. Its steps are called by the node that it is a part of.
+pub struct Wired {
     id: PublicKey,
     parts: Parts,
     workers: SteppedWorkers,
     tower: SteppedTower,
     driver: SteppedDriver,
-    net: SteppedNet,
     notices: Notices,
     fatal: Fatal,
 }
@@ -92,20 +42,19 @@ type Notices = Arc<Mutex<VecDeque<Arc<Notice>>>>;
 /// Why the process must end.
 type Fatal = Arc<Mutex<Option<String>>>;
 
-fn ended(error: impl ToString) -> Ended {
-    Ended(error.to_string())
+/// What is on a disk, and what is to be done if it misses what was acknowledged.
+pub(super) struct Loaded {
+    store: Arc<dyn Store>,
+    pending: Option<Pending>,
 }
 
-impl Process {
-    /// Starts a node on what is on its disk, at `time`. Must be called within a tokio runtime of this thread, which is to
-    /// be run between steps.
+impl Wired {
+    /// Starts the parts on what is on the disk. Must be called within a tokio runtime of this thread.
     ///
     /// # Errors
     /// [`Ended`]: what kept it from starting.
-    pub fn start(host: &Host, disk: &MemoryDisk, time: Moment, draw: Draw) -> Result<Self, Ended> {
-        clock::step_to(time);
-        entropy::step_from(draw.run);
-        let (store, pending) = load(disk)?;
+    pub(super) fn start(host: &Host, loaded: Loaded, net: NetHandle, draw: Draw) -> Result<Self, Ended> {
+        let Loaded { store, pending } = loaded;
         let fatal = Fatal::default();
         let report = |fatal: &Fatal, reason: String| {
             fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
@@ -117,13 +66,12 @@ impl Process {
         let chain = Chain::open(Arc::clone(&store), &host.genesis, towpath_store::ChainRetention::default());
         let chain = Arc::new(chain.map_err(ended)?);
         let id = host.seed.node_key().public();
-        let (handle, net) = SteppedNet::new(id);
         let (ledger, ledger_inbox) = LedgerHandle::inbox();
         let of_workers = Arc::clone(&fatal);
-        let surroundings = (Arc::clone(&chain), Arc::clone(&journal), handle.clone());
+        let surroundings = (Arc::clone(&chain), Arc::clone(&journal), net.clone());
         let (workers, inboxes) = Workers::inboxes(host.workers);
         let (tower, tower_inbox) = TowerHandle::inbox();
-        let handles = (handle.clone(), ledger.clone(), workers, tower);
+        let handles = (net, ledger.clone(), workers, tower);
         let ends = Arc::new(move |reason| report(&of_workers, reason));
         let (is_current, current) = watch::channel(false);
         let parts = parts(host, &store, (&chain, &journal), handles, (draw, ends, current))?;
@@ -147,7 +95,7 @@ impl Process {
         let workers = SteppedWorkers::start(&parts, inboxes, trust).map_err(ended)?;
         let (settings, of_tower) = tower_settings(host, &parts);
         let tower = SteppedTower::start(of_tower, settings, &parts.tower, tower_inbox).map_err(ended)?;
-        Ok(Self { id, parts, workers, tower, driver, net, notices, fatal })
+        Ok(Self { id, parts, workers, tower, driver, notices, fatal })
     }
 
     /// Whose it is.
@@ -174,55 +122,40 @@ impl Process {
         &self.driver
     }
 
-    /// Lets the ledger driver do what it can. What it decides is written at once, and with it whatever waits.
-    ///
-    /// # Errors
-    /// [`Ended`]: the process must end.
-    pub fn step_ledger(&mut self, time: Moment) -> Result<bool, Ended> {
-        clock::step_to(time);
+    /// How many batches wait to be written.
+    #[must_use]
+    pub fn unwritten(&self) -> u64 {
+        self.parts.journal.writer().stats().waiting
+    }
+
+    pub(super) fn step_ledger(&mut self) -> Result<bool, Ended> {
         let is_any = self.driver.step().map_err(Ended)?;
         self.pass_on_blocks();
         self.check()?;
         Ok(is_any)
     }
 
-    /// One turn of each worker, which is not written before [`Self::write`].
-    ///
-    /// # Errors
-    /// [`Ended`]: the process must end.
-    pub fn step_workers(&mut self, time: Moment) -> Result<bool, Ended> {
-        clock::step_to(time);
+    pub(super) fn step_workers(&mut self) -> Result<bool, Ended> {
         let is_any = self.workers.step();
         self.check()?;
         Ok(is_any)
     }
 
-    /// One turn of the tower, which writes at once, and with it whatever waits.
-    ///
-    /// # Errors
-    /// [`Ended`]: the process must end.
-    pub fn step_tower(&mut self, time: Moment) -> Result<bool, Ended> {
-        clock::step_to(time);
+    pub(super) fn step_tower(&mut self) -> Result<bool, Ended> {
         let is_any = self.tower.step().map_err(ended)?;
         self.check()?;
         Ok(is_any)
     }
 
-    /// Writes what waits as one group, synced, and releases what depends on it. Whether anything waited.
-    ///
-    /// # Errors
-    /// [`Ended`]: the disk failed, and the process must end.
-    pub fn write(&mut self, time: Moment) -> Result<bool, Ended> {
-        clock::step_to(time);
+    pub(super) fn write(&mut self) -> Result<bool, Ended> {
         let is_any = self.parts.journal.writer().write_group();
         self.check()?;
         Ok(is_any)
     }
 
-    /// How many batches wait to be written.
-    #[must_use]
-    pub fn unwritten(&self) -> u64 {
-        self.parts.journal.writer().stats().waiting
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        let due = [self.driver.due_in(), self.workers.due_in(), self.tower.due_in()];
+        due.into_iter().flatten().min()
     }
 
     fn check(&self) -> Result<(), Ended> {
@@ -230,91 +163,21 @@ impl Process {
         fatal.map_or(Ok(()), |reason| Err(Ended(reason)))
     }
 
+    /// A real driver waits while an inbox is full; here a block waits for the next step.
     fn pass_on_blocks(&self) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(notice) = notices.pop_front() {
+        while self.parts.workers.has_room()
+            && self.parts.tower.has_room()
+            && let Some(notice) = notices.pop_front()
+        {
             self.parts.workers.offer_block(&notice);
-            // It has room: it is stepped after each block.
             self.parts.tower.offer(TowerInput::Block(notice));
         }
-    }
-
-    /// Until the next thing is due; none if nothing is. A real node looks around by itself every half second all the same.
-    #[must_use]
-    pub fn due_in(&self, time: Moment) -> Option<Duration> {
-        clock::step_to(time);
-        let due = [self.driver.due_in(), self.workers.due_in(), self.tower.due_in()];
-        due.into_iter().flatten().min()
-    }
-
-    /// What it wants of the network by now.
-    pub fn sent(&mut self) -> Vec<Sent> {
-        self.net.take()
-    }
-
-    /// A channel session with `node` begins.
-    pub fn session_up(&mut self, node: PublicKey) {
-        let session = self.net.open(node);
-        self.parts.tower.offer(TowerInput::SessionUp(node));
-        self.to_worker(&node, Input::SessionUp(node, session));
-    }
-
-    /// It ended.
-    pub fn session_down(&mut self, node: PublicKey) {
-        self.net.close(&node);
-        self.parts.tower.offer(TowerInput::SessionDown(node));
-        self.to_worker(&node, Input::SessionDown(node));
-    }
-
-    /// These nodes are connected, and no others.
-    pub fn connected(&mut self, nodes: &BTreeSet<PublicKey>) {
-        self.net.connect(nodes);
-        self.driver.peers();
-    }
-
-    /// Channel messages of a peer, in one frame; they are routed as those of a real network. Whether all of them found
-    /// room: the real network waits where this one does not.
-    pub fn hear(&mut self, peer: PublicKey, messages: &[Vec<u8>]) -> bool {
-        let load = Load::of(messages.len(), messages.iter().map(Vec::len).sum());
-        let decoded: Result<Vec<_>, _> = messages.iter().map(|bytes| Message::decode(bytes)).collect();
-        let Ok(messages) = decoded else {
-            self.parts.net.end_session(peer, Offence::Malformed);
-            return true;
-        };
-        let Some(credit) = SteppedNet::credit() else { return false };
-        let mut for_channels = Vec::with_capacity(messages.len());
-        for message in messages {
-            match message {
-                // The tower may be busy: its peers say again what is lost.
-                Message::Tower(message) => drop(self.parts.tower.hear(peer, message, credit.clone())),
-                message => for_channels.push(message),
-            }
-        }
-        for_channels.is_empty()
-            || self.to_worker(&peer, Input::Messages { peer, messages: for_channels, credit, load })
-    }
-
-    fn to_worker(&self, peer: &PublicKey, input: Input) -> bool {
-        self.parts.workers.offer(peer, input).is_ok()
-    }
-
-    /// A gossip message with a number of the caller's.
-    pub fn gossip(&self, topic: Topic, from: PublicKey, number: u64, bytes: Vec<u8>, time: Moment) {
-        clock::step_to(time);
-        if let Some(id) = SteppedNet::name(number, &from) {
-            self.driver.gossip(topic, from, id, bytes);
-        }
-    }
-
-    /// The answer to a peer that asks for blocks.
-    #[must_use]
-    pub fn serve(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        self.driver.serve(bytes)
     }
 }
 
 /// Opens the disk; what is to be done if it misses what was acknowledged.
-fn load(disk: &MemoryDisk) -> Result<(Arc<dyn Store>, Option<Pending>), Ended> {
+pub(super) fn load(disk: &MemoryDisk) -> Result<Loaded, Ended> {
     let opened = MemoryStore::open(disk).map_err(ended)?;
     let (store, condition) = (opened.store, opened.condition);
     let pending = match condition {
@@ -328,7 +191,7 @@ fn load(disk: &MemoryDisk) -> Result<(Arc<dyn Store>, Option<Pending>), Ended> {
     if crate::epoch::is_superseded(&store).map_err(ended)? {
         return Err(Ended("another process with this node's key has taken over".to_owned()));
     }
-    Ok((Arc::new(store), pending))
+    Ok(Loaded { store: Arc::new(store), pending })
 }
 
 /// The ways to the parts of a node.

@@ -1,0 +1,215 @@
+//! What befalls machines and links: crashes, failing disks, orders to stop; losses, cuts, and links that hold things back.
+
+use towpath_sim::violation::Violation;
+use towpath_store::{CrashPoint, StoreError};
+
+use crate::diary;
+use crate::world::{Strike, What, World, name};
+
+/// Every kind of fault: a long run in which one of them never fired has shown nothing about it.
+pub const KINDS: [&str; 12] = [
+    "loss of what was on its way",
+    "partition",
+    "one-way partition",
+    "link that held things back",
+    "crash",
+    "crash with unsynced turns",
+    "crash in the middle of a write",
+    "failed write or sync",
+    "order to stop",
+    "writes that waited",
+    "narrow connections",
+    "few connections",
+];
+
+impl World {
+    /// Counts what holds for the whole of a world.
+    pub fn count_conditions(&self) {
+        if self.plan.segments_max < 64 {
+            diary::count("narrow connections");
+        }
+        if self.plan.limits.per_peer < 4 {
+            diary::count("few connections");
+        }
+    }
+
+    /// A strike of this kind comes again after a while, if this world has it.
+    pub fn strike_again(&mut self, strike: Strike) {
+        let mean = match strike {
+            Strike::Loss => self.plan.loss_ms,
+            Strike::Cut => self.plan.cut_ms,
+            Strike::OneWay => self.plan.one_way_ms,
+            Strike::Stall => self.plan.stall_ms,
+            Strike::Crash => self.plan.crash_ms,
+            Strike::Disk => self.plan.disk_error_ms,
+            Strike::Stop => self.plan.stop_ms,
+        };
+        if mean > 0 {
+            let gap = self.rng.gap(mean);
+            self.after(gap, What::Strike(strike));
+        }
+    }
+
+    /// It strikes.
+    ///
+    /// # Errors
+    /// What must hold, and does not.
+    pub fn strike(&mut self, strike: Strike) -> Result<(), Violation> {
+        if self.is_calm {
+            return Ok(());
+        }
+        self.strike_again(strike);
+        let node = self.rng.index(self.machines.len());
+        match strike {
+            Strike::Loss => self.lose(),
+            Strike::Cut | Strike::OneWay | Strike::Stall => self.break_link(strike),
+            Strike::Crash => return self.crash(node),
+            Strike::Disk => self.fail_disk(node),
+            Strike::Stop => {
+                if self.may_befall(node) {
+                    diary::count("order to stop");
+                    self.machines[node].is_asked_to_stop.set(true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_befall(&self, node: usize) -> bool {
+        let machine = &self.machines[node];
+        machine.is_on.get()
+            && !machine.is_armed.get()
+            && !machine.is_asked_to_stop.get()
+            && machine.process.borrow().is_some()
+    }
+
+    fn any_pair(&mut self) -> (usize, usize) {
+        let one = self.rng.index(self.machines.len());
+        let other = self.rng.index(self.machines.len() - 1);
+        let other = if other >= one { other + 1 } else { other };
+        (one.min(other), one.max(other))
+    }
+
+    /// What is on its way between two nodes is lost, and TCP does not send it again: connections are dead from then on, and
+    /// nobody is told.
+    fn lose(&mut self) {
+        let (one, other) = self.any_pair();
+        if self.broken.contains(&(one, other)) {
+            return;
+        }
+        let pair = (self.sim.lookup(name(one)), self.sim.lookup(name(other)));
+        let mut waiting = 0;
+        self.sim.links(|links| {
+            let ours = |of: (std::net::IpAddr, std::net::IpAddr)| of == pair || (of.1, of.0) == pair;
+            waiting = links.filter(|link| ours(link.pair())).map(Iterator::count).sum();
+        });
+        if waiting > 0 {
+            diary::counts("loss of what was on its way", u64::try_from(waiting).unwrap_or(u64::MAX));
+            self.sim.partition(name(one), name(other));
+            self.sim.repair(name(one), name(other));
+        }
+    }
+
+    fn break_link(&mut self, strike: Strike) {
+        let (one, other) = self.any_pair();
+        let lasts = self.rng.between(200, self.plan.away_ms);
+        if !self.broken.insert((one, other)) {
+            return;
+        }
+        let (from, to) = if self.rng.chance(500) { (one, other) } else { (other, one) };
+        let number = [u8::try_from(from).unwrap_or(u8::MAX), u8::try_from(to).unwrap_or(u8::MAX)];
+        diary::note("link", from, &number);
+        match strike {
+            Strike::OneWay => {
+                diary::count("one-way partition");
+                self.sim.partition_oneway(name(from), name(to));
+                self.after(lasts, What::HealOneWay(from, to));
+            }
+            Strike::Stall => {
+                diary::count("link that held things back");
+                self.sim.hold(name(one), name(other));
+                self.after(lasts, What::Release(one, other));
+            }
+            _ => {
+                diary::count("partition");
+                self.sim.partition(name(one), name(other));
+                self.after(lasts, What::Heal(one, other));
+            }
+        }
+    }
+
+    /// A link is whole again.
+    pub fn heal(&mut self, one: usize, other: usize) {
+        self.broken.remove(&(one, other));
+        self.sim.repair(name(one), name(other));
+    }
+
+    /// A link carries things in this direction again.
+    pub fn heal_one_way(&mut self, from: usize, to: usize) {
+        self.broken.remove(&(from.min(to), from.max(to)));
+        self.sim.repair_oneway(name(from), name(to));
+    }
+
+    /// A link gives what it held back.
+    pub fn release(&mut self, one: usize, other: usize) {
+        self.broken.remove(&(one, other));
+        self.sim.release(name(one), name(other));
+    }
+
+    fn crash(&mut self, node: usize) -> Result<(), Violation> {
+        if !self.may_befall(node) {
+            return Ok(());
+        }
+        if self.plan.torn && self.rng.chance(600) {
+            let nth = 1 + self.rng.below(3);
+            let point = match self.rng.below(3) {
+                0 => CrashPoint::BeforeWrite(nth),
+                1 => CrashPoint::AfterWrite(nth),
+                _ => CrashPoint::AfterAnchor(nth),
+            };
+            self.machines[node].disk.crash_at(point);
+            self.machines[node].is_armed.set(true);
+            return Ok(());
+        }
+        self.look_at(node)?;
+        diary::count("crash");
+        self.fall(node);
+        Ok(())
+    }
+
+    fn fail_disk(&mut self, node: usize) {
+        if !self.may_befall(node) {
+            return;
+        }
+        let nth = 1 + self.rng.below(4);
+        let error = if self.rng.chance(500) {
+            StoreError::DiskFull { action: "writing" }
+        } else {
+            StoreError::Poisoned { cause: "a sync failed".to_owned() }
+        };
+        self.machines[node].disk.fail_write(nth, error);
+        self.machines[node].is_armed.set(true);
+    }
+
+    /// A process is gone, and its machine is started again after a while: unless all nodes are to stop.
+    pub fn fall(&mut self, node: usize) {
+        diary::note("fall", node, &[]);
+        self.auditor.remember(node);
+        if self.machines[node].forget() > 0 {
+            diary::count("crash with unsynced turns");
+        }
+        self.callers.forget_answers(node);
+        self.sim.crash(name(node));
+        if !self.is_over() {
+            let away = self.rng.between(50, if self.is_calm { 1_000 } else { self.plan.away_ms });
+            self.after(away, What::Start(node));
+        }
+    }
+
+    /// A machine is started.
+    pub fn start(&mut self, node: usize) {
+        diary::note("start", node, &[]);
+        self.machines[node].is_on.set(true);
+        self.sim.bounce(name(node));
+    }
+}
