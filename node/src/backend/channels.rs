@@ -1,5 +1,6 @@
 //! The channels' and peers' part of the API.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -296,8 +297,7 @@ impl Node {
             all.extend(rows.iter().map(|row| (row.number, shown(row))));
         }
         // Many are of one millisecond, so their numbers order them; as texts, 9,999 would come after 10,000.
-        let order = |(number, payment): &(u64, Payment)| (payment.time_ms, *number, payment.direction);
-        all.sort_by(|left, right| order(right).cmp(&order(left)));
+        all.sort_by_key(|(number, payment)| Reverse((payment.time_ms, *number, payment.direction)));
         let mut all: Vec<Payment> = all.into_iter().map(|(_number, payment)| payment).collect();
         if let Some(before) = &query.before {
             let place = all.iter().position(|payment| payment.id == *before);

@@ -74,7 +74,10 @@ impl Ingress {
         let checker = Checker::new(Arc::clone(chain), params);
         let (to, verdicts) = (ledger.clone(), net.clone());
         let (ingress, unchecked, asked) = Self::queues(ledger, net);
-        (ingress, SteppedIngress { checker, unchecked, asked, chain: Arc::clone(chain), ledger: to, net: verdicts })
+        (
+            ingress,
+            SteppedIngress { checker, unchecked, asked, chain: Arc::clone(chain), ledger: to, net: verdicts },
+        )
     }
 
     fn queues(ledger: LedgerHandle, net: NetHandle) -> (Self, Receiver<Unchecked>, Receiver<Asked>) {

@@ -6,13 +6,14 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::core::upgrade::Version;
 use libp2p::{
-    PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport, identify, kad, mdns, noise, ping, swarm, tcp, yamux,
+    PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport, identify, kad, mdns, noise, ping, swarm, tcp,
+    yamux,
 };
 use towpath_crypto::hash::ChainId;
 

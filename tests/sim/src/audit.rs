@@ -268,9 +268,9 @@ impl Auditor {
         if life == Life::Settled(towpath_protocol::Settlement::NeverFunded) {
             return Ok(());
         }
-        let received = told.received.unwrap_or_else(|| {
-            process.parts().board.get(channel).map_or(0, |shown| shown.received.total)
-        });
+        let received = told
+            .received
+            .unwrap_or_else(|| process.parts().board.get(channel).map_or(0, |shown| shown.received.total));
         let should = i128::from(held.brought().units()) + i128::from(received) - i128::from(told.sent);
         let (has, what) = match self.books.ending(channel) {
             Some(ending) => (i128::from(ending.state.balance(held.me()).units()), "was settled with"),

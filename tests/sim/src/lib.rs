@@ -24,8 +24,8 @@ mod work;
 mod world;
 
 pub use plan::{Plan, Vice};
-pub use station::seed_of;
-pub use work::open;
 pub use run::{Outcome, Sabotage, run, run_sabotaged};
+pub use station::seed_of;
 pub use tally::{Fault, Tally, Work};
 pub use violation::Violation;
+pub use work::open;
