@@ -247,8 +247,9 @@ fn another_channel_generation_or_capacity_is_refused() {
             let lie = Reestablish { newest: co_signed(Crypto::Fast, state), ..said[1 - side].clone() };
             assert_eq!(hear(&world, side, &lie).verdict, Err(Reject::WrongChannel));
         }
-        let lie = Reestablish { generation: 2, ..said[1 - side].clone() };
-        assert_eq!(hear(&world, side, &lie).verdict, Err(Reject::WrongChannel));
+        // Two further on: this party's replica may be that far behind, so it is no lie, and counts for nothing.
+        let far = Reestablish { generation: 2, ..said[1 - side].clone() };
+        assert!(matches!(hear(&world, side, &far).verdict, Err(Reject::NotReestablished(_))));
         // The ledger may show the next one at any moment; until then it is only kept.
         let early = hear(&world, side, &Reestablish { generation: 1, ..said[1 - side].clone() });
         assert_eq!(early.verdict, Ok(()));

@@ -362,6 +362,73 @@ fn a_resize_that_is_faster_than_the_close_is_closed_in_the_new_generation() {
     }
 }
 
+/// P-31: what is owed for a close is not replaced by a resize that the wallet signs late.
+#[test]
+fn l4_a_resize_whose_coins_are_signed_after_a_close_is_not_handed_in() {
+    let mut harbour = harbour();
+    harbour.resize(A, add(100)).expect("it is wanted");
+    harbour.world.deliver(B, 1, Cut::Nowhere);
+    // A is sealed, and its wallet is asked for the coins that it adds.
+    harbour.world.deliver(A, 1, Cut::Nowhere);
+    command(&mut harbour.world, A, ALONE);
+    harbour.collect();
+    let made = |witness: fn(&Witness) -> bool| {
+        harbour.pool.iter().filter(|(_, transaction)| transaction.witnesses.iter().any(witness)).count()
+    };
+    assert_eq!(made(|witness| matches!(witness, Witness::Resize { .. })), 0, "{:?}", harbour.pool);
+    assert_eq!(made(|witness| matches!(witness, Witness::Unilateral { .. })), 1, "{:?}", harbour.pool);
+    harbour.run_to_rest();
+    assert!(matches!(harbour.end, Some((_, Settlement::Unilateral))), "{:?}", harbour.end);
+}
+
+/// A replica that shows the resize, and the peer's close in the new generation, at once: the answer is what is owed, and
+/// no close of this party's own, whose output is spent.
+#[test]
+fn a_close_is_not_posted_anew_once_the_peer_has_closed_the_new_generation() {
+    let mut harbour = harbour();
+    harbour.resize(A, out(100)).expect("it is wanted");
+    harbour.world.settle();
+    let resize = withheld(&mut harbour);
+    command(&mut harbour.world, B, ALONE);
+    harbour.collect();
+    harbour.pool.clear();
+    harbour.apply(&resize).expect("the ledger takes it");
+    harbour.tell(A);
+    command(&mut harbour.world, A, ALONE);
+    harbour.block(1_000);
+    assert_eq!(harbour.refused, []);
+    let news: Vec<Event> = harbour.news[B].drain(..).map(Event::Ledger).collect();
+    assert_eq!(news.len(), 2, "{news:?}");
+    harbour.world.turn(B, news, Cut::Nowhere);
+    harbour.collect();
+    let closes =
+        |transaction: &Transaction| matches!(transaction.witnesses[..], [Witness::Unilateral { .. }]);
+    assert!(!harbour.pool.iter().any(|(_, transaction)| closes(transaction)), "{:?}", harbour.pool);
+    harbour.run_to_rest();
+    assert!(
+        matches!(harbour.end, Some((_, Settlement::Unilateral | Settlement::Resolved))),
+        "{:?}",
+        harbour.end
+    );
+}
+
+#[test]
+fn a_resize_right_after_another_waits_for_the_slower_replica() {
+    for fast in [A, B] {
+        let mut harbour = harbour();
+        harbour.resize(A, add(100)).expect("it is wanted");
+        harbour.world.settle();
+        harbour.block(1_000);
+        harbour.tell(fast);
+        harbour.world.settle();
+        assert_eq!(harbour.world.sides[fast].channel.terms().generation, 1);
+        harbour.resize(fast, add(50)).expect("it waits");
+        harbour.tell(1 - fast);
+        decide(&mut harbour);
+        assert_eq!(agreed(&harbour).0, 2, "{fast} is faster");
+    }
+}
+
 #[test]
 fn c11_a_close_together_waits_for_the_ledger() {
     for closer in [A, B] {

@@ -145,8 +145,9 @@ impl Channel {
         else {
             return;
         };
-        // Its output is spent, so no resize can spend it.
+        // Its output is spent, so no resize can spend it, nor a close that was to be posted in it.
         self.end_resize(ResizeFailure::Closed);
+        self.memory.turn.post_anew = None;
         let (posted, held) = (seen.closing.state.version, self.held.version());
         if posted > held && self.proposed(posted).is_none() {
             // The ledger shows a state with this party's signature that this node does not know.

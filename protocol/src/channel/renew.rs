@@ -135,11 +135,8 @@ impl Channel {
             self.memory.early = Some(message);
             return Ok(());
         }
-        if generation < own {
-            // The peer's replica is behind, or it has lost data: the ledger will tell it.
-            return Err(Reject::NotReestablished(message.name()));
-        }
-        Err(Reject::WrongChannel)
+        // One of the two replicas is behind, or that party has lost data: the ledger will tell it.
+        Err(Reject::NotReestablished(message.name()))
     }
 
     /// A resize that this ledger time, or the ledger, makes impossible.

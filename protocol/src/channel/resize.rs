@@ -156,7 +156,8 @@ impl Channel {
     /// A caller resizes the channel: it waits until this party proposes, and nothing is open.
     pub(super) fn on_resize_wish(&mut self, token: Token, plan: Box<ResizePlan>) -> Result<(), Reject> {
         self.check_usable()?;
-        if !self.memory.link.up {
+        // Right after a resize the session goes on as soon as both replicas show it.
+        if !self.memory.link.up && !self.memory.link.renewing {
             return Err(Reject::Offline);
         }
         if self.is_frozen() {
@@ -320,9 +321,8 @@ impl Channel {
     /// Both hold the first state of the next generation: now, and not before, the transaction may exist.
     fn sign_resize(&mut self) {
         let Some(resize) = self.resize.clone() else { return };
-        let lives = matches!(self.life, Life::Active | Life::Closing(ClosingStage::Draining));
         let agreed = resize.by == self.fixed.me && resize.intent_theirs.is_some();
-        if !agreed || resize.is_sealed() || !lives || self.lost.is_some() {
+        if !agreed || resize.is_sealed() || !self.goes_on() || self.lost.is_some() {
             return;
         }
         let Some(intent) = self.resize_intent(&resize.plan, &resize.content) else { return };
@@ -334,8 +334,16 @@ impl Channel {
         self.owe_resize();
     }
 
+    /// Whether the channel is not being ended: a close that this party posted is what it owes to the ledger, and no resize.
+    fn goes_on(&self) -> bool {
+        matches!(self.life, Life::Active | Life::Closing(ClosingStage::Draining))
+    }
+
     /// What an agreed resize needs next of the wallet, or of the ledger; safe to ask again.
     pub(super) fn owe_resize(&mut self) {
+        if !self.goes_on() {
+            return;
+        }
         let Some(resize) = self.resize.clone().filter(|resize| resize.by == self.fixed.me) else { return };
         let (Some(mine), Some(theirs)) = (resize.intent, resize.intent_theirs) else { return };
         let Some(body) = self.resize_body(&resize.plan, &resize.content) else { return };
