@@ -4,16 +4,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use peak_alloc::PeakAlloc;
 
-use crate::corpus::{Regressions, golden};
+use crate::corpus::{Regressions, golden, kept};
 use crate::mutate::mutate;
 use crate::random::Random;
-use crate::target::Target;
+use crate::target::{Kind, Target};
 
 /// Inputs that are kept because the target accepted them, at most.
 const KEPT_MAX: usize = 512;
 
 /// Inputs of zeros that are tried first: many values of a fixed size are read from zeros.
 const ZEROS_MAX: usize = 600;
+
+/// Scripts by chance that a machine's campaign begins with.
+const SCRIPTS: usize = 24;
 
 /// What a target did with its inputs.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -64,12 +67,20 @@ impl<'a> Campaign<'a> {
         self.tally
     }
 
-    /// Tries what is known: earlier failures, golden vectors, zeros.
+    /// Tries what is known: earlier failures, what is kept, and golden vectors and zeros, or the first scripts.
     ///
     /// # Errors
     /// The first [`Finding`].
     pub fn begin(&mut self, regressions: &Regressions) -> Result<(), Finding> {
         regressions.of(self.target.name).try_for_each(|input| self.attempt(input.to_vec()))?;
+        kept(self.target.name).into_iter().try_for_each(|input| self.attempt(input))?;
+        if self.target.kind == Kind::Machine {
+            return (0..SCRIPTS).try_for_each(|_| {
+                let length = self.random.below(self.target.limit);
+                let script = (0..length).map(|_| self.random.number().to_le_bytes()[7]).collect();
+                self.attempt(script)
+            });
+        }
         golden().into_iter().try_for_each(|input| self.attempt(input))?;
         (0..=ZEROS_MAX.min(self.target.limit)).try_for_each(|length| self.attempt(vec![0; length]))
     }

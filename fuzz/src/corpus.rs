@@ -46,6 +46,28 @@ fn tree_rows() -> [Vec<u8>; 3] {
     [vec![1, 0, 0, 0, 0], [vec![1, 0, 4, 0, 4], leaf].concat(), [vec![1, 0, 1, 0, 0], inner].concat()]
 }
 
+/// The folder in which the corpus of a target is kept: a file an input, as libFuzzer has them.
+#[must_use]
+pub fn folder_of(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.replace("::", "-"))
+}
+
+/// The inputs that are kept for a target because they reach what others do not, in the order of their names.
+///
+/// # Panics
+/// When the folder is there and cannot be read: a corpus that is skipped would pass for one that was tried.
+#[must_use]
+pub fn kept(target: &str) -> Vec<Vec<u8>> {
+    let entries = match std::fs::read_dir(folder_of(target)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => panic!("the corpus of {target} cannot be read: {error}"),
+    };
+    let paths: BTreeSet<PathBuf> =
+        entries.map(|entry| entry.expect("an entry of a folder that can be read").path()).collect();
+    paths.iter().map(|path| std::fs::read(path).expect("a file of the corpus")).collect()
+}
+
 /// Inputs on which a target once failed: each later run tries them first.
 #[derive(Debug)]
 pub struct Regressions {

@@ -4,14 +4,17 @@
 
 mod campaign;
 mod corpus;
+mod machines;
 mod mutate;
 mod random;
+mod script;
 mod target;
 mod targets;
 
 pub use campaign::{Campaign, Finding, Tally};
-pub use corpus::{Regressions, golden};
+pub use corpus::{Regressions, folder_of, golden, kept};
 pub use mutate::mutate;
 pub use random::Random;
-pub use target::Target;
+pub use script::Script;
+pub use target::{Kind, Target};
 pub use targets::{all, decoders};

@@ -7,16 +7,13 @@ use towpath_fuzz::{Campaign, Regressions, all};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// New inputs for each target.
-const INPUTS: u64 = 30_000;
-
 #[test]
 fn f9_l8_n3_each_target_takes_hostile_bytes() {
     let regressions = Regressions::read(Regressions::path()).expect("a readable file");
     let mut accepted_none = Vec::new();
     for target in all() {
         let mut campaign = Campaign::new(&target, 1, Some(&ALLOCATOR));
-        let outcome = campaign.begin(&regressions).and_then(|()| campaign.go_on(INPUTS));
+        let outcome = campaign.begin(&regressions).and_then(|()| campaign.go_on(target.gate_inputs));
         if let Err(finding) = outcome {
             panic!("{}: {} on {}", target.name, finding.what, hex::encode(&finding.input));
         }

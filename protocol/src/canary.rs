@@ -1,5 +1,5 @@
-//! Known bugs of a channel's machine, put back one at a time so that a test can show that the random schedules and the
-//! exhaustive search find them (docs/reports/canaries.md). Only the feature `canaries` makes them: nothing that is
+//! Known bugs of a channel's machine, of openings, recoveries and watchtowers, put back one at a time so that a test can
+//! show that they are found (docs/reports/canaries.md). Only the feature `canaries` makes them: nothing that is
 //! shipped enables it, and without it [`sings`] is false when the program is compiled.
 
 /// A bug that can be put back.
@@ -38,11 +38,73 @@ pub enum Canary {
     FeeUnchecked,
     /// The follower signs payments of its own that it did not ask for.
     UnaskedIsSigned,
+    /// A funding of another amount than was agreed makes the channel active.
+    FundingUnverified,
+    /// An acceptance is said before it is written.
+    AcceptanceNotWritten,
+    /// Of two payments of one amount in one version only one is told as received.
+    EqualTakenForOne,
+    /// A proof that data was lost is passed over, and the channel goes on with what is there.
+    LossNotBelieved,
+    /// After a loss of data a peer's word is taken that is older than what others have shown.
+    LessIsTaken,
+    /// A recovery goes on right above what is known, where the lost data may have signed.
+    RecoversTooLow,
+    /// A tower acknowledges a newer record and keeps the older one.
+    TowerKeepsOlder,
+    /// A tower submits its answer once, and never again.
+    TowerTriesOnce,
+    /// A tower takes records without looking at their signatures.
+    TowerBelievesForgeries,
+    /// A tower shows the newer state, and not that the author knew it.
+    TowerShowsNoProof,
+    /// One receipt is enough, however many towers were to have a state.
+    FirstReceiptConfirms,
+    /// Payments get into versions while a resize is under way.
+    PaysDuringResize,
+    /// A resize counts as expired while it can still become final.
+    ResizeGivenUpEarly,
+}
+
+#[cfg(feature = "canaries")]
+impl Canary {
+    /// Those that sit in the machines themselves, so that whoever runs these can let them sing.
+    pub const OF_MACHINES: [Self; 28] = [
+        Self::ClaimNotWritten,
+        Self::VersionUsedAgain,
+        Self::RefusedFailsAtOnce,
+        Self::ProposedAgainFailsAtOnce,
+        Self::BurntNotWritten,
+        Self::BurntAckCounts,
+        Self::ReserveIgnored,
+        Self::HandoverDoesNotWait,
+        Self::ReceivedWhenProposed,
+        Self::SessionTakesBack,
+        Self::AdoptsAfterClose,
+        Self::SignsAfterClose,
+        Self::AgreesToOld,
+        Self::FeeUnchecked,
+        Self::UnaskedIsSigned,
+        Self::FundingUnverified,
+        Self::AcceptanceNotWritten,
+        Self::EqualTakenForOne,
+        Self::LossNotBelieved,
+        Self::LessIsTaken,
+        Self::RecoversTooLow,
+        Self::TowerKeepsOlder,
+        Self::TowerTriesOnce,
+        Self::TowerBelievesForgeries,
+        Self::TowerShowsNoProof,
+        Self::FirstReceiptConfirms,
+        Self::PaysDuringResize,
+        Self::ResizeGivenUpEarly,
+    ];
 }
 
 #[cfg(feature = "canaries")]
 mod cage {
     use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::Canary;
 
@@ -66,6 +128,14 @@ mod cage {
         run()
     }
 
+    /// What fails when `run` is run with this bug: the words of the first panic, in one line; none if nothing does.
+    pub fn what_hears(canary: Canary, run: impl FnOnce()) -> Option<String> {
+        let panic = catch_unwind(AssertUnwindSafe(|| let_sing(canary, run))).err()?;
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something");
+        Some(said.chars().take(160).collect::<String>().replace('\n', " "))
+    }
+
     /// Whether the machine, or its driver, has this bug.
     pub fn sings(canary: Canary) -> bool {
         SINGING.get() == Some(canary)
@@ -73,7 +143,7 @@ mod cage {
 }
 
 #[cfg(feature = "canaries")]
-pub use cage::{let_sing, sings};
+pub use cage::{let_sing, sings, what_hears};
 
 /// Never.
 #[cfg(not(feature = "canaries"))]

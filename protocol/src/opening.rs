@@ -16,6 +16,7 @@ use towpath_ledger::{
 };
 
 use crate::accepts::Accepts;
+use crate::canary::{Canary, sings};
 use crate::channel::{Channel, Fixed, Plan};
 use crate::effect::{Effect, Outcome};
 use crate::error::{Reject, RestoreError};
@@ -205,7 +206,10 @@ impl Acceptance {
             .sign_state(&fixed.chain, &fixed.first.state, 0)
             .expect("a signer that has signed nothing signs the first version");
         let stored = Stored { fixed, mark: *guard.mark(), accept };
-        let write = vec![(Key::Acceptance.bytes(), Some(Key::Acceptance.value(&stored)))];
+        let mut write = vec![(Key::Acceptance.bytes(), Some(Key::Acceptance.value(&stored)))];
+        if sings(Canary::AcceptanceNotWritten) {
+            write.clear();
+        }
         let deadline_ms = now.local_ms.saturating_add(OPEN_TIMEOUT_MS);
         let acceptance = Self { stored, keys: Arc::clone(&identity.keys), deadline_ms };
         let effects = vec![Effect::Send(acceptance.message())];

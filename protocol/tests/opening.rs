@@ -44,7 +44,7 @@ fn a_channel_opens_paid_by_one_or_by_both() {
 }
 
 #[test]
-fn c18_c7_a_restart_of_either_node_between_any_two_steps() {
+pub fn c18_c7_a_restart_of_either_node_between_any_two_steps() {
     for payers in [Payers::A, Payers::Both] {
         for side in 0..2 {
             for steps in 0..40 {
@@ -177,7 +177,7 @@ fn before_funding(payers: Payers) -> (Opening, OutPoint, towpath_ledger::Entry) 
 }
 
 #[test]
-fn c1_a_fake_funding_never_makes_a_channel_active() {
+pub fn c1_a_fake_funding_never_makes_a_channel_active() {
     for payers in [Payers::A, Payers::Both] {
         let (mut opening, outpoint, good) = before_funding(payers);
         let Lock::Channel(terms) = good.output.lock.clone() else { panic!("a channel") };

@@ -169,7 +169,7 @@ impl Story {
     }
 }
 
-fn run(seed: u64) -> u64 {
+pub fn run(seed: u64) -> u64 {
     let mut story = Story::begin(seed);
     for _ in 0..STEPS {
         story.step();

@@ -2,6 +2,7 @@
 
 use towpath_crypto::codec::Readable;
 
+use crate::machines::machines;
 use crate::target::Target;
 
 /// The decoders of the pure crates. The store's and the node's are tried by the end-to-end tests (`tests/tests/decoders.rs`), so
@@ -20,5 +21,5 @@ pub fn decoders() -> Vec<Readable> {
 /// Everything that this crate tries.
 #[must_use]
 pub fn all() -> Vec<Target> {
-    decoders().into_iter().map(Target::of).collect()
+    decoders().into_iter().map(Target::of).chain(machines()).collect()
 }

@@ -9,6 +9,7 @@ use towpath_ledger::{ChannelTerms, OutPoint, Party, StateSignature};
 
 use super::machine::Channel;
 use super::state::{Fixed, Held, Link, Resizing};
+use crate::canary::{Canary, sings};
 use crate::effect::{Effect, ResizeFailure};
 use crate::error::Reject;
 use crate::journal::EventKind;
@@ -142,7 +143,8 @@ impl Channel {
     /// A resize that this ledger time, or the ledger, makes impossible.
     pub(super) fn expire_resize(&mut self) {
         let now = self.memory.now.ledger;
-        if self.resize.as_ref().is_some_and(|resize| now > resize.plan.expiry) {
+        let gives_up = sings(Canary::ResizeGivenUpEarly) && self.is_sealed();
+        if gives_up || self.resize.as_ref().is_some_and(|resize| now > resize.plan.expiry) {
             self.end_resize(ResizeFailure::Expired);
         }
     }

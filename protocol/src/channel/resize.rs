@@ -14,6 +14,7 @@ use towpath_ledger::{
 
 use super::machine::Channel;
 use super::state::{Resizing, Turnholder};
+use crate::canary::{Canary, sings};
 use crate::effect::{Alarm, Effect, ResizeFailure};
 use crate::error::Reject;
 use crate::event::Token;
@@ -61,7 +62,7 @@ fn check_inputs(inputs: &[FundingInput], funding: &OutPoint) -> Result<(), Rejec
 impl Channel {
     /// Whether a resize is under way: then no payment gets into a version, since the next generation would not have it.
     pub(super) fn is_frozen(&self) -> bool {
-        self.resize.is_some() || self.memory.wishes.resize.is_some()
+        (self.resize.is_some() && !sings(Canary::PaysDuringResize)) || self.memory.wishes.resize.is_some()
     }
 
     /// Whether this party signed a resize that may become final.

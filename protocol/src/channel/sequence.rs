@@ -99,7 +99,13 @@ impl Channel {
     /// Payments to this party that are final from now on.
     pub(super) fn report_received(&mut self, updates: &[Update]) {
         let peer = self.peer_party();
+        let mut amounts = std::collections::BTreeSet::new();
         let received = updates.iter().filter_map(|update| match update {
+            Update::Transfer(Transfer { from, amount, .. })
+                if sings(Canary::EqualTakenForOne) && *from == peer && !amounts.insert(*amount) =>
+            {
+                None
+            }
             Update::Transfer(Transfer { from, number, amount, memo }) if *from == peer => {
                 Some(Effect::Received { number: *number, amount: *amount, memo: *memo })
             }

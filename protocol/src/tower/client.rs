@@ -14,6 +14,7 @@ use towpath_ledger::ChannelId;
 use super::books::{Audit, Books, Fault, Flight, Health, Lag, Standings};
 use super::message::{Entry, Outcome, Receipt, TowerMessage};
 use super::record::{Locator, Record, Sequence, Slot};
+use crate::canary::{Canary, sings};
 use crate::limits::{
     TOWER_ANSWER_MS, TOWER_AUDIT_MS, TOWER_AUDIT_PAUSE_MS, TOWER_ENTRIES_MAX, TOWER_IN_FLIGHT_MAX, TOWERS_MAX,
 };
@@ -264,7 +265,8 @@ impl Client {
             good.filter_map(|(_, books)| books.acknowledged.get(&channel).copied()).collect();
         kept.sort_unstable_by(|a, b| b.cmp(a));
         let Some(newest) = self.channels.get_mut(&channel) else { return };
-        let Some(sequence) = kept.get(self.needed - 1).copied() else { return };
+        let needed = if sings(Canary::FirstReceiptConfirms) { 1 } else { self.needed };
+        let Some(sequence) = kept.get(needed - 1).copied() else { return };
         if newest.confirmed.is_none_or(|confirmed| confirmed < sequence) {
             newest.confirmed = Some(sequence);
             self.lag.end(&channel);

@@ -14,6 +14,7 @@ use towpath_ledger::{ChannelId, ChannelTag, Party};
 use super::message::{Entry, Outcome, Quota, Receipt, Refusal, TowerMessage};
 use super::record::{Locator, Record, Slot};
 use super::shelf::{Account, Kept, Key, Part, Row, Shelf, ShelfError, Standing, read, value};
+use crate::canary::{Canary, sings};
 use crate::limits::TOWER_ENTRIES_MAX;
 
 /// Rows that are read at once while walking over many.
@@ -144,7 +145,9 @@ impl Service {
                 }
             }
             Some(_) => {
-                self.put(client, entry);
+                if !sings(Canary::TowerKeepsOlder) {
+                    self.put(client, entry);
+                }
                 Outcome::Kept
             }
             None => match self.admit(client, standing) {

@@ -15,6 +15,7 @@ use super::message::Entry;
 use super::record::{Locator, Record, Slot};
 use super::service::Service;
 use super::shelf::{Shelf, ShelfError};
+use crate::canary::{Canary, sings};
 use crate::limits::{TOWER_BARE_CASES_MAX, TOWER_BATCHES, TOWER_LATE_STEPS, TOWER_RETRY_BLOCKS};
 
 /// The ledger, as far as a tower's answers depend on it.
@@ -137,10 +138,12 @@ impl Case {
         let held = self.proof.as_ref().map_or(closing.posted_version, |proof| proof.signature.held);
         let tells_more = signature.held > held;
         // The signatures cost the most, so they come last.
-        if !(is_newer || tells_more) || !record.holds(chain, &closing.terms, closing.capacity) {
+        let holds =
+            || sings(Canary::TowerBelievesForgeries) || record.holds(chain, &closing.terms, closing.capacity);
+        if !(is_newer || tells_more) || !holds() {
             return;
         }
-        if tells_more {
+        if tells_more && !sings(Canary::TowerShowsNoProof) {
             self.proof = Some(Box::new(SignedState { state: record.newest.state.clone(), signature }));
         }
         if is_newer {
@@ -154,7 +157,8 @@ impl Case {
 
     /// Whether it is time to try, or to try again.
     fn is_due(&self, at: At) -> bool {
-        self.tried.is_none_or(|height| height.saturating_add(TOWER_RETRY_BLOCKS) <= at.height)
+        let retries = !sings(Canary::TowerTriesOnce);
+        self.tried.is_none_or(|height| retries && height.saturating_add(TOWER_RETRY_BLOCKS) <= at.height)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod harbour;
 pub mod ledger;
 pub mod loss;
 pub mod opening;
+pub mod schedule;
 pub mod script;
 pub mod side;
 pub mod world;

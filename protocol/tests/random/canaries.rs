@@ -1,10 +1,8 @@
 //! Each known bug is put back, and the schedules must find it (docs/reports/canaries.md).
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use towpath_protocol::canary::{Canary, let_sing};
+use towpath_protocol::canary::{Canary, what_hears};
 
 use super::{schedule, schedules};
 
@@ -17,12 +15,8 @@ fn is_found(canary: Canary) {
     for case in 1..=CASES_MAX {
         let tree = schedules().new_tree(&mut runner).expect("schedules can always be made");
         let (start, actions, end) = tree.current();
-        let play = AssertUnwindSafe(|| let_sing(canary, || schedule(start, actions, end)));
-        if let Err(panic) = catch_unwind(play) {
-            let said = panic.downcast_ref::<String>().map(String::as_str);
-            let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something");
-            let said: String = said.chars().take(120).collect();
-            return println!("CANARY {canary:?}: schedule {case}: {}", said.replace('\n', " "));
+        if let Some(said) = what_hears(canary, || schedule(start, actions, end)) {
+            return println!("CANARY {canary:?}: schedule {case}: {said}");
         }
     }
     panic!("{canary:?} sings, and nobody hears it in {CASES_MAX} schedules");
@@ -76,4 +70,19 @@ fn canary_c17_a_session_takes_back_what_is_held() {
 #[test]
 fn canary_p22_an_old_state_is_agreed_to() {
     is_found(Canary::AgreesToOld);
+}
+
+#[test]
+fn canary_c23_of_two_equal_payments_one_is_forgotten() {
+    is_found(Canary::EqualTakenForOne);
+}
+
+#[test]
+fn canary_p61_payments_are_made_during_a_resize() {
+    is_found(Canary::PaysDuringResize);
+}
+
+#[test]
+fn canary_p64_a_resize_is_given_up_while_it_can_become_final() {
+    is_found(Canary::ResizeGivenUpEarly);
 }

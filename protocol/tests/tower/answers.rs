@@ -120,7 +120,7 @@ fn the_record_of_a_cheat_serves_its_victim() {
 
 /// W1: what was laid into a slot by others neither hides nor replaces the good record.
 #[test]
-fn w1_forged_records_in_a_slot_change_nothing() {
+pub fn w1_forged_records_in_a_slot_change_nothing() {
     let (mut ledger, pair, mut host) = world(Party::B, 9, Sponsor::No);
     for liar in 0..50 {
         let mut forged = pair.record(Party::B, 10 + u64::from(liar));

@@ -4,6 +4,8 @@
 mod common;
 
 mod answers;
+#[cfg(feature = "canaries")]
+mod canaries;
 mod channel;
 mod client;
 mod ledger;

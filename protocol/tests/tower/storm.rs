@@ -10,7 +10,7 @@ use super::ledger::{Ledger, Pair};
 use super::towers::{Behaviour, Host};
 
 /// Schedules; `TOWER_SEEDS` runs more, `TOWER_SEED` one.
-const SEEDS: u64 = 150;
+pub const SEEDS: u64 = 150;
 
 /// Messages and transactions that are lost, in a hundred.
 const LOSS: u64 = 30;
@@ -177,7 +177,7 @@ struct Outcome {
     due: u64,
 }
 
-fn check(seed: u64) {
+pub fn check(seed: u64) {
     let outcome = Storm::new(seed).run();
     let says = || format!("TOWER_SEED={seed}: {outcome:?}");
     assert!(outcome.settled >= outcome.kept, "C4: an honest tower had more; {}", says());

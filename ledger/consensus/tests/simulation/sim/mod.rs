@@ -10,7 +10,7 @@ pub mod rng;
 pub mod storm;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ use towpath_ledger::chain::{Validator, ValidatorSet};
 use towpath_ledger::genesis::Genesis;
 
 pub type SimEngine = Engine<Ledger, DiskLog>;
+
+/// Messages that are kept for whoever says them again.
+const OVERHEARD: usize = 64;
 
 /// What happens at an instant.
 enum Event {
@@ -110,6 +113,8 @@ pub struct Sim {
     pub log_kept: LogKept,
     pub rng: Rng,
     pub audit: Audit,
+    /// What was published last, by anyone, for whoever says it again.
+    pub overheard: VecDeque<Rc<[u8]>>,
     /// Microseconds.
     pub now: u64,
     pub events: u64,
@@ -174,6 +179,7 @@ impl Sim {
             log_kept: LogKept::Synced,
             rng: Rng::new(seed),
             audit: Audit::default(),
+            overheard: VecDeque::new(),
             now: 0,
             events: 0,
             clock: Rc::default(),
@@ -498,6 +504,10 @@ impl Sim {
             self.audit.published(bytes);
         }
         let first: Rc<[u8]> = bytes.into();
+        self.overheard.push_back(first.clone());
+        if self.overheard.len() > OVERHEARD {
+            self.overheard.pop_front();
+        }
         let second: Option<Rc<[u8]>> = second.map(Into::into);
         for to in 0..self.nodes.len() {
             if to == from || self.nodes[to].secret.public() == own {
