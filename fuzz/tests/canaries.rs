@@ -18,9 +18,12 @@ fn is_found(canary: Canary, name: &str) {
     let none = Regressions::read("no such file".into()).expect("no file is no regressions");
     let mut campaign = Campaign::new(&target, 1, None);
     let outcome = let_sing(canary, || campaign.begin(&none).and_then(|()| campaign.go_on(SCRIPTS)));
-    let Err(Finding { what, .. }) = outcome else { panic!("{canary:?} sings, and {name} does not hear it") };
+    let Err(Finding { what, input }) = outcome else {
+        panic!("{canary:?} sings, and {name} does not hear it")
+    };
     let what: String = what.chars().take(120).collect();
     println!("CANARY {canary:?}: {name}, input {}: {}", campaign.tally().tried, what.replace('\n', " "));
+    println!("{}", hex::encode(input));
 }
 
 #[test]
