@@ -43,6 +43,7 @@ fn a_channel_opens_paid_by_one_or_by_both() {
     }
 }
 
+/// Also what must find a known bug (`canaries.rs`).
 #[test]
 pub fn c18_c7_a_restart_of_either_node_between_any_two_steps() {
     for payers in [Payers::A, Payers::Both] {
@@ -176,6 +177,7 @@ fn before_funding(payers: Payers) -> (Opening, OutPoint, towpath_ledger::Entry) 
     (opening, outpoint, *entry)
 }
 
+/// Also what must find a known bug (`canaries.rs`).
 #[test]
 pub fn c1_a_fake_funding_never_makes_a_channel_active() {
     for payers in [Payers::A, Payers::Both] {

@@ -144,6 +144,7 @@ fn s10_s1_a_crash_at_each_step_of_the_recovery_loses_nothing() {
     }
 }
 
+/// Also what must find a known bug (`canaries.rs`).
 #[test]
 pub fn c17_a_peer_that_shows_less_than_another_source_is_refused() {
     let mut world = World::open(Crypto::Real, 1_000, 500, 0);
@@ -214,6 +215,7 @@ fn s10_two_sides_without_any_state_stay_in_recovery() {
     assert_eq!(world.blamed, 0);
 }
 
+/// Also what must find a known bug (`canaries.rs`).
 #[test]
 pub fn s10_a_peer_that_lost_more_than_it_knows_learns_it_from_the_question() {
     let mut world = World::open(Crypto::Real, 1_000, 500, 0);

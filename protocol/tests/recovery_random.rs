@@ -169,6 +169,7 @@ impl Story {
     }
 }
 
+/// A story from its seed; also what must find a known bug (`canaries.rs`).
 pub fn run(seed: u64) -> u64 {
     let mut story = Story::begin(seed);
     for _ in 0..STEPS {

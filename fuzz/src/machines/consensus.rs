@@ -134,12 +134,12 @@ fn block_id(sim: &Sim, script: &mut Script<'_>) -> Option<Option<BlockId>> {
         0 => None,
         1 => Some(NOWHERE),
         2 => {
-            let proposals =
+            let mut proposals =
                 sim.overheard.iter().filter_map(|bytes| match towpath_consensus::wire::decode(bytes) {
                     Ok(Message::Proposal(proposal)) => Some(proposal.block.id()),
                     _ => None,
                 });
-            proposals.last().or(Some(NOWHERE))
+            proposals.next_back().or(Some(NOWHERE))
         }
         _ => {
             let disk = sim.nodes[script.below(HONEST)?].disk.borrow();

@@ -119,6 +119,7 @@ fn the_record_of_a_cheat_serves_its_victim() {
 }
 
 /// W1: what was laid into a slot by others neither hides nor replaces the good record.
+/// Also what must find a known bug (`canaries.rs`).
 #[test]
 pub fn w1_forged_records_in_a_slot_change_nothing() {
     let (mut ledger, pair, mut host) = world(Party::B, 9, Sponsor::No);
