@@ -62,6 +62,8 @@ pub enum Canary {
     FirstReceiptConfirms,
     /// Payments get into versions while a resize is under way.
     PaysDuringResize,
+    /// Payments go on in a generation that a signed resize may end.
+    ResizeDoesNotWait,
     /// A resize counts as expired while it can still become final.
     ResizeGivenUpEarly,
 }

@@ -77,6 +77,11 @@ pub const TOWER_BARE_CASES_MAX: usize = 1 << 14;
 /// Blocks after which a tower tries again: time for a transaction to reach a proposer and be decided.
 pub const TOWER_RETRY_BLOCKS: u64 = 3;
 
+/// Blocks past a deadline for which a tower leaves paying out to the parties, who share one transaction for many closings:
+/// the author hands in its own with the first of them, the other party two later, and each needs one to be decided.
+/// Nothing can be contested any more, so the rest of the window's length loses nobody anything.
+pub const TOWER_LEAVES_BLOCKS: u64 = 6;
+
 /// A tower that begins to answer with fewer longest steps of ledger time left than this raises an alarm (FAULTS W4).
 pub const TOWER_LATE_STEPS: u64 = 3;
 

@@ -211,7 +211,7 @@ impl Guard {
             if self.mark.is_final {
                 return Err(SignError::Final);
             }
-            if self.sealed {
+            if self.sealed && !sings(Canary::ResizeDoesNotWait) {
                 return Err(SignError::Sealed(self.mark.generation));
             }
             if state.version <= self.highest() && !sings(Canary::VersionUsedAgain) {

@@ -3,13 +3,14 @@
 
 mod common;
 
-use common::forge::{Taken, sign, state, tell};
+use common::forge::{Taken, propose, sign, state, tell};
+use common::harbour::Harbour;
 use common::world::{Crypto, Cut, World};
 use towpath_ledger::{Amount, ChannelState, CoSigned, Party};
 use towpath_protocol::limits::IN_FLIGHT_MAX;
 use towpath_protocol::{
-    Alarm, Channel, ChannelMessage, Command, Effect, Event, Pacing, Propose, Reestablish, Reject, Transfer,
-    Turnholder, Update,
+    Alarm, Change, Channel, ChannelMessage, Command, Effect, Event, Pacing, Propose, Reestablish, Reject,
+    Transfer, Turnholder, Update,
 };
 
 const A: usize = 0;
@@ -396,4 +397,41 @@ fn who_holds_the_role_is_what_both_can_prove() {
     world.pay(A, 6).expect("paid");
     world.settle();
     world.assert_quiescent();
+}
+
+/// C7: B agreed to a resize that came to nothing. The sequencer, lying, says that it used no number for it, and pays with that
+/// one: B could never complete such a claim, nor close with anything else, and whatever it gave for the payment would be lost.
+#[test]
+fn c7_a_number_that_was_signed_for_a_resize_is_used_up_whatever_the_sequencer_says() {
+    let crypto = Crypto::Fast;
+    let mut harbour = Harbour::open(crypto, 1_000, 500, 10);
+    harbour.resize(A, Change::PayOut(Amount(100))).expect("it is wanted");
+    harbour.world.deliver(B, 1, Cut::Nowhere);
+    let base = harbour.world.sides[B].channel.state().version;
+    assert!(harbour.world.sides[B].channel.resizing().is_some(), "it agreed");
+    let signed = base + 1;
+    harbour.world.disconnect();
+    harbour.block(20_001);
+    harbour.tell_all();
+    assert!(harbour.world.sides.iter().all(|side| side.channel.resizing().is_none()), "it expired");
+    harbour.world.connect();
+    let Some(ChannelMessage::Reestablish(honest)) = harbour.world.wires[B].front().cloned() else {
+        panic!("{:?}", harbour.world.wires[B])
+    };
+    assert_eq!(honest.next, signed + 1, "an honest sequencer goes on above it");
+    let (victim, now) = (harbour.world.sides[B].channel.clone(), harbour.world.now);
+    let pays = Update::Transfer(Transfer { from: Party::A, number: 1, amount: Amount(500), memo: None });
+    for next in [base, signed, signed + 1] {
+        let says = ChannelMessage::Reestablish(Box::new(Reestablish { next, ..(*honest).clone() }));
+        let heard = tell(crypto, &victim, says, now).after;
+        let received = |version: u64| {
+            let propose = propose(crypto, &heard, (version, base), std::slice::from_ref(&pays), base);
+            let taken = tell(crypto, &heard, ChannelMessage::Propose(propose), now);
+            let is_told = |effect: &Effect| matches!(effect, Effect::Received { .. });
+            let is_acknowledged = taken.said().iter().any(|said| matches!(said, ChannelMessage::Ack(_)));
+            (taken.outcome.effects.iter().any(is_told), is_acknowledged)
+        };
+        assert_eq!(received(signed), (false, false), "next {next}");
+        assert_eq!(received(signed + 1), (true, true), "next {next}");
+    }
 }

@@ -491,6 +491,31 @@ fn c16_who_lost_its_data_before_a_resize_is_told_by_the_ledger_and_recovers_in_t
     }
 }
 
+/// P-64: the proposer has the other's agreement, and closes in the same turn: it never signed the resize.
+#[test]
+fn p64_a_resize_that_was_never_signed_is_never_taken_for_final() {
+    for (version, outcome) in [(9, Settlement::Cooperative), (2, Settlement::Unilateral)] {
+        let mut harbour = harbour();
+        harbour.world.pay(A, 40).expect("paid");
+        harbour.world.settle();
+        harbour.resize(A, add(100)).expect("it is wanted");
+        harbour.world.deliver(B, 1, Cut::Nowhere);
+        let agreed = harbour.world.wires[A].pop_front().expect("it agrees");
+        assert!(matches!(agreed, ChannelMessage::ResizeAgreed(_)), "{agreed:?}");
+        let close = Event::Command { token: 7, command: ALONE };
+        assert_eq!(harbour.world.turn(A, vec![Event::Message(agreed), close], Cut::Nowhere), []);
+        let channel = &harbour.world.sides[A].channel;
+        assert_eq!(channel.life(), Life::Closing(ClosingStage::Unilateral));
+        assert!(channel.resizing().is_some(), "the agreement is known");
+        let settled = towpath_protocol::LedgerEvent::Settled { version, outcome };
+        harbour.world.turn(A, vec![Event::Ledger(settled)], Cut::Nowhere);
+        let side = &harbour.world.sides[A];
+        assert_eq!((side.resized, side.ended.as_slice()), (0, [ResizeFailure::Closed].as_slice()));
+        assert_eq!((side.channel.terms().generation, side.channel.capacity()), (0, Amount(1_500)));
+        assert_eq!(side.channel.life(), Life::Settled(outcome));
+    }
+}
+
 /// A follower that has not heard of a resize, its sequencer's offer, and the time.
 fn offered() -> (Harbour, towpath_protocol::Resize) {
     let mut harbour = harbour();

@@ -220,8 +220,9 @@ impl Channel {
         if !self.life.may_become(Life::Settled(outcome)) {
             return Err(Reject::Report("a settlement before the funding"));
         }
-        // Versions count on through the generations: this one tells whether the resize came first.
-        let agreed = self.resize.as_ref().filter(|resize| resize.theirs.is_some());
+        // Versions count on through the generations: this one tells whether the resize came first. One that this party never
+        // signed did not.
+        let agreed = self.resize.as_ref().filter(|resize| resize.is_sealed());
         if agreed.is_some_and(|resize| version >= resize.version()) {
             self.renew(verifier);
         }

@@ -68,7 +68,7 @@ impl Channel {
     fn may_propose(&self) -> bool {
         let in_flight: usize = self.open.iter().map(|open| open.size()).sum();
         self.has_the_word()
-            && !self.is_frozen()
+            && (!self.is_frozen() || sings(Canary::ResizeDoesNotWait))
             && !self.is_burnt_last()
             && self.next_version() < self.version_limit()
             && self.open.len() < OPEN_MAX

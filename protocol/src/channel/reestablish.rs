@@ -92,7 +92,10 @@ impl Channel {
         self.check_numbers(&theirs)?;
         self.adopt(&theirs.newest)?;
         if self.turnholder() == Turnholder::Follower {
-            self.memory.expected = theirs.next.max(self.held.version() + 1);
+            // What this party signed for a generation that never came is used up, whatever the sequencer says: a claim with that
+            // number could never be completed.
+            let used = self.held.version().max(self.guard.highest());
+            self.memory.expected = theirs.next.max(used + 1);
         }
         self.memory.floor = self.memory.floor.max(theirs.seen);
         self.memory.link.received = true;

@@ -24,7 +24,7 @@ use crate::verify::Verifier;
 pub(super) enum Shown {
     /// This generation.
     This,
-    /// The one that a resize, which both signed, leads to.
+    /// The one that a resize, which this party signed, leads to.
     Next,
     /// A later one, of which nothing is known here: data was lost.
     Unknown,
@@ -46,7 +46,7 @@ impl Channel {
         }
         match &self.resize {
             Some(resize)
-                if resize.theirs.is_some()
+                if resize.is_sealed()
                     && resize.content.state.generation == terms.generation
                     && resize.content.state.total() == Some(capacity) =>
             {

@@ -30,6 +30,11 @@ impl Channel {
         if self.memory.turn.resize.as_ref().is_some_and(|offered| offered.0 == offer) {
             return Ok(());
         }
+        if offer.version == self.guard.next().version {
+            // It was agreed to, and has ended by what this replica shows: the answer was lost, and the sequencer's is behind.
+            self.refuse_resize(offer.version, RefuseReason::Terms);
+            return Ok(());
+        }
         self.check_offer(&offer)?;
         let wanted = match self.want(&offer, by) {
             Ok(content) => content,

@@ -11,7 +11,7 @@ use super::state::{Held, Turnholder};
 use crate::effect::Online;
 use crate::journal::Journal;
 use crate::life::Life;
-use crate::message::{Change, OpenId};
+use crate::message::{Change, FundingInput, OpenId};
 use crate::signer::Mark;
 use crate::update::Update;
 
@@ -107,6 +107,13 @@ impl Channel {
         let transaction = self.resize_body(&resize.plan, &resize.content)?.id();
         let (by, change, expiry) = (resize.by, resize.plan.change, resize.plan.expiry);
         Some(ResizeView { by, change, expiry, transaction })
+    }
+
+    /// The coins that this party brings to a resize that may yet become final, and until when: nothing else may spend them.
+    #[must_use]
+    pub fn coins_to_add(&self) -> Option<(&[FundingInput], Time)> {
+        let resize = self.resize.as_ref().filter(|resize| resize.by == self.fixed.me)?;
+        Some((resize.plan.inputs.as_slice(), resize.plan.expiry)).filter(|(inputs, _)| !inputs.is_empty())
     }
 
     /// What the opener called the opening.

@@ -16,7 +16,9 @@ use super::record::{Locator, Record, Slot};
 use super::service::Service;
 use super::shelf::{Shelf, ShelfError};
 use crate::canary::{Canary, sings};
-use crate::limits::{TOWER_BARE_CASES_MAX, TOWER_BATCHES, TOWER_LATE_STEPS, TOWER_RETRY_BLOCKS};
+use crate::limits::{
+    TOWER_BARE_CASES_MAX, TOWER_BATCHES, TOWER_LATE_STEPS, TOWER_LEAVES_BLOCKS, TOWER_RETRY_BLOCKS,
+};
 
 /// The ledger, as far as a tower's answers depend on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -110,6 +112,8 @@ struct Case {
     /// Where the author said that it held the most. Apart from the newest state: an author can sign one state many times, and
     /// lay at the tower itself what says the least.
     proof: Option<Box<SignedState>>,
+    /// The height at which its deadline was found to be over.
+    over: Option<u64>,
     /// When it was last tried, and how often.
     tried: Option<u64>,
     tries: usize,
@@ -127,7 +131,17 @@ struct Told {
 impl Case {
     fn new(posted: Posted) -> Self {
         let (tag, told) = (posted.closing.state.tag, Told::default());
-        Self { posted, tag, has_records: false, best: None, proof: None, tried: None, tries: 0, told }
+        Self {
+            posted,
+            tag,
+            has_records: false,
+            best: None,
+            proof: None,
+            over: None,
+            tried: None,
+            tries: 0,
+            told,
+        }
     }
 
     fn consider(&mut self, chain: &ChainId, record: Record) {
@@ -270,6 +284,9 @@ impl Watch {
         let mut contests: [Vec<(Time, ChannelId, Part)>; TOWER_BATCHES.len()] = Default::default();
         for (channel, case) in self.cases.iter_mut().filter(|(_, case)| case.has_records && case.is_due(at)) {
             if at.time > case.posted.deadline() {
+                if !case.is_left_over(at) {
+                    continue;
+                }
                 case.mark(at);
                 orders.extend(place.finalize(&case.posted).map(|made| Order::Finalize(Box::new(made))));
             } else if let Some(shown) = case.shown() {
@@ -299,6 +316,13 @@ impl Case {
     fn mark(&mut self, at: At) {
         self.tried = Some(at.height);
         self.tries = self.tries.saturating_add(1);
+    }
+
+    /// Whether its parties had their time to pay it out: they do so with many others in one transaction, which one that pays
+    /// out this closing alone would void.
+    fn is_left_over(&mut self, at: At) -> bool {
+        let over = *self.over.get_or_insert(at.height);
+        at.height >= over.saturating_add(TOWER_LEAVES_BLOCKS)
     }
 
     fn report(

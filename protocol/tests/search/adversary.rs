@@ -10,7 +10,7 @@ use towpath_protocol::{
     RefuseReason, Refused, Request, Role, Transfer, Turnholder, Update,
 };
 
-use super::ledger::{Move, Place};
+use super::ledger::{Move, Place, Shown};
 use super::party::Party;
 use super::setup;
 use super::store::{Store, complete};
@@ -55,8 +55,18 @@ impl Store {
         }
         let mut messages = vec![ChannelMessage::Close];
         match view.turnholder {
-            Turnholder::Follower => messages.extend(self.propose(party)),
-            Turnholder::Sequencer | Turnholder::HandingOver => messages.extend(self.follow(party)),
+            Turnholder::Follower => {
+                messages.extend(self.propose(party));
+                messages.extend(self.offer_resizes(party));
+            }
+            Turnholder::Sequencer | Turnholder::HandingOver => {
+                messages.extend(self.follow(party));
+                messages.extend(self.answer_resizes(party));
+            }
+        }
+        if !self.config.changes.is_empty() {
+            // In a generation that its replica shows before this party's does, or after it: both say anew what they hold.
+            messages.extend(self.say_held(party));
         }
         messages
     }
@@ -78,7 +88,7 @@ impl Store {
                 towpath_ledger::Party::B => newest.a = theirs,
             }
             for (next, seen) in numbers {
-                let generation = self.terms.generation;
+                let generation = claim.content.state.generation;
                 let theirs = Reestablish { generation, newest: newest.clone(), next, seen };
                 messages.push(ChannelMessage::Reestablish(Box::new(theirs)));
             }
@@ -211,6 +221,7 @@ impl Store {
         let finals = claims().filter(|claim| self.claims.get(*claim).content.state.is_final);
         match &self.ledgers.get(ledger).place {
             Place::Open { .. } => {
+                moves.extend(party.intents.iter().map(|intent| Move::Resize(*intent)));
                 moves.extend(finals.map(|claim| Move::Together { claim }));
                 for &fee in fees {
                     moves.extend(claims().map(|claim| Move::Close { claim, fee }));
@@ -222,13 +233,11 @@ impl Store {
                     .filter(|claim| self.claims.get(*claim).version() > shown.closing.state.version)
                     .collect();
                 let by_honest = setup::index(shown.closing.author) == party.seat;
-                let proof = claims().filter(|_| by_honest).find(|claim| {
-                    self.claims.get(*claim).signed.signature.held > shown.closing.posted_version
-                });
+                let proofs = self.proofs(party, shown).filter(|_| by_honest);
                 let states = || std::iter::once(None).chain(newer.iter().copied().map(Some));
                 for &fee in fees {
                     moves.extend(newer.iter().map(|claim| Move::Supersede { claim: *claim, fee }));
-                    if let Some(proof) = proof {
+                    for proof in proofs.clone() {
                         moves.extend(states().map(|claim| Move::Penalize { claim, proof, fee }));
                     }
                 }
@@ -238,7 +247,7 @@ impl Store {
                         proof: None,
                         fee: Fee::Nothing,
                     }));
-                    moves.extend(proof.map(|proof| Move::Answer {
+                    moves.extend(proofs.map(|proof| Move::Answer {
                         claim: None,
                         proof: Some(proof),
                         fee: Fee::All,
@@ -248,5 +257,15 @@ impl Store {
             Place::Settled(_) => {}
         }
         moves
+    }
+
+    /// One signature of each generation that says more was held than was posted: one proves as much as another.
+    fn proofs<'a>(&'a self, party: &'a Party, shown: &'a Shown) -> impl Iterator<Item = u32> + Clone + 'a {
+        let posted = shown.closing.posted_version;
+        let generation = |claim: &u32| self.claims.get(*claim).content.state.generation;
+        let tells_more = move |claim: &u32| self.claims.get(*claim).signed.signature.held > posted;
+        let mut proofs: Vec<u32> = party.claims.values().copied().filter(tells_more).collect();
+        proofs.dedup_by_key(|claim| generation(claim));
+        proofs.into_iter()
     }
 }

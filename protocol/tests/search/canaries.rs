@@ -83,6 +83,13 @@ fn canary_p21_a_fee_is_not_checked_against_what_its_turn_left() {
 }
 
 #[test]
+fn canary_p63_payments_go_on_while_a_resize_may_become_final() {
+    let budget = Budget { pays: [1, 0], resizes: [1, 0], expiries: 1, ..NONE };
+    let config = Config { changes: &[super::config::PAY_OUT], ..opener(budget) };
+    is_found(Canary::ResizeDoesNotWait, config);
+}
+
+#[test]
 fn canary_p17_payments_that_nobody_asked_for_are_signed() {
     is_found(Canary::UnaskedIsSigned, opener(NONE).against_a());
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use towpath_protocol::{ClosingStage, Life, Online};
 
 use super::config::{Disk, Role};
-use super::ledger::{Move, Settled};
-use super::party::Party;
+use super::ledger::{Move, Place, Settled};
+use super::party::{Claim, Party};
 use super::setup;
 use super::store::Store;
 use super::turn::Cut;
@@ -29,7 +29,7 @@ impl Store {
             let settled = ledger.settled().is_some_and(|settled| settled.penalized == Some(me));
             must(!closing && !settled, Kind::Penalized, || format!("honest {me:?} is penalized"))?;
             if let Some(settled) = ledger.settled() {
-                self.check_payout(world, party, settled)?;
+                self.check_payout(world, party, settled, ledger.brought[seat])?;
             }
             if let Move::Order(_) = step {
                 self.check_deterrence(party, before, ledger.settled())?;
@@ -39,7 +39,13 @@ impl Store {
     }
 
     /// An honest party gets what its worst possible state left it, less the fees that the terms allow (I3).
-    fn check_payout(&self, world: &World, party: &Party, settled: &Settled) -> Result<(), Violation> {
+    fn check_payout(
+        &self,
+        world: &World,
+        party: &Party,
+        settled: &Settled,
+        brought: i128,
+    ) -> Result<(), Violation> {
         let (seat, me) = (party.seat, setup::party(party.seat));
         let balance = i128::from(settled.state.balance(me).units());
         let other = i128::from(settled.state.balance(me.other()).units());
@@ -50,30 +56,31 @@ impl Store {
         must(paid >= balance - fee - lacks, Kind::PaidLess, || {
             format!("{me:?} is paid {paid} of {balance}: more than fees is missing")
         })?;
+        let worth = balance - brought;
         let least = match world.presence {
             Presence::Here => party.worst(|number| self.claims.get(number)),
-            Presence::Gone => self.worst_by_tower(world, party),
+            Presence::Gone => self.worst_by_tower(world, party, settled.state.generation),
         };
-        must(balance >= least, Kind::PaidLess, || {
+        must(worth >= least, Kind::PaidLess, || {
             format!(
-                "settled by version {} with {balance} for {me:?}, which has at least {least}",
+                "settled by version {} with {worth} for {me:?}, which has at least {least}",
                 settled.state.version
             )
         })?;
         let told = party.told();
         let covers = world.presence == Presence::Here || self.tower_is_fresh(world, party);
-        must(!covers || told <= balance, Kind::PaidLess, || {
-            format!("settled with {balance} for {me:?}, which was told that it has {told}")
+        must(!covers || told <= worth, Kind::PaidLess, || {
+            format!("settled with {worth} for {me:?}, which was told that it has {told}")
         })
     }
 
     /// The least that a party has while only its tower answers, with the copy that it has.
-    fn worst_by_tower(&self, world: &World, party: &Party) -> i128 {
-        let me = setup::party(party.seat);
+    fn worst_by_tower(&self, world: &World, party: &Party, generation: u32) -> i128 {
         let copy = &self.copies.get(world.copy.expect("nobody leaves without a tower")).state.state;
-        let newer = party.claims.range(copy.version + 1..).map(|(_, number)| self.claims.get(*number));
-        let least = newer.map(|claim| claim.content.state.balance(me)).min();
-        i128::from(least.map_or(copy.balance(me), |least| least.min(copy.balance(me))).units())
+        // What the tower has is one of the claims; it counts in the generation that it is of.
+        let kept = party.claims.range(copy.version..).map(|(_, number)| self.claims.get(*number));
+        let kept = kept.filter(|claim| claim.content.state.generation == generation);
+        kept.map(Claim::worth).min().expect("what the tower has was released")
     }
 
     fn tower_is_fresh(&self, world: &World, party: &Party) -> bool {
@@ -116,10 +123,14 @@ impl Store {
                 facts.sent.keys().find(|number| **number > facts.settled && !facts.failed.contains(number));
             must(open.is_none(), Kind::Report, || format!("{me:?} never heard of payment {open:?}"))?;
             // Amounts are powers of two: the sum says which payments are in the settlement.
-            let (told, balance) = (party.told(), i128::from(settled.state.balance(me).units()));
-            must(told == balance, Kind::Report, || {
+            let brought = self.ledgers.get(world.ledger).brought[seat];
+            must(party.brought == brought, Kind::Report, || {
+                format!("{me:?} was told that it brought {}, and it brought {brought}", party.brought)
+            })?;
+            let (told, worth) = (party.told(), i128::from(settled.state.balance(me).units()) - brought);
+            must(told == worth, Kind::Report, || {
                 format!(
-                    "{me:?} was told that it has {told}, and version {} gives it {balance}",
+                    "{me:?} was told that it has {told}, and version {} gives it {worth}",
                     settled.state.version
                 )
             })?;
@@ -137,10 +148,17 @@ impl Store {
             let step = (0..2).find_map(|seat| {
                 let number = rest.parties[seat]?;
                 let due = self.parties.get(number).channel.next_deadline_ms().is_some();
-                let what =
-                    if rest.wires[seat].is_empty() { due.then_some(What::Clock)? } else { What::Deliver };
+                let what = match (rest.wires[seat].is_empty(), rest.unseen[seat].is_empty()) {
+                    (false, _) => What::Deliver,
+                    (true, false) => What::Notice,
+                    (true, true) => due.then_some(What::Clock)?,
+                };
                 Some(Action::Turn { seat, whats: [Some(what), None], cut: Cut::None })
             });
+            let waits = |(_, number): (usize, u32)| self.parties.get(number).channel.awaits_block();
+            let step = step.or_else(|| rest.honest().any(waits).then_some(Action::Post(Move::Pass)));
+            // Whoever waits for the ledger waits until a resize has expired, and no longer.
+            rest.left.expiries = rest.left.expiries.max(1);
             match step {
                 None => return self.check_agreement(&rest),
                 Some(step) => match self.apply(&rest, step)? {
@@ -154,7 +172,7 @@ impl Store {
 
     /// Whether one party acts alone: then there is nothing left to agree on.
     fn closes_alone(&self, world: &World) -> bool {
-        world.ledger != self.funded
+        !matches!(self.ledgers.get(world.ledger).place, Place::Open { .. })
             || world.honest().any(|(_, number)| {
                 let life = self.parties.get(number).channel.life();
                 matches!(life, Life::Closing(ClosingStage::Unilateral) | Life::Disputed | Life::Settled(_))

@@ -1,5 +1,8 @@
 //! What is searched: who is honest, what is in the channel, how much of each kind of event there may be.
 
+use towpath_ledger::Amount;
+use towpath_protocol::Change;
+
 /// Which signatures are made and verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Crypto {
@@ -71,6 +74,10 @@ pub struct Budget {
     pub duplicates: u8,
     /// Copies for the tower; none: the party is always back before the deadline.
     pub copies: u8,
+    /// Resizes, by who proposes them: the wishes of an honest party; whether an adversary offers any.
+    pub resizes: [u8; 2],
+    /// How often the ledger's time passes the expiry of the resizes that were offered until then.
+    pub expiries: u8,
 }
 
 /// One search.
@@ -91,7 +98,13 @@ pub struct Config {
     pub disk: Disk,
     pub turns: Turns,
     pub fees: Fees,
+    /// What a resize may do to the balance of who proposes it.
+    pub changes: &'static [Change],
 }
+
+/// More than all payments, and as little as one that is never made: a balance tells which resizes are in it.
+pub const TOP_UP: Change = Change::Add(Amount(128));
+pub const PAY_OUT: Change = Change::PayOut(Amount(8));
 
 impl Config {
     /// An honest A against an adversary B.
@@ -109,6 +122,7 @@ impl Config {
             disk: Disk::Keeps,
             turns: Turns::One,
             fees: Fees::Nothing,
+            changes: &[],
         }
     }
 

@@ -7,7 +7,7 @@ use towpath_protocol::Settlement;
 
 use super::config::Config;
 use super::intern::name_of;
-use super::store::Store;
+use super::store::{Ordered, Store};
 use super::turn::Cut;
 use super::violation::{Kind, Violation};
 use super::world::{Action, World, actions};
@@ -28,12 +28,19 @@ pub struct Report {
     pub outcomes: BTreeMap<Settlement, u64>,
     /// How often each kind of event changed something.
     pub fired: BTreeMap<&'static str, u64>,
+    /// How often the ledger refused a state or a proof because it is of another generation than the channel.
+    pub outdated: u64,
     /// One for each kind, the first that was met.
     pub found: BTreeMap<Kind, Found>,
     pub took: Duration,
 }
 
 impl Report {
+    fn note_refusal(&mut self, store: &Store, world: &World, action: Action) {
+        let Action::Post(step) = action else { return };
+        self.outdated += u64::from(store.is_of_another(world.ledger, step));
+    }
+
     fn found(&mut self, violation: Violation, stack: &[Frame]) {
         let kind = violation.kind;
         self.found.entry(kind).or_insert_with(|| {
@@ -91,9 +98,9 @@ pub fn explore(config: Config, until: Until) -> (Store, Report) {
         frame.next += 1;
         report.steps += 1;
         match step(&mut store, &frame.world, action) {
-            Ok(None) => {}
+            Ok(None) => report.note_refusal(&store, &frame.world, action),
             Ok(Some(world)) => {
-                *report.fired.entry(event(&action)).or_default() += 1;
+                *report.fired.entry(event(&store, &action)).or_default() += 1;
                 if visited.insert(mark(&world)) {
                     report.deepest = report.deepest.max(stack.len());
                     match store.check_rest(&world) {
@@ -137,7 +144,7 @@ pub fn step(store: &mut Store, world: &World, action: Action) -> Result<Option<W
 }
 
 /// The kind of event: each must be seen at work, or a search shows less than it says.
-fn event(action: &Action) -> &'static str {
+fn event(store: &Store, action: &Action) -> &'static str {
     use super::ledger::Move;
     use super::world::What;
     match action {
@@ -163,7 +170,12 @@ fn event(action: &Action) -> &'static str {
             Move::Supersede { .. } => "supersede",
             Move::Penalize { .. } => "penalize",
             Move::Answer { .. } => "adversary answers",
-            Move::Order(_) => "order in a block",
+            Move::Order(order) => match &store.orders.get(*order).what {
+                Ordered::Witness(_) => "order in a block",
+                Ordered::Resize(_) => "resize in a block",
+            },
+            Move::Resize(_) => "adversary's resize in a block",
+            Move::Pass => "resize expires",
             Move::Tower(_) => "tower acts",
             Move::Advance => "deadline passes",
             Move::Finalize => "finalize",

@@ -9,12 +9,13 @@ use towpath_ledger::{
     Amount, AssetId, ChannelState, ChannelTerms, Closing, Deadline, Entry, Lock, MemoryView, OutPoint,
     Output, Party, Time, Transaction, TxBody, Witness,
 };
-use towpath_protocol::Settlement;
+use towpath_protocol::{Change, Settlement};
 
 use super::config::PenaltyRule;
 use super::intern::{Name, name_of};
-use super::setup::{self, LAST, LATE, POSTED};
-use super::store::Store;
+use super::resize::coins;
+use super::setup::{self, LAST, LATE, POSTED, START};
+use super::store::{Ordered, Store};
 use super::turn::Fee;
 use super::violation::{Kind, Violation, must};
 
@@ -52,6 +53,10 @@ pub struct Ledger {
     view: MemoryView,
     supply: Supply,
     pub place: Place,
+    /// Its time, until somebody closes.
+    pub clock: Time,
+    /// What each party brought into the channel beside its first balance.
+    pub brought: [i128; 2],
 }
 
 /// One step of the ledger. States, proofs and copies are named by their numbers.
@@ -69,6 +74,10 @@ pub enum Move {
     Answer { claim: Option<u32>, proof: Option<u32>, fee: Fee },
     /// What an honest machine posted.
     Order(u32),
+    /// The adversary's resize, which an honest party agreed to.
+    Resize(u32),
+    /// Time passes the expiry of all resizes that were planned until now.
+    Pass,
     /// The tower shows its copy.
     Tower(u32),
     /// The deadline passes.
@@ -78,20 +87,23 @@ pub enum Move {
 }
 
 impl Ledger {
-    pub fn funded(outpoint: OutPoint, entry: Entry) -> Self {
+    pub fn funded(outpoint: OutPoint, entry: Entry, changes: &[Change]) -> Self {
         let mut view = MemoryView::default();
+        view.entries.extend(coins(changes));
         view.entries.insert(outpoint, entry.clone());
-        Self { supply: Supply::at_genesis(&view), view, place: Place::Open { outpoint, entry } }
+        let (supply, place) = (Supply::at_genesis(&view), Place::Open { outpoint, entry });
+        Self { supply, view, place, clock: START, brought: [0; 2] }
     }
 
     pub fn name(&self) -> Name {
         match &self.place {
-            Place::Open { outpoint, .. } => name_of(&("open", outpoint)),
+            Place::Open { outpoint, .. } => name_of(&("open", outpoint, self.clock)),
             Place::Closing(shown) => {
-                name_of(&("closing", shown.outpoint, codec::encode(&shown.entry), shown.late))
+                let entry = codec::encode(&shown.entry);
+                name_of(&("closing", shown.outpoint, entry, shown.late, self.brought))
             }
             // What matters of the end is who got what, by what; not the way there.
-            Place::Settled(settled) => name_of(&("settled", format!("{settled:?}"))),
+            Place::Settled(settled) => name_of(&("settled", format!("{settled:?}"), self.brought)),
         }
     }
 
@@ -118,6 +130,13 @@ impl Ledger {
         }
     }
 
+    /// Makes the changes, and counts all funds again.
+    pub fn record(&mut self, transaction: &Transaction, changes: &Changes) -> Result<(), Violation> {
+        self.view.apply(changes);
+        self.supply.record(transaction, changes);
+        self.supply.check(&self.view).map_err(|error| Violation::new(Kind::Supply, error.to_string()))
+    }
+
     fn time(&self) -> Time {
         match &self.place {
             Place::Open { .. } => POSTED,
@@ -135,6 +154,8 @@ impl Store {
         }
         let next = match step {
             Move::Advance => self.pass_deadline(from),
+            Move::Pass => self.pass_expiry(from),
+            Move::Resize(intent) => self.spend_resize(from, &self.complete_resize(intent))?,
             Move::Close { .. }
             | Move::Together { .. }
             | Move::Supersede { .. }
@@ -143,10 +164,13 @@ impl Store {
             | Move::Order(_)
             | Move::Tower(_)
             | Move::Finalize => match self.witness(from, step) {
-                Some(witness) => self.spend(from, &witness)?,
+                Some(Ordered::Witness(witness)) => self.spend(from, &witness)?,
+                Some(Ordered::Resize(transaction)) => self.spend_resize(from, &transaction)?,
                 None => None,
             },
         };
+        let stays = next.is_none() || !self.is_of_another(from, step);
+        must(stays, Kind::Generation, || format!("{step:?} counts, with a state of another generation"))?;
         let next = next.map(|next| self.keep_ledger(next));
         self.moves.insert((from, step), next);
         Ok(next)
@@ -164,12 +188,12 @@ impl Store {
     }
 
     /// What authorizes a step.
-    fn witness(&self, from: u32, step: Move) -> Option<Witness> {
+    fn witness(&self, from: u32, step: Move) -> Option<Ordered> {
         let ledger = self.ledgers.get(from);
         let state = |claim: u32| Box::new(self.claims.get(claim).completed.clone());
         let proof = |claim: u32| Box::new(self.claims.get(claim).signed.clone());
         let (most, half) = (self.config.fee_max, self.config.fee_max / 2);
-        match step {
+        let witness = match step {
             Move::Close { claim, fee } => {
                 let author = setup::party(1 - self.claims.get(claim).seat);
                 Some(self.close(state(claim), author, fee.of(most)))
@@ -187,12 +211,13 @@ impl Store {
             }
             Move::Order(number) => {
                 let order = self.orders.get(number);
-                (ledger.outpoint() == Some(order.spends)).then(|| order.witness.clone())
+                return (ledger.outpoint() == Some(order.spends)).then(|| order.what.clone());
             }
             Move::Tower(number) => self.tower(ledger.closing()?, number),
             Move::Finalize => Some(Witness::Finalize { pending: Vec::new(), fee: Amount::ZERO }),
-            Move::Advance => None,
-        }
+            Move::Advance | Move::Pass | Move::Resize(_) => None,
+        };
+        witness.map(|witness| Ordered::Witness(Box::new(witness)))
     }
 
     fn close(&self, state: Box<towpath_ledger::CoSigned>, author: Party, fee: Amount) -> Witness {
@@ -220,6 +245,9 @@ impl Store {
     fn tower(&self, shown: &Shown, number: u32) -> Option<Witness> {
         let copy = self.copies.get(number);
         let closing = &shown.closing;
+        if copy.state.state.generation != closing.terms.generation {
+            return None;
+        }
         let newer = copy.state.state.version > closing.state.version;
         let signer = if copy.proof.signature == copy.state.a { Party::A } else { Party::B };
         let proves = signer == closing.author
@@ -239,19 +267,45 @@ impl Store {
     fn spend(&self, from: u32, witness: &Witness) -> Result<Option<Ledger>, Violation> {
         let ledger = self.ledgers.get(from);
         let Some(transaction) = self.transaction(ledger, witness) else { return Ok(None) };
+        let Some(changes) = self.judge(ledger, &transaction, ledger.time()) else { return Ok(None) };
+        self.applied(ledger, &transaction, witness, &changes).map(Some)
+    }
+
+    /// What the shipped rules say to a transaction in a block of this time: what it changes, or nothing.
+    pub fn judge(&self, ledger: &Ledger, transaction: &Transaction, time: Time) -> Option<Changes> {
         let params = setup::params();
-        let context = BlockContext { chain: setup::chain(), height: 9, time: ledger.time(), params: &params };
-        let Ok(checks) = signatures(&transaction, &ledger.view, &context) else { return Ok(None) };
+        let context = BlockContext { chain: setup::chain(), height: 9, time, params: &params };
+        let checks = signatures(transaction, &ledger.view, &context).ok()?;
         let valid = checks.iter().all(|check| match &check.signed {
             Signed::Channel(check) => setup::verify(self.config.crypto, *check),
-            Signed::Wallet(_) => false,
+            Signed::Wallet(check) => check.verify(),
         });
-        if !valid {
-            return Ok(None);
+        valid.then(|| {
+            apply_transaction(transaction, &ledger.view, &context, Signatures::AlreadyVerified)
+                .expect("found valid a moment ago")
+        })
+    }
+
+    /// Whether a step shows a state, or a proof, of another generation than the channel is in.
+    pub fn is_of_another(&self, from: u32, step: Move) -> bool {
+        let shown = match &self.ledgers.get(from).place {
+            Place::Open { entry, .. } => match &entry.output.lock {
+                Lock::Channel(terms) => terms.generation,
+                Lock::Wallet(_) | Lock::Closing(_) | Lock::Conditional(_) => return false,
+            },
+            Place::Closing(shown) => shown.closing.terms.generation,
+            Place::Settled(_) => return false,
+        };
+        let other = |claim: u32| self.claims.get(claim).content.state.generation != shown;
+        match step {
+            Move::Close { claim, .. } | Move::Together { claim } | Move::Supersede { claim, .. } => {
+                other(claim)
+            }
+            Move::Penalize { claim, proof, .. } => claim.is_some_and(other) || other(proof),
+            Move::Answer { claim, proof, .. } => claim.is_some_and(other) || proof.is_some_and(other),
+            Move::Tower(copy) => self.copies.get(copy).state.state.generation != shown,
+            Move::Order(_) | Move::Resize(_) | Move::Pass | Move::Advance | Move::Finalize => false,
         }
-        let changes = apply_transaction(&transaction, &ledger.view, &context, Signatures::AlreadyVerified)
-            .expect("found valid a moment ago");
-        self.applied(ledger, &transaction, witness, &changes).map(Some)
     }
 
     fn applied(
@@ -262,9 +316,7 @@ impl Store {
         changes: &Changes,
     ) -> Result<Ledger, Violation> {
         let mut next = ledger.clone();
-        next.view.apply(changes);
-        next.supply.record(transaction, changes);
-        next.supply.check(&next.view).map_err(|error| Violation::new(Kind::Supply, error.to_string()))?;
+        next.record(transaction, changes)?;
         let disputes =
             matches!(witness, Witness::Supersede { .. } | Witness::Penalize { .. } | Witness::Answer { .. });
         let late = ledger.closing().is_some_and(|shown| shown.late);
@@ -290,10 +342,11 @@ impl Store {
     /// The one transaction that does what the witness authorizes.
     fn transaction(&self, ledger: &Ledger, witness: &Witness) -> Option<Transaction> {
         let outputs = match (&ledger.place, witness) {
-            (Place::Open { .. }, Witness::Unilateral { state, author, fee, .. }) => {
+            (Place::Open { entry, .. }, Witness::Unilateral { state, author, fee, .. }) => {
+                let Lock::Channel(terms) = &entry.output.lock else { return None };
                 let closing = Closing {
-                    terms: self.terms.clone(),
-                    capacity: Amount(self.config.capacity()),
+                    terms: terms.as_ref().clone(),
+                    capacity: entry.output.amount,
                     state: state.state.clone(),
                     posted_version: state.state.version,
                     author: *author,

@@ -12,12 +12,15 @@ mod explore;
 mod intern;
 mod ledger;
 mod party;
+mod resize;
 mod setup;
 mod show;
 mod store;
 mod turn;
 mod violation;
 mod world;
+
+use towpath_protocol::Change;
 
 use config::{Budget, Config, Crypto, Disk, PenaltyRule, Turns};
 use explore::{Until, explore};
@@ -32,6 +35,8 @@ const NONE: Budget = Budget {
     crashes: 0,
     duplicates: 0,
     copies: 0,
+    resizes: [0; 2],
+    expiries: 0,
 };
 
 /// Everything is visited, and nothing is broken.
@@ -165,6 +170,86 @@ fn large_two_sessions() {
     clean(Config::duel("B, two sessions", budget).against_a());
 }
 
+/// A search in which the channel is resized: everything is visited, nothing is broken, and each of these was at work.
+fn clean_resizes(config: Config, changes: &'static [Change], events: &[&str]) {
+    let (mut store, report) = explore(Config { changes, ..config }, Until::All);
+    println!("{}", show::figures(&store, &report));
+    let found: Vec<String> = report.found.values().map(|found| store.explain(found)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    for event in events {
+        assert!(report.fired.contains_key(event), "never seen: {event}; seen: {:?}", report.fired);
+    }
+    let has_adversary = store.config.roles.contains(&config::Role::Adversary);
+    assert!(!has_adversary || report.outdated > 0, "nobody tried a state of the generation that is over");
+}
+
+const TOP_UP: &[Change] = &[config::TOP_UP];
+const PAY_OUT: &[Change] = &[config::PAY_OUT];
+const BOTH: &[Change] = &[config::TOP_UP, config::PAY_OUT];
+const BY_HONEST: &[&str] = &["resize in a block", "resize expires"];
+const BY_ADVERSARY: &[&str] = &["adversary's resize in a block", "resize expires"];
+const RESIZED: Budget = Budget { expiries: 1, ..NONE };
+
+#[test]
+fn l4_c3_an_honest_opener_that_resizes_loses_nothing() {
+    let budget = Budget { forces: 1, resizes: [1, 0], ..RESIZED };
+    clean_resizes(Config { versions_max: 3, ..Config::duel("A tops up", budget) }, TOP_UP, BY_HONEST);
+}
+
+#[test]
+fn l4_c3_an_honest_acceptor_that_agrees_to_a_resize_loses_nothing() {
+    let budget = Budget { pays: [0, 1], forces: 1, resizes: [1, 0], ..RESIZED };
+    let config = Config { versions_max: 3, ..Config::duel("B agrees", budget).against_a() };
+    clean_resizes(config, BOTH, BY_ADVERSARY);
+}
+
+#[test]
+fn l4_c3_an_honest_acceptor_that_resizes_loses_nothing() {
+    let budget = Budget { resizes: [0, 1], ..RESIZED };
+    let config = Config { versions_max: 3, ..Config::duel("B pays out", budget).against_a() };
+    clean_resizes(config, PAY_OUT, BY_HONEST);
+}
+
+#[test]
+fn l4_c7_a_crash_at_each_write_of_an_honest_party_that_resizes() {
+    let budget = Budget { sessions: 2, crashes: 1, resizes: [1, 0], ..RESIZED };
+    let config = Config { versions_max: 2, ..Config::duel("A tops up, crashes", budget) };
+    clean_resizes(config, TOP_UP, BY_HONEST);
+    let config = Config { versions_max: 3, ..Config::duel("B agrees, crashes", budget).against_a() };
+    clean_resizes(config, PAY_OUT, BY_ADVERSARY);
+}
+
+#[test]
+fn l4_c4_who_goes_away_while_a_resize_is_under_way_has_what_its_tower_was_given() {
+    let budget = Budget { copies: 1, resizes: [1, 0], ..RESIZED };
+    let config = Config { versions_max: 2, ..Config::duel("A pays out, tower", budget) };
+    clean_resizes(config, PAY_OUT, BY_HONEST);
+    let config = Config { versions_max: 3, ..Config::duel("B agrees, tower", budget).against_a() };
+    clean_resizes(config, PAY_OUT, BY_ADVERSARY);
+}
+
+#[test]
+fn l4_c15_two_honest_parties_resize_and_lose_nothing() {
+    let budget = Budget { pays: [1, 1], sessions: 2, resizes: [1, 0], ..RESIZED };
+    clean_resizes(Config { versions_max: 9, ..Config::pair("pair resizes", budget) }, BOTH, BY_HONEST);
+    let budget = Budget { forces: 1, sessions: 2, crashes: 1, resizes: [1, 0], ..RESIZED };
+    let config = Config { versions_max: 9, ..Config::pair("pair resizes, crashes", budget) };
+    clean_resizes(config, PAY_OUT, BY_HONEST);
+}
+
+#[test]
+#[ignore = "minutes: see docs/reports/search.md"]
+fn large_resizes() {
+    let budget = Budget { pays: [1, 0], forces: 1, resizes: [1, 0], ..RESIZED };
+    clean_resizes(Config { versions_max: 3, ..Config::duel("A resizes", budget) }, BOTH, BY_HONEST);
+    let budget = Budget { pays: [1, 0], copies: 1, resizes: [1, 0], ..RESIZED };
+    let config = Config { versions_max: 2, ..Config::duel("A pays and pays out, tower", budget) };
+    clean_resizes(config, PAY_OUT, BY_HONEST);
+    let budget = Budget { pays: [0, 1], forces: 1, resizes: [0, 1], ..RESIZED };
+    let config = Config { versions_max: 3, ..Config::duel("B resizes", budget).against_a() };
+    clean_resizes(config, PAY_OUT, BY_HONEST);
+}
+
 #[test]
 fn c5_the_naive_penalty_robs_an_honest_proposer() {
     let config = Config::duel("naive", Budget { pays: [1, 0], forces: 1, ..NONE });
@@ -175,4 +260,19 @@ fn c5_the_naive_penalty_robs_an_honest_proposer() {
 fn c7_a_disk_that_loses_a_synced_write_costs_the_penalty() {
     let config = Config::duel("lost write", Budget { forces: 1, crashes: 1, ..NONE }).against_a();
     broken(Config { versions_max: 3, disk: Disk::Loses, ..config }, Kind::Penalized);
+}
+
+#[test]
+fn c5_the_naive_penalty_robs_an_honest_proposer_in_a_resized_channel_too() {
+    let config = Config::duel("naive, resized", Budget { pays: [1, 0], forces: 1, resizes: [1, 0], ..NONE });
+    let config = Config { changes: TOP_UP, versions_max: 3, ..config };
+    broken(Config { penalty: PenaltyRule::Naive, ..config }, Kind::Penalized);
+}
+
+#[test]
+fn c7_a_disk_that_loses_a_synced_write_of_a_resize_is_found_out_or_costs() {
+    let budget = Budget { forces: 1, crashes: 1, resizes: [1, 0], expiries: 1, ..NONE };
+    let config = Config::duel("lost write, resized", budget).against_a();
+    let config = Config { changes: PAY_OUT, versions_max: 3, ..config };
+    broken(Config { disk: Disk::Loses, ..config }, Kind::Penalized);
 }

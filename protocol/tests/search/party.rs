@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use towpath_ledger::{Amount, CoSigned, SignedState};
+use towpath_ledger::{CoSigned, SignedState, Time};
 use towpath_protocol::{Alarm, Channel, Content, Effect};
 
 use super::config::Disk;
 use super::intern::{Name, name_of};
+use super::resize::{Resized, brought};
 use super::violation::{Kind, Violation, must};
 
 /// A state with the signature of an honest party that has left it: all that an adversary can work with.
@@ -22,11 +23,21 @@ pub struct Claim {
     pub completed: CoSigned,
     /// How many updates its proposal has, if it was one.
     pub updates: u16,
+    /// The resize that it begins a generation with, if it does.
+    pub resized: Option<Resized>,
+    /// What its party had brought into the channel by then, beside its first balance.
+    pub brought: i128,
 }
 
 impl Claim {
     pub const fn version(&self) -> u64 {
         self.content.state.version
+    }
+
+    /// What the party's payments made of its first balance.
+    pub fn worth(&self) -> i128 {
+        let balance = self.content.state.balance(super::setup::party(self.seat));
+        i128::from(balance.units()) - self.brought
     }
 }
 
@@ -50,6 +61,12 @@ pub struct Party {
     /// The numbers of the claims that it released, by version.
     pub claims: BTreeMap<u64, u32>,
     pub first: u64,
+    /// The signatures on resizes that an adversary proposed.
+    pub intents: BTreeSet<u32>,
+    /// What it was told that it brought into the channel by resizes.
+    pub brought: i128,
+    /// The ledger's time, as its replica shows it.
+    pub clock: Time,
 }
 
 impl Party {
@@ -62,7 +79,8 @@ impl Party {
             Disk::Keeps => None,
             Disk::Loses => Some(&self.rows),
         };
-        name_of(&(self.seat, without_journal(&text), &self.facts, &self.claims, rows))
+        let resizes = (&self.intents, self.brought, self.clock);
+        name_of(&(self.seat, without_journal(&text), &self.facts, &self.claims, rows, resizes))
     }
 
     /// Records what the machine reports.
@@ -91,6 +109,12 @@ impl Party {
                 let known = facts.received.insert(*number, amount.units());
                 report(known.is_none(), format!("payment {number} was received twice"))
             }
+            Effect::Resized { by, change, .. } => {
+                if *by == super::setup::party(self.seat) {
+                    self.brought = brought(self.brought, *change);
+                }
+                Ok(())
+            }
             Effect::Alarm(alarm) => expected_alarm(alarm, disk),
             _ => Ok(()),
         }
@@ -104,21 +128,18 @@ impl Party {
         i128::from(self.first) + i128::from(received) - i128::from(sent)
     }
 
-    /// The balances by which it can be settled while it, or somebody with its newest state, answers: the newest that
-    /// it holds, and those that it signed since. Counted from the signatures that left it, not from what it remembers.
-    pub fn possible<'a>(&'a self, claim: impl Fn(u32) -> &'a Claim) -> Vec<Amount> {
-        let party = super::setup::party(self.seat);
-        let held = self.channel.held();
-        let newer = self.claims.range(held.version() + 1..).map(|(_, number)| claim(*number));
-        let mut balances: Vec<Amount> = newer.map(|claim| claim.content.state.balance(party)).collect();
-        balances.push(held.content.state.balance(party));
-        balances
+    /// What it held, if the newest that it holds settles the channel.
+    fn held_worth(&self) -> i128 {
+        let balance = self.channel.held().content.state.balance(super::setup::party(self.seat));
+        i128::from(balance.units()) - self.brought
     }
 
-    /// The least of them.
+    /// The least that it can be settled with while it, or somebody with its newest state, answers: by the newest that it
+    /// holds, and by those that it signed since, in this generation or the next. Counted from the signatures that left it,
+    /// not from what it remembers; without what it brought or was paid out by resizes.
     pub fn worst<'a>(&'a self, claim: impl Fn(u32) -> &'a Claim) -> i128 {
-        let least = self.possible(claim).into_iter().min().expect("something is always held");
-        i128::from(least.units())
+        let newer = self.claims.range(self.channel.held().version() + 1..);
+        newer.map(|(_, number)| claim(*number).worth()).fold(self.held_worth(), i128::min)
     }
 }
 

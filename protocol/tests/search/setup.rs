@@ -30,7 +30,7 @@ pub const LATE: Time = Time(15_001);
 /// The node's clock of every turn, but for those in which it has gone on.
 pub const NOW: Now = Now { local_ms: 1_000, ledger: START };
 /// Long after: whatever waits for a clock is due.
-pub const LATER: Now = Now { local_ms: 11_000, ledger: START };
+pub const LATER_MS: u64 = 11_000;
 
 pub fn chain() -> ChainId {
     ChainId(Digest([7; 32]))
@@ -91,8 +91,24 @@ fn keys(crypto: Crypto, seat: usize) -> Arc<dyn StateSigner> {
     }
 }
 
-fn payout(seed: u8) -> Payout {
-    Payout::Key(WalletSecret::from_bytes([seed; 32]).expect("a scalar").public())
+/// The wallet key of a party, to which it is paid.
+pub fn wallet_secret(seat: usize) -> WalletSecret {
+    WalletSecret::from_bytes([if seat == 0 { 1 } else { 2 }; 32]).expect("a scalar")
+}
+
+/// Where a party is paid.
+pub fn wallet(seat: usize) -> Payout {
+    Payout::Key(wallet_secret(seat).public())
+}
+
+/// What both agree to.
+pub fn bounds() -> Bounds {
+    Bounds {
+        chain: chain(),
+        params: params(),
+        funding_ms_max: 600_000,
+        accepts: towpath_protocol::Accepts::default(),
+    }
 }
 
 fn offer(config: &Config, key: PublicKey) -> Open {
@@ -101,7 +117,7 @@ fn offer(config: &Config, key: PublicKey) -> Open {
         chain: chain(),
         asset: AssetId::NATIVE,
         key,
-        payout: payout(1),
+        payout: wallet(0),
         amount_a: Amount(config.balances[0]),
         amount_b: Amount(config.balances[1]),
         sequencer: Party::A,
@@ -124,15 +140,10 @@ pub fn begin(config: &Config) -> Beginning {
         key_index: 0,
         keys: Arc::clone(&keys[seat]),
     };
-    let bounds = Bounds {
-        chain: chain(),
-        params: params(),
-        funding_ms_max: 600_000,
-        accepts: towpath_protocol::Accepts::default(),
-    };
+    let bounds = bounds();
     let open = offer(config, keys[0].public());
     let offer = Offer::new(open.clone(), identity(0), &bounds, NOW).expect("terms that the ledger allows");
-    let contribution = Contribution { payout: payout(2), inputs: Vec::new(), change: Vec::new() };
+    let contribution = Contribution { payout: wallet(1), inputs: Vec::new(), change: Vec::new() };
     let (acceptance, accepted) =
         Acceptance::new(&open, contribution, &identity(1), &bounds, NOW).expect("terms that B takes");
     let Message::Accept(accept) = acceptance.message() else { panic!("an acceptance says that it accepts") };

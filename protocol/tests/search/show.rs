@@ -52,10 +52,11 @@ impl Store {
             let signed: Vec<u64> = party.claims.keys().copied().collect();
             write!(
                 text,
-                "{:?}: {:?}, holds v{} [{}/{}], of which the other says it holds {}; signed {signed:?}; told {}. ",
+                "{:?}: {:?}, holds v{} of generation {} [{}/{}], of which the other says it holds {}; signed {signed:?}; told {}. ",
                 setup::party(seat),
                 channel.life(),
                 held.version(),
+                held.content.state.generation,
                 held.content.state.balance_a,
                 held.content.state.balance_b,
                 held.theirs.held,
@@ -64,7 +65,9 @@ impl Store {
             .expect("a string takes everything");
         }
         match &self.ledgers.get(world.ledger).place {
-            Place::Open { .. } => text.push_str("Ledger: open"),
+            Place::Open { entry, .. } => {
+                write!(text, "Ledger: open with {}", entry.output.amount).expect("a string takes everything")
+            }
             Place::Closing(shown) => {
                 let closing = &shown.closing;
                 write!(
@@ -138,7 +141,13 @@ impl Store {
                     claim.as_ref().map(version)
                 )
             }
-            Move::Order(_) | Move::Tower(_) | Move::Advance | Move::Finalize => format!("{step:?}"),
+            Move::Resize(number) => {
+                let plan = &self.intents.get(*number).resized.plan;
+                format!("the adversary's resize ({:?})", plan.change)
+            }
+            Move::Order(_) | Move::Tower(_) | Move::Pass | Move::Advance | Move::Finalize => {
+                format!("{step:?}")
+            }
         }
     }
 }
@@ -167,7 +176,9 @@ fn message_line(message: &ChannelMessage) -> String {
             Refused::Request { number } => format!("refuse request #{number}"),
             Refused::Resize { version } => format!("refuse resize v{version}"),
         },
-        ChannelMessage::Resize(offer) => format!("resize v{} on v{}", offer.version, offer.base),
+        ChannelMessage::Resize(offer) => {
+            format!("resize v{} on v{}, {:?}", offer.version, offer.base, offer.plan.change)
+        }
         ChannelMessage::ResizeAgreed(agreed) => format!("agree to resize v{}", agreed.version),
         ChannelMessage::Reestablish(theirs) => format!(
             "reestablish v{}, next {}, seen {}",
@@ -201,7 +212,7 @@ fn update_line(update: &Update) -> String {
 pub fn figures(store: &Store, report: &Report) -> String {
     let seconds = report.took.as_secs_f64();
     format!(
-        "{}: {} worlds, {} steps, depth {}, {} parties, {} turns, {} ledgers, {seconds:.1} s\n  outcomes {:?}\n  events {:?}",
+        "{}: {} worlds, {} steps, depth {}, {} parties, {} turns, {} ledgers, {seconds:.1} s\n  outcomes {:?}\n  events {:?}\n  of another generation, and refused: {}",
         store.config.name,
         report.worlds,
         report.steps,
@@ -211,5 +222,6 @@ pub fn figures(store: &Store, report: &Report) -> String {
         store.ledgers.len(),
         report.outcomes,
         report.fired,
+        report.outdated,
     )
 }

@@ -1,26 +1,38 @@
 //! All that is interned, and what was computed once: parties, claims, messages, orders, ledgers, turns.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use towpath_crypto::codec;
-use towpath_ledger::{ChannelTerms, CoSigned, OutPoint, SignedState, StateClaim, StateSignature, Witness};
-use towpath_protocol::{ChannelMessage, Content, Effect, Message, Outcome, StateSigner};
+use towpath_ledger::{
+    ChannelTerms, CoSigned, OutPoint, SignedState, StateClaim, StateSignature, Transaction, Witness,
+};
+use towpath_protocol::{Bounds, ChannelMessage, Content, Effect, Message, Outcome, StateSigner};
 
 use super::config::Config;
 use super::intern::{Interner, name_of};
 use super::ledger::{Ledger, Move};
 use super::party::{Claim, Facts, Party};
+use super::resize::{Intent, Resized, brought};
 use super::setup::{self, Beginning};
-use super::turn::{TurnKey, Turned};
+use super::turn::{Signing, TurnKey, Turned};
 use super::violation::{Kind, Violation, must};
 
 /// What an honest machine posted: anybody can put it into a block from then on.
 pub struct Order {
     /// What it spends.
     pub spends: OutPoint,
-    pub witness: Witness,
+    pub what: Ordered,
+}
+
+/// What an order is.
+#[derive(Clone)]
+pub enum Ordered {
+    /// What authorizes a transaction of the channel alone.
+    Witness(Box<Witness>),
+    /// A resize, whole.
+    Resize(Box<Transaction>),
 }
 
 /// What a tower was given: the newest state, and the other party's signature on it as the proof of what that held.
@@ -34,12 +46,14 @@ pub struct Copy {
 pub struct Store {
     pub config: Config,
     pub terms: ChannelTerms,
+    pub bounds: Arc<Bounds>,
     pub keys: [Arc<dyn StateSigner>; 2],
     pub parties: Interner<Party>,
     pub claims: Interner<Claim>,
     pub messages: Interner<ChannelMessage>,
     pub orders: Interner<Order>,
     pub copies: Interner<Copy>,
+    pub intents: Interner<Intent>,
     pub ledgers: Interner<Ledger>,
     pub turns: HashMap<TurnKey, usize>,
     pub turned: Vec<Result<Turned, Violation>>,
@@ -56,12 +70,14 @@ impl Store {
         let Beginning { sides, keys, funding, entry } = setup::begin(&config);
         let mut store = Self {
             terms: sides[0].0.terms().clone(),
+            bounds: Arc::new(setup::bounds()),
             keys,
             parties: Interner::new(),
             claims: Interner::new(),
             messages: Interner::new(),
             orders: Interner::new(),
             copies: Interner::new(),
+            intents: Interner::new(),
             ledgers: Interner::new(),
             turns: HashMap::new(),
             turned: Vec::new(),
@@ -74,16 +90,27 @@ impl Store {
         for (seat, (channel, outcomes)) in sides.into_iter().enumerate() {
             let (rows, facts) = (Arc::new(BTreeMap::new()), Facts::default());
             let first = store.config.balances[seat];
-            let mut party = Party { seat, channel, rows, facts, claims: BTreeMap::new(), first };
+            let mut party = Party {
+                seat,
+                channel,
+                rows,
+                facts,
+                claims: BTreeMap::new(),
+                first,
+                intents: BTreeSet::new(),
+                brought: 0,
+                clock: setup::START,
+            };
             for outcome in outcomes {
                 store.write(&mut party, &outcome);
             }
+            store.allow_resizes(&mut party.channel);
             let first = party.channel.held().clone();
             let mine = first.mine.expect("both parties have signed version 1");
             store.release(&mut party, first.content, mine, 0).expect("the first signature");
             store.first[seat] = store.keep(party);
         }
-        store.funded = store.keep_ledger(Ledger::funded(funding, entry));
+        store.funded = store.keep_ledger(Ledger::funded(funding, entry, store.config.changes));
         store
     }
 
@@ -120,7 +147,15 @@ impl Store {
 
     pub fn keep_order(&mut self, spends: OutPoint, witness: Witness) -> u32 {
         let name = name_of(&(spends, codec::encode(&witness)));
-        self.orders.intern(name, || Order { spends, witness })
+        self.orders.intern(name, || Order { spends, what: Ordered::Witness(Box::new(witness)) })
+    }
+
+    /// The resize that an honest party broadcasts.
+    fn keep_resize(&mut self, transaction: &Transaction) -> Option<u32> {
+        let spends = transaction.body.inputs.first().copied()?;
+        let name = name_of(&(spends, codec::encode(transaction)));
+        let what = || Ordered::Resize(Box::new(transaction.clone()));
+        Some(self.orders.intern(name, || Order { spends, what: what() }))
     }
 
     pub fn keep_copy(&mut self, copy: Copy) -> u32 {
@@ -136,20 +171,48 @@ impl Store {
         signature: StateSignature,
         updates: u16,
     ) -> Result<(), Violation> {
+        self.release_as(party, content, signature, (updates, None))
+    }
+
+    /// The same, of the first state of a generation.
+    pub fn release_resized(
+        &mut self,
+        party: &mut Party,
+        content: Content,
+        signature: StateSignature,
+        resized: Resized,
+    ) -> Result<(), Violation> {
+        self.release_as(party, content, signature, (0, Some(resized)))
+    }
+
+    fn release_as(
+        &mut self,
+        party: &mut Party,
+        content: Content,
+        signature: StateSignature,
+        (updates, resized): (u16, Option<Resized>),
+    ) -> Result<(), Violation> {
         let seat = party.seat;
         let version = content.state.version;
         let key = *self.terms.key(setup::party(seat));
         let holds = setup::verify(self.config.crypto, signature.check(&key, &setup::chain(), &content.state));
         must(holds, Kind::Machine, || format!("a signature on version {version} that does not hold"))?;
-        let name = name_of(&(seat, codec::encode(&content), codec::encode(&signature)));
-        let (keys, config) = (&self.keys, &self.config);
+        let own = resized.as_ref().filter(|resized| resized.by == setup::party(seat));
+        let brought = own.map_or(party.brought, |own| brought(party.brought, own.plan.change));
+        let capacity = match &resized {
+            None => party.channel.capacity(),
+            Some(resized) => resized.capacity(),
+        };
+        let name = name_of(&(seat, codec::encode(&content), codec::encode(&signature), brought));
+        let keys = &self.keys;
         let number = self.claims.intern(name, || {
             let state = content.state.clone();
             let other = complete(keys[1 - seat].as_ref(), &content, 0);
             let (a, b) = if seat == 0 { (signature, other) } else { (other, signature) };
             let completed = CoSigned { state: state.clone(), a, b };
-            assert_eq!(state.total().map(|total| total.units()), Some(config.capacity()), "I2");
-            Claim { seat, content, signed: SignedState { state, signature }, completed, updates }
+            assert_eq!(state.total(), Some(capacity), "I2");
+            let signed = SignedState { state, signature };
+            Claim { seat, content, signed, completed, updates, resized, brought }
         });
         let known = *party.claims.entry(version).or_insert(number);
         let same = self.claims.get(known).signed == self.claims.get(number).signed;
@@ -184,6 +247,11 @@ impl Store {
                 let witness = Witness::Answer { state, proof, pending: Vec::new(), fee, signature };
                 turned.orders.push(self.keep_order(*closing, witness));
             }
+            Effect::SignFunding { body, spent, from, to } => {
+                turned.to_sign =
+                    Some(Signing { body: body.clone(), spent: spent.clone(), inputs: to - from });
+            }
+            Effect::Broadcast(transaction) => turned.orders.extend(self.keep_resize(transaction)),
             Effect::Supersede { closing, state } => {
                 self.release_state(party, state)?;
                 let fee = towpath_ledger::Amount::ZERO;
@@ -227,10 +295,8 @@ impl Store {
                 self.release(party, content, jump.signature, 0)
             }
             ChannelMessage::Created(signature) => self.release_held(party, 1, *signature),
-            // Nobody asks for a resize in this search, and without bounds a machine agrees to none.
-            ChannelMessage::Resize(_) | ChannelMessage::ResizeAgreed(_) => {
-                Err(Violation::new(Kind::Machine, "a resize that nobody asked for"))
-            }
+            ChannelMessage::Resize(offer) => self.release_offer(party, offer),
+            ChannelMessage::ResizeAgreed(agreed) => self.release_agreed(party, agreed),
             ChannelMessage::Witnesses(_)
             | ChannelMessage::Request(_)
             | ChannelMessage::Refuse(_)

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use towpath_ledger::Amount;
+use towpath_ledger::{Amount, Output, TxBody};
 use towpath_protocol::{
-    Channel, Command, Event, LedgerEvent, Life, Outcome, Receive, Reject, RestoreError, Severity,
+    Change, Channel, Command, Event, LedgerEvent, Life, Now, Outcome, Receive, Reject, RestoreError, Severity,
 };
 
 use super::config::{Disk, Fees};
 use super::ledger::{Ledger, Place};
 use super::party::Party;
-use super::setup::{self, LATER, NOW};
+use super::resize::{plan_of, sign_wallet};
+use super::setup::{self, LATER_MS, NOW};
 use super::store::Store;
 use super::violation::{Kind, Violation, must};
 
@@ -27,6 +28,8 @@ pub enum Wish {
     HandOver,
     RefusePayments,
     AcceptPayments,
+    /// The change with this place in the configuration.
+    Resize(u8),
 }
 
 /// What a step on the ledger takes out of a balance.
@@ -93,6 +96,16 @@ pub struct Turned {
     pub refused: bool,
     /// A message was refused for which an honest peer would be blamed.
     pub blamed: Option<Reject>,
+    /// What its wallet is to sign.
+    pub to_sign: Option<Signing>,
+}
+
+/// A resize whose inputs a wallet is to sign.
+#[derive(Clone, Debug)]
+pub struct Signing {
+    pub body: TxBody,
+    pub spent: Vec<Output>,
+    pub inputs: usize,
 }
 
 impl Store {
@@ -115,26 +128,15 @@ impl Store {
         let mut party = self.parties.get(number).clone();
         let mut turned = Turned { party: number, ..Turned::default() };
         for input in inputs.into_iter().flatten() {
-            self.step(&mut party.channel, input, &mut turned)?;
+            self.step(&mut party, input, &mut turned)?;
         }
         if turned.refused {
             return Ok(turned);
         }
-        let outcome = self.end_turn(&mut party.channel, inputs.contains(&Some(Input::Clock)));
-        for fact in outcome.effects.iter().filter(|effect| effect.is_fact()) {
-            party.note(fact, self.config.disk)?;
-        }
-        match cut {
-            Cut::None | Cut::BeforeEffects => self.write(&mut party, &outcome),
-            Cut::LosesWrite => {}
-        }
-        match cut {
-            Cut::None | Cut::LosesWrite => {
-                for effect in &outcome.effects {
-                    self.run(&mut party, effect, &mut turned)?;
-                }
-            }
-            Cut::BeforeEffects => {}
+        let outcome = self.end_turn(&mut party, inputs.contains(&Some(Input::Clock)));
+        self.conclude(&mut party, &outcome, cut, &mut turned)?;
+        if let (Some(signing), Cut::None) = (turned.to_sign.take(), cut) {
+            self.sign(&mut party, &signing, &mut turned)?;
         }
         match cut {
             Cut::None => {}
@@ -150,6 +152,45 @@ impl Store {
         Ok(turned)
     }
 
+    /// What a turn decided: told, written, done.
+    fn conclude(
+        &mut self,
+        party: &mut Party,
+        outcome: &Outcome,
+        cut: Cut,
+        turned: &mut Turned,
+    ) -> Result<(), Violation> {
+        for fact in outcome.effects.iter().filter(|effect| effect.is_fact()) {
+            party.note(fact, self.config.disk)?;
+        }
+        match cut {
+            Cut::None | Cut::BeforeEffects => self.write(party, outcome),
+            Cut::LosesWrite => {}
+        }
+        match cut {
+            Cut::None | Cut::LosesWrite => {
+                for effect in &outcome.effects {
+                    self.run(party, effect, turned)?;
+                }
+                Ok(())
+            }
+            Cut::BeforeEffects => Ok(()),
+        }
+    }
+
+    /// The wallet signs, in a turn of its own. A crash before it is the same as one before the effects of the turn that
+    /// asked; after it, the same as one that broadcasts late.
+    fn sign(&mut self, party: &mut Party, signing: &Signing, turned: &mut Turned) -> Result<(), Violation> {
+        let witnesses = sign_wallet(party.seat, &signing.body, &signing.spent, signing.inputs);
+        let now = Now { ledger: party.clock, ..NOW };
+        let stepped = setup::with_verifier(self.config.crypto, |verifier| {
+            party.channel.step(Event::FundingSigned(witnesses), now, verifier)
+        });
+        stepped.map_err(|reject| Violation::new(Kind::Machine, format!("the wallet's word: {reject}")))?;
+        let outcome = self.end_turn(party, false);
+        self.conclude(party, &outcome, Cut::None, turned)
+    }
+
     /// The party after a crash between two turns: what was only in memory is gone.
     pub fn crash(&mut self, number: u32) -> Result<u32, Violation> {
         let mut party = self.parties.get(number).clone();
@@ -161,12 +202,30 @@ impl Store {
 
     fn restored(&self, party: &Party) -> Result<Channel, RestoreError> {
         let rows = party.rows.iter().map(|(key, value)| (key.as_slice(), value.as_ref()));
-        Channel::restore(rows, Arc::clone(&self.keys[party.seat]))
+        let mut channel = Channel::restore(rows, Arc::clone(&self.keys[party.seat]))?;
+        self.allow_resizes(&mut channel);
+        Ok(channel)
     }
 
-    fn step(&self, channel: &mut Channel, input: Input, turned: &mut Turned) -> Result<(), Violation> {
-        let Some(event) = self.event(input) else { return Ok(()) };
-        let stepped = setup::with_verifier(self.config.crypto, |verifier| channel.step(event, NOW, verifier));
+    /// What is not stored: which resizes this party agrees to. A search without any leaves it out.
+    pub fn allow_resizes(&self, channel: &mut Channel) {
+        if self.config.changes.is_empty() {
+            return;
+        }
+        let allowed = Event::Bounds(Arc::clone(&self.bounds));
+        let stepped =
+            setup::with_verifier(self.config.crypto, |verifier| channel.step(allowed, NOW, verifier));
+        stepped.expect("bounds are always taken");
+    }
+
+    fn step(&self, party: &mut Party, input: Input, turned: &mut Turned) -> Result<(), Violation> {
+        if let Input::Ledger(number) = input {
+            party.clock = party.clock.max(self.ledgers.get(number).clock);
+        }
+        let Some(event) = self.event(party, input) else { return Ok(()) };
+        let now = Now { ledger: party.clock, ..NOW };
+        let stepped =
+            setup::with_verifier(self.config.crypto, |verifier| party.channel.step(event, now, verifier));
         match stepped {
             Ok(outcome) => must(outcome == Outcome::default(), Kind::Machine, || {
                 "only the end of a turn has an outcome".into()
@@ -191,7 +250,7 @@ impl Store {
     }
 
     /// The event; none for one that is only a turn, or that the machine is not told again.
-    fn event(&self, input: Input) -> Option<Event> {
+    fn event(&self, party: &Party, input: Input) -> Option<Event> {
         let wish = |command| Some(Event::Command { token: 0, command });
         match input {
             Input::Message(number) => Some(Event::Message(self.messages.get(number).clone())),
@@ -211,6 +270,11 @@ impl Store {
             Input::Wish(Wish::HandOver) => wish(Command::HandOver),
             Input::Wish(Wish::RefusePayments) => wish(Command::SetReceive(Receive::Nothing)),
             Input::Wish(Wish::AcceptPayments) => wish(Command::SetReceive(Receive::Any)),
+            Input::Wish(Wish::Resize(place)) => {
+                let change: Change = self.config.changes[usize::from(place)];
+                let plan = Box::new(plan_of(party, party.seat, change));
+                Some(Event::Resize { token: 0, plan })
+            }
         }
     }
 
@@ -233,7 +297,9 @@ impl Store {
 
     /// Ends the turn; if the clock has gone on, it is turned back afterwards by an idle turn, so that time does not
     /// tell worlds apart.
-    fn end_turn(&self, channel: &mut Channel, later: bool) -> Outcome {
+    fn end_turn(&self, party: &mut Party, later: bool) -> Outcome {
+        let now = Now { ledger: party.clock, ..NOW };
+        let channel = &mut party.channel;
         let mut end = |now| {
             let ended = setup::with_verifier(self.config.crypto, |verifier| {
                 channel.step(Event::TurnEnd, now, verifier)
@@ -241,10 +307,10 @@ impl Store {
             ended.expect("a turn always ends")
         };
         if !later {
-            return end(NOW);
+            return end(now);
         }
-        let mut outcome = end(LATER);
-        let idle = end(NOW);
+        let mut outcome = end(Now { local_ms: LATER_MS, ..now });
+        let idle = end(now);
         outcome.write.extend(idle.write);
         outcome.effects.extend(idle.effects);
         outcome

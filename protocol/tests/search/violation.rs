@@ -30,6 +30,8 @@ pub enum Kind {
     OrderRefused,
     /// The ledger took a dispute after the deadline.
     LateDispute,
+    /// The ledger took a state of one generation in another.
+    Generation,
     /// What was written can't be read.
     Restore,
     /// One honest party blames another.

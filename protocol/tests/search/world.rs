@@ -7,7 +7,7 @@ use super::adversary::amount;
 use super::config::{Budget, Disk, Role, Turns};
 use super::ledger::{Move, Place};
 use super::setup;
-use super::store::{Copy as TowerCopy, Store};
+use super::store::{Copy as TowerCopy, Ordered, Store};
 use super::turn::{Cut, Fee, Input, Turned, Wish};
 use super::violation::{Kind, Violation, must};
 
@@ -142,6 +142,10 @@ pub fn actions(store: &mut Store, world: &World) -> Vec<Action> {
             actions.extend(store.posts(party, world.ledger).into_iter().map(Action::Post));
         }
     }
+    let waits = |(_, party): (usize, u32)| store.parties.get(party).channel.awaits_block();
+    if world.left.expiries > 0 && world.honest().any(waits) {
+        actions.push(Action::Post(Move::Pass));
+    }
     if world.presence == Presence::Gone {
         actions.extend(world.copy.map(|copy| Action::Post(Move::Tower(copy))));
     }
@@ -215,6 +219,10 @@ fn wishes(store: &Store, world: &World, (seat, party): (usize, u32)) -> Vec<What
         }
         if left.closes > 0 {
             wishes.push(Wish::Close);
+        }
+        if left.resizes[seat] > 0 {
+            let places = 0..u8::try_from(store.config.changes.len()).expect("few changes");
+            wishes.extend(places.map(Wish::Resize));
         }
     }
     if left.forces > 0 {
@@ -308,6 +316,7 @@ impl Store {
                     Wish::Pay(_) => &mut left.pays[seat],
                     Wish::Close => &mut left.closes,
                     Wish::ForceClose(_) => &mut left.forces,
+                    Wish::Resize(_) => &mut left.resizes[seat],
                     Wish::Take | Wish::HandOver | Wish::RefusePayments | Wish::AcceptPayments => {
                         &mut left.wishes
                     }
@@ -412,12 +421,19 @@ impl Store {
         if step == Move::Advance && !self.all_answered(next)? {
             return Ok(false);
         }
+        if step == Move::Pass {
+            let Some(left) = next.left.expiries.checked_sub(1) else { return Ok(false) };
+            next.left.expiries = left;
+        }
         let before = next.ledger;
         let Some(after) = self.advance(before, step)? else {
             let order = match step {
                 Move::Order(order) => self.orders.get(order).spends,
                 _ => return Ok(false),
             };
+            if self.has_expired(before, step) {
+                return Ok(false);
+            }
             let ledger = self.ledgers.get(before);
             let in_time = ledger.closing().is_none_or(|shown| !shown.late);
             must(ledger.outpoint() != Some(order) || !in_time, Kind::OrderRefused, || {
@@ -431,16 +447,29 @@ impl Store {
         }
         let outpoint = self.ledgers.get(after).outpoint();
         for seat in 0..2 {
-            next.orders[seat].retain(|order| Some(self.orders.get(*order).spends) == outpoint);
+            next.orders[seat].retain(|order| {
+                Some(self.orders.get(*order).spends) == outpoint
+                    && !self.has_expired(after, Move::Order(*order))
+            });
             if next.parties[seat].is_some() {
-                // A machine acts on the newest closing that it is shown: those between the first and the last that it
-                // has not seen make no difference.
+                // A machine acts on the newest that it is shown, whatever came between: one that was away, and is told of
+                // all that happened at once. Those between the first and the last make no difference.
                 next.unseen[seat].truncate(1);
                 next.unseen[seat].push(after);
             }
         }
         self.check_ledger(next, before, step)?;
         Ok(true)
+    }
+
+    /// Whether an order is a resize that came too late.
+    fn has_expired(&self, ledger: u32, step: Move) -> bool {
+        let Move::Order(order) = step else { return false };
+        let clock = self.ledgers.get(ledger).clock;
+        match &self.orders.get(order).what {
+            Ordered::Resize(transaction) => transaction.body.expiry.is_some_and(|expiry| expiry < clock),
+            Ordered::Witness(_) => false,
+        }
     }
 
     /// The deadline passes only once whoever is there, or its tower, has brought in all that it has.

@@ -4,7 +4,7 @@ use towpath_crypto::Digest;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::mempool::Source;
 use towpath_ledger::{Amount, ChannelId, Party, StateSignature, Transaction};
-use towpath_protocol::limits::TOWER_BARE_CASES_MAX;
+use towpath_protocol::limits::{TOWER_BARE_CASES_MAX, TOWER_LEAVES_BLOCKS};
 use towpath_protocol::tower::{Entry, Record, Report, Sighting, Sponsor, TowerMessage};
 
 use super::ledger::{CAPACITY, CLOSE_FEE_MAX, Ledger, Pair};
@@ -27,13 +27,13 @@ fn world(client: Party, kept: u64, sponsor: Sponsor) -> (Ledger, Pair, Host) {
 }
 
 /// A block, and what the tower does about it.
-fn step(ledger: &mut Ledger, host: &mut Host, step_ms: u64) {
+pub fn step(ledger: &mut Ledger, host: &mut Host, step_ms: u64) {
     let (seen, _) = ledger.block(step_ms);
     host.see(seen);
     host.act(ledger, Source::Local);
 }
 
-fn post(ledger: &mut Ledger, host: &mut Host, transaction: Transaction) {
+pub fn post(ledger: &mut Ledger, host: &mut Host, transaction: Transaction) {
     ledger.submit(transaction).expect("a valid one");
     step(ledger, host, 1_000);
 }
@@ -94,6 +94,48 @@ fn an_honest_close_is_left_alone_and_paid_out() {
     assert_eq!(b, pair.state(9).balance_b.units());
     assert!(a + CLOSE_FEE_MAX.units() >= pair.state(9).balance_a.units());
     assert_eq!(host.reports, []);
+}
+
+/// T-37: a transaction that pays out one closing would void the one in which its author pays out many.
+#[test]
+fn a_closing_is_paid_out_by_its_parties_and_by_the_tower_only_if_they_do_not() {
+    for author_pays in [true, false] {
+        let mut ledger = Ledger::new();
+        let pairs = ledger.open(500);
+        let mut host = Host::new(&ledger, Sponsor::No);
+        for pair in &pairs {
+            host.hear(&CLIENT, &TowerMessage::Keep(vec![entry(&pair.record(Party::B, 9))]));
+            ledger.submit(pair.close(&ledger, Party::A, 9)).expect("a valid one");
+        }
+        step(&mut ledger, &mut host, 1_000);
+        let deadline = ledger.closing(pairs[0].id()).expect("it is posted").deadline();
+        while ledger.parent.time <= deadline {
+            step(&mut ledger, &mut host, 10_000);
+        }
+        assert_eq!(ledger.pool.len(), 0, "the tower leaves it to them");
+        if author_pays {
+            // In the block after the one that showed the deadline, as a node does.
+            let posted: Vec<_> = pairs.iter().filter_map(|pair| ledger.closing(pair.id())).collect();
+            let parts = posted.iter().map(|posted| (posted.outpoint, &*posted.closing));
+            let paid = towpath_ledger::settle::finalize_all(&ledger.place(), parts);
+            let count = paid.transactions.len();
+            assert!(count <= 4, "{count} transactions for 500 closings");
+            for transaction in paid.transactions {
+                ledger.submit(transaction).expect("it is due");
+            }
+        }
+        let mut blocks = 1;
+        while pairs.iter().any(|pair| ledger.closing(pair.id()).is_some()) {
+            step(&mut ledger, &mut host, 10_000);
+            blocks += 1;
+            if author_pays || blocks <= TOWER_LEAVES_BLOCKS {
+                assert_eq!(ledger.pool.len(), 0, "block {blocks}");
+            }
+            assert!(blocks < 60, "somebody pays it out");
+        }
+        assert!(author_pays == (blocks == 2), "{blocks} blocks");
+        assert_eq!(records(&host.disk), 0);
+    }
 }
 
 /// C5: an honest proposer that never got the counter-signature loses nothing by the newer state.

@@ -304,6 +304,7 @@ fn sightings(block: &Block, effects: &BlockEffects) -> Vec<Sighting> {
 pub struct Pair {
     pub chain: ChainId,
     pub terms: ChannelTerms,
+    pub capacity: Amount,
     pub funding: OutPoint,
     pub a: SecretKey,
     pub b: SecretKey,
@@ -334,12 +335,12 @@ impl Pair {
             close_fee_max: CLOSE_FEE_MAX,
             expiry: None,
         };
-        Self { chain, terms, funding: first_input, a, b, borrowed_tag: None }
+        Self { chain, terms, capacity: CAPACITY, funding: first_input, a, b, borrowed_tag: None }
     }
 
     fn output(&self) -> Output {
         let lock = Lock::Channel(Box::new(self.terms.clone()));
-        Output { asset: AssetId::NATIVE, amount: CAPACITY, lock }
+        Output { asset: AssetId::NATIVE, amount: self.capacity, lock }
     }
 
     pub fn id(&self) -> ChannelId {
@@ -364,11 +365,11 @@ impl Pair {
         ChannelState {
             channel: self.terms.id,
             tag: self.tag(),
-            generation: 0,
+            generation: self.terms.generation,
             version,
             is_final: false,
             sequencer: Party::A,
-            balance_a: Amount(CAPACITY.units() - paid),
+            balance_a: Amount(self.capacity.units() - paid),
             balance_b: Amount(paid),
             pending_total: Amount::ZERO,
             pending_root: Digest::ZERO,
@@ -398,13 +399,13 @@ impl Pair {
     pub fn close(&self, ledger: &Ledger, author: Party, version: u64) -> Transaction {
         let place = ledger.place();
         let state = self.co_signed(version);
-        let fee = settle::unilateral_fee(&place, &self.terms, (&state.state, CAPACITY), author);
+        let fee = settle::unilateral_fee(&place, &self.terms, (&state.state, self.capacity), author);
         let fee = fee.expect("balances cover it");
         let intent = CloseIntent { state: state.state.clone(), author, fee };
         let signature = self.key(author).sign(&self.chain, &intent);
         let posting = Posting {
             funding: self.funding,
-            capacity: CAPACITY,
+            capacity: self.capacity,
             terms: &self.terms,
             state: &state,
             author,
@@ -412,6 +413,29 @@ impl Pair {
             signature,
         };
         settle::unilateral(&place, &posting).expect("a close")
+    }
+
+    /// A is paid so much out of the channel: the transaction, and the channel as it is afterwards. Versions count on.
+    pub fn resize(&self, paid_out: Amount) -> (Transaction, Self) {
+        let mut next = self.clone();
+        next.terms.generation += 1;
+        next.capacity = self.capacity.checked_sub(paid_out).expect("so much is there");
+        // Two signatures, an input and two outputs.
+        let fee = Amount(2_000);
+        let amount = paid_out.checked_sub(fee).expect("more than the fee");
+        let lock = Lock::Wallet(self.terms.payout_a.clone());
+        let body = TxBody {
+            chain: self.chain,
+            inputs: vec![self.funding],
+            outputs: vec![next.output(), Output { asset: AssetId::NATIVE, amount, lock }],
+            not_before: None,
+            expiry: None,
+            payload: None,
+        };
+        let intent = ResizeIntent { transaction: body.id(), channel: self.id() };
+        let (a, b) = (self.a.sign(&self.chain, &intent), self.b.sign(&self.chain, &intent));
+        next.funding = OutPoint { tx: body.id(), index: 0 };
+        (Transaction { body, witnesses: vec![Witness::Resize { a, b }] }, next)
     }
 
     /// Anyone supersedes with this version, taking `fee` out of the other party's balance.

@@ -12,5 +12,6 @@ mod ledger;
 mod mass;
 mod quotas;
 mod records;
+mod resized;
 mod storm;
 mod towers;
