@@ -135,6 +135,12 @@ impl Channel {
     /// Accepts or refuses the next proposal on the newest version.
     fn evaluate(&mut self, propose: &Propose, verifier: &mut dyn Verifier) -> Result<(), Reject> {
         self.check_held(propose)?;
+        // An honest sequencer is above all that either party ever signed. What this party cannot sign it could neither
+        // acknowledge nor close with, so it is no claim to anything (SPEC P-14).
+        let (version, held) = (propose.version, self.held.version());
+        if version <= self.guard.highest() {
+            return Err(Reject::Version { version, held, seen: self.seen });
+        }
         if propose.updates.len() > UPDATES_MAX {
             return Err(Reject::Busy);
         }

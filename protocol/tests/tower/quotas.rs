@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use towpath_crypto::Digest;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::Party;
+use towpath_protocol::limits::TOWER_LEAVES_BLOCKS;
 use towpath_protocol::tower::{
     Entry, Locator, Outcome, Quotas, RECORD_BYTES, Receipt, Refusal, Sealed, Sequence, Service, Serving,
     Sighting, Sponsor, Standing, Tower, TowerMessage,
@@ -259,8 +260,12 @@ fn what_was_settled_meanwhile_is_forgotten_at_the_next_start() {
     for _ in 0..61 {
         ledger.block(10_000);
     }
-    host.act(&mut ledger, towpath_ledger::mempool::Source::Local);
-    ledger.block(10_000);
+    // The parties would come first.
+    for _ in 0..=TOWER_LEAVES_BLOCKS {
+        assert!(ledger.closing(pair.id()).is_some(), "it is left to them");
+        host.act(&mut ledger, towpath_ledger::mempool::Source::Local);
+        ledger.block(10_000);
+    }
     assert!(ledger.closing(pair.id()).is_none(), "paid out, and the tower does not see it");
     host.restart(&ledger);
     assert_eq!((records(&host.disk), host.tower.cases()), (0, Vec::new()));
