@@ -1,6 +1,7 @@
 //! A network that this program started: bringing it up, down, and single nodes back after a crash.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub struct Network {
     state: NetworkState,
     /// Those that this process started, to be reaped.
     children: BTreeMap<String, Child>,
+    /// What starts a node in the program's place, by name.
+    launchers: BTreeMap<String, Vec<OsString>>,
 }
 
 /// Whether a folder had a network before.
@@ -55,7 +58,7 @@ impl Network {
         if state.nodes.len() != plan.nodes {
             return Err(TestnetError::Different { found: state.nodes.len(), asked: plan.nodes, dir });
         }
-        let network = Self { dir, program, state, children: BTreeMap::new() };
+        let network = Self { dir, program, state, children: BTreeMap::new(), launchers: BTreeMap::new() };
         if network.state.nodes.iter().any(is_running) {
             return Err(TestnetError::Running { dir: network.dir });
         }
@@ -70,7 +73,7 @@ impl Network {
         let dir =
             std::path::absolute(dir).map_err(|source| TestnetError::Io { path: dir.to_owned(), source })?;
         let state = NetworkState::load(&dir)?;
-        Ok(Self { dir, program, state, children: BTreeMap::new() })
+        Ok(Self { dir, program, state, children: BTreeMap::new(), launchers: BTreeMap::new() })
     }
 
     /// Its folder.
@@ -109,6 +112,12 @@ impl Network {
         Ok(())
     }
 
+    /// From its next start on the node is started by the program that `words` begin with, after its own arguments: under a tracer, or in
+    /// another namespace. That program must become the node, under the number of its own process. No words: as usual.
+    pub fn launch_by(&mut self, name: &str, words: Vec<OsString>) {
+        self.launchers.insert(name.to_owned(), words);
+    }
+
     /// Starts a node; it does not serve yet.
     ///
     /// # Errors
@@ -116,7 +125,8 @@ impl Network {
     pub fn start(&mut self, name: &str) -> Result<(), TestnetError> {
         self.state.node(name)?;
         let Some(node) = self.state.nodes.iter_mut().find(|node| node.name == name) else { return Ok(()) };
-        let (child, id) = process::start(&self.program, node)?;
+        let before = self.launchers.get(name).map_or(&[][..], Vec::as_slice);
+        let (child, id) = process::start(&self.program, before, node)?;
         node.process = Some(id);
         self.reap(name);
         self.children.insert(name.to_owned(), child);

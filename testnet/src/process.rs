@@ -1,6 +1,7 @@
 //! Starting, finding and stopping node processes. A process is known by its number *and* the moment of its start, so
 //! that one which merely got the number of a dead node is never touched.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -21,12 +22,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Bytes at the end of a log that an error shows.
 const TAIL_BYTES: usize = 2_000;
 
-/// Starts the node with this program's own binary. It outlives this process; its output goes to its log.
+/// Starts the node with this program's own binary, or has the program in `before` do so, which must become it (as `nice` does).
+/// It outlives this process; its output goes to its log.
 ///
 /// # Errors
 /// When the log cannot be opened or the program cannot be started.
-pub fn start(program: &Path, node: &NodeState) -> Result<(Child, ProcessId), TestnetError> {
-    spawn(Command::new(program).arg("node").arg("--config").arg(&node.config), &node.log)
+pub fn start(
+    program: &Path,
+    before: &[OsString],
+    node: &NodeState,
+) -> Result<(Child, ProcessId), TestnetError> {
+    let mut words = before.iter().map(OsString::as_os_str).chain([program.as_os_str()]);
+    let mut command = Command::new(words.next().unwrap_or(program.as_os_str()));
+    spawn(command.args(words).arg("node").arg("--config").arg(&node.config), &node.log)
 }
 
 /// Starts a process that makes payments on the network in `dir` until it is stopped; its output goes to `log`.

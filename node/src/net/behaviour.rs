@@ -6,6 +6,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
@@ -20,11 +23,13 @@ use towpath_crypto::hash::ChainId;
 use super::admission::Admission;
 use super::carrier::Carrier;
 use super::channel::streams::Streams;
+use super::closing::InTime;
 use super::config::{Mdns, NetConfig};
 use super::error::NetError;
 use super::gossip::{self, Gossipsub};
 use super::limits::{
-    HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, QUIC_CONNECTION_BYTES, QUIC_STREAM_BYTES, STREAMS_PER_CONNECTION_MAX,
+    CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, QUIC_CONNECTION_BYTES, QUIC_STREAM_BYTES,
+    STREAMS_PER_CONNECTION_MAX,
 };
 use super::sync::{self, Sync};
 
@@ -116,16 +121,36 @@ fn refused(error: &dyn std::fmt::Display) -> NetError {
     NetError::Configuration(error.to_string())
 }
 
+/// Connections over a transport of plain streams: encrypted, multiplexed, and closed in time.
+fn over_streams<T>(transport: T, encryption: noise::Config) -> Boxed<(PeerId, InTime<StreamMuxerBox>)>
+where
+    T: Transport<
+            Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+            Error: Send + std::marker::Sync + 'static,
+            ListenerUpgrade: Send + 'static,
+            Dial: Send + 'static,
+        > + Send
+        + Unpin
+        + 'static,
+{
+    transport
+        .upgrade(Version::V1Lazy)
+        .authenticate(encryption)
+        .multiplex(multiplexer())
+        .map(|(peer, muxer), _| (peer, InTime::new(StreamMuxerBox::new(muxer), CLOSE_TIMEOUT)))
+        .boxed()
+}
+
 /// The swarm, listening nowhere yet.
 ///
 /// # Errors
 /// [`NetError`] if the system or a library refuses its configuration.
 pub(crate) fn over_sockets(config: &NetConfig, keypair: Keypair) -> Result<Swarm<Towpath>, NetError> {
     let behaviour = behaviour(config, &keypair)?;
+    let encryption = noise::Config::new(&keypair).map_err(|error| refused(&error))?;
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplexer)
-        .map_err(|error| refused(&error))?
         .with_quic_config(|mut quic| {
             quic.handshake_timeout = HANDSHAKE_TIMEOUT;
             quic.max_concurrent_stream_limit = u32::try_from(STREAMS_PER_CONNECTION_MAX).unwrap_or(u32::MAX);
@@ -133,6 +158,8 @@ pub(crate) fn over_sockets(config: &NetConfig, keypair: Keypair) -> Result<Swarm
             quic.max_stream_data = QUIC_STREAM_BYTES;
             quic
         })
+        .with_other_transport(|_| over_streams(tcp, encryption))
+        .map_err(|error| refused(&error))?
         .with_behaviour(|_| behaviour)
         .map_err(|error| refused(&error))?
         .with_swarm_config(settings)
@@ -154,9 +181,7 @@ pub(crate) fn over_carrier(
     let encryption = noise::Config::new(&keypair).map_err(|error| refused(&error))?;
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_other_transport(|_| {
-            carrier.upgrade(Version::V1Lazy).authenticate(encryption).multiplex(multiplexer())
-        })
+        .with_other_transport(|_| over_streams(carrier, encryption))
         .map_err(|error| refused(&error))?
         .with_behaviour(|_| behaviour)
         .map_err(|error| refused(&error))?

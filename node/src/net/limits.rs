@@ -156,6 +156,10 @@ pub const PEER_TEXT_CHARS_MAX: usize = 64;
 /// How long a shutdown waits for connections to close in good order; then they are cut.
 pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a connection that is closed may take to write what is left. A peer that is gone takes nothing: without a bound its
+/// connection would count until the system gives it up, a quarter of an hour later, and the peer would not be dialled again.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a connection without streams is kept.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 

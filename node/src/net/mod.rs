@@ -9,6 +9,7 @@ mod behaviour;
 mod budget;
 mod carrier;
 mod channel;
+mod closing;
 pub mod config;
 mod dialer;
 mod driver;
