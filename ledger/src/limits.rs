@@ -90,3 +90,12 @@ pub const POOL_OVERHEAD_BYTES: u64 = 1_024;
 
 /// Blocks for which a transaction waits at most: a quarter of an hour at a block a second.
 pub const POOL_HEIGHTS_MAX: u64 = 1_024;
+
+/// Blocks for which a transaction waits for what it spends: a node that is further behind than that does not decide.
+pub const EARLY_BLOCKS: u64 = 8;
+
+/// What one peer may have waiting on each shelf of what came too early, in bytes: the largest transaction.
+pub const EARLY_SOURCE_BYTES: u64 = (256 << 10) + POOL_OVERHEAD_BYTES;
+
+/// What each of these shelves holds, in bytes: six megabytes for all three.
+pub const EARLY_SHELF_BYTES: u64 = POOL_SOURCE_SHARE * EARLY_SOURCE_BYTES;

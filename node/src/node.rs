@@ -233,6 +233,10 @@ async fn run_parts(
     let driver = driver_config(&loaded, voter(&loaded, &chain, identity), parts.idempotency.clone());
     let (fatal, blocks, watched) = (stop.clone(), workers.clone(), tower.clone());
     let (heights, height) = watch::channel(chain.tip().height());
+    let params = loaded.genesis.params.clone();
+    let (ingress, ingress_threads) = Ingress::start(&chain, params, ledger.clone(), net.clone())
+        .map_err(|error| NodeError::Ledger(error.to_string()))?;
+    let bell = ingress.blocks();
     let (driver_thread, status) = ledger::spawn(
         driver,
         (Arc::clone(&chain), Arc::clone(&journal), net.clone()),
@@ -240,6 +244,7 @@ async fn run_parts(
         Box::new(move |notice| {
             blocks.push_block(&notice);
             watched.push_block(&notice);
+            bell.ring();
             heights.send_replace(notice.height);
         }),
         move |reason| fatal.fatal(reason),
@@ -249,9 +254,6 @@ async fn run_parts(
     let step_ms_max = loaded.genesis.params.blocks.block_step_ms_max;
     let watching_ledger =
         tokio::spawn(recovery::watch_current((Arc::clone(&chain), height), step_ms_max, is_current));
-    let params = loaded.genesis.params.clone();
-    let (ingress, ingress_threads) = Ingress::start(&chain, params, ledger.clone(), net.clone())
-        .map_err(|error| NodeError::Ledger(error.to_string()))?;
     // A tower that lost data may have forgotten records that it promised to keep: its clients find that out, and give
     // them again (FAULTS W3).
     let watching = start_tower(config, &loaded, &parts, (tower, tower_inbox), stop.clone())?;
@@ -457,16 +459,7 @@ fn start_tower(
             block_step_ms_max: params.blocks.block_step_ms_max,
         },
     };
-    let parts = tower::Parts {
-        chain: Arc::clone(&parts.chain),
-        journal: Arc::clone(&parts.journal),
-        net: parts.net.clone(),
-        ledger: parts.ledger.clone(),
-        workers: parts.workers.clone(),
-        board: Arc::clone(&parts.board),
-        runtime: parts.runtime.clone(),
-    };
-    Ok(tower::start(parts, settings, handle, inbox, move |reason| stop.fatal(reason))?)
+    Ok(tower::start(tower::Parts::of(parts), settings, handle, inbox, move |reason| stop.fatal(reason))?)
 }
 
 /// The key with which this node takes part in deciding blocks: its own, unless its log may miss votes that it gave. Then it

@@ -9,6 +9,7 @@
 //! and each has its part of the reserved lane: what got in is decided within as many blocks as the queue holds, whatever
 //! others pay. Only the last gives way to higher fee rates. Gossip, and when to build a block, are left to the node.
 
+mod early;
 mod error;
 mod pool;
 mod queue;
@@ -19,6 +20,7 @@ mod flood_tests;
 #[cfg(test)]
 mod tests;
 
+pub use early::{Awaited, Early};
 pub use error::Refusal;
 pub use pool::{Admitted, Mempool, Removal, Removed, Source};
 pub use queue::{PoolLimits, Queue};

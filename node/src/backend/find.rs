@@ -47,6 +47,10 @@ impl Node {
             let detail = format!("{text} could also be {id}, which cannot be used");
             return Err(ApiError::new(Code::AmbiguousId, detail));
         }
+        if let (Ok(id), []) = (&whole, found.as_slice()) {
+            // It may well be on the ledger: this node is no party to it, or has forgotten it since it was settled.
+            return Err(ApiError::new(Code::ChannelNotFound, format!("this node has no channel {id}")));
+        }
         only(Code::ChannelNotFound, text, found, |view| view.id.to_string())
     }
 
@@ -144,6 +148,9 @@ fn only<T>(none: Code, text: &str, found: Vec<T>, name: impl Fn(&T) -> String) -
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
+        (None, _) if none == Code::ChannelNotFound => {
+            Err(ApiError::new(none, format!("this node has no channel with an id that begins with {text}")))
+        }
         (None, _) => Err(ApiError::new(none, format!("no {thing} has an id that begins with {text}"))),
         (Some(first), Some(second)) => {
             let mut names: Vec<String> = [first, second]
@@ -179,7 +186,7 @@ mod tests {
         assert_eq!(error.detail, "chan1q could be a, or b, or c, or d, or others");
         let error = pick(&[]).expect_err("nothing");
         assert_eq!(error.code, Code::ChannelNotFound);
-        assert_eq!(error.detail, "no channel has an id that begins with chan1q");
+        assert_eq!(error.detail, "this node has no channel with an id that begins with chan1q");
     }
 
     #[test]

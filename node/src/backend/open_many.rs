@@ -17,6 +17,7 @@ use super::channels::{FUNDING_MS, WAIT_MS, call_error};
 use super::once::{Once, deadline, other_kind};
 use super::wallet::funds_error;
 use super::{Node, busy, ledger_busy};
+use crate::entropy;
 use crate::idempotency::{Claim, Opening, Outcome, content_of};
 use crate::ledger::{FundsCall, FundsError, Input, Purpose, Reserved, SharedFunding};
 use crate::limits;
@@ -92,7 +93,7 @@ impl Node {
         if amount < least {
             return Err(funds_error(&FundsError::TooSmall { amount, least }));
         }
-        Ok(Wanted { peer, amount, address: one.address.clone(), open: OpenId(rand::random()) })
+        Ok(Wanted { peer, amount, address: one.address.clone(), open: OpenId(entropy::draw()) })
     }
 
     /// The channels that this call opens, or that the first one with its key did.

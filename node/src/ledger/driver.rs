@@ -184,6 +184,10 @@ impl Driver {
                 report(&self.net, id, verdict);
                 self.wake()
             }
+            Input::Ripe { from, transaction } => {
+                self.hear_again(from, *transaction);
+                self.wake()
+            }
             Input::SyncResponse { peer, answer } => {
                 let outputs = self.engine.on_sync_response(peer, answer.ok_or(SyncFailure::Unreachable))?;
                 self.carry_out(outputs)
@@ -324,6 +328,15 @@ impl Driver {
         }
     }
 
+    /// A transaction by gossip that came too early: nobody heard of it through this node then.
+    fn hear_again(&mut self, from: PublicKey, transaction: Transaction) {
+        let bytes = codec::encode(&transaction);
+        match self.hear(from, transaction) {
+            Verdict::Accept => publish(&self.net, Topic::Transactions, bytes),
+            Verdict::Ignore | Verdict::Reject => {}
+        }
+    }
+
     /// A transaction of this node's.
     fn submit(&mut self, transaction: Transaction) -> Result<TxId, SubmitError> {
         let id = transaction.id();
@@ -378,6 +391,7 @@ impl Driver {
             }
             FundsCall::Sponsor { transaction, short } => self.sponsor(*transaction, short, now),
             FundsCall::Reach { addresses, reply } => drop(reply.send(self.reach(addresses))),
+            FundsCall::Keep { coins, until } => self.funds.keep(&coins, until),
             FundsCall::Release { first_input } => self.funds.release(&first_input),
         }
     }
@@ -489,11 +503,12 @@ impl Driver {
         plan: &SharedFunding,
         claim: Option<(Claim, Vec<Opening>)>,
     ) -> Result<(TxId, Amount), FundsError> {
-        let (transaction, fee) = self.funds.plan_shared(&self.chain, plan)?;
+        let (transaction, fee) = self.funds.plan_shared(plan)?;
         let checked = self.engine.host().check(&transaction);
         checked.map_err(|error| FundsError::Refused(error.to_string()))?;
         let (now_ms, mut batch, tx) = (clock::now_ms(), Batch::new(), transaction.id());
-        self.funds.promise_shared(&mut batch, transaction.body.clone());
+        let height = self.chain.tip().height();
+        self.funds.promise_shared(&mut batch, height, transaction.body.clone());
         let kept = claim
             .map(|(claim, openings)| claim.keep(&mut batch, Outcome::Openings { tx, fee, openings }, now_ms));
         self.journal.commit(Entry { batch, events: Vec::new() }, now_ms)?;

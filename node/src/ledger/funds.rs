@@ -1,6 +1,6 @@
 //! The wallet as the driver keeps it: coins on the ledger, less those that are promised or spent by what waits.
 
-mod shared;
+pub(super) mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -244,7 +244,7 @@ impl Funds {
         let holds = |reservation: &Reservation| {
             reservation.selection.coins.iter().any(|coin| coin.outpoint == *outpoint)
         };
-        self.reserved.values().any(holds)
+        self.reserved.values().any(holds) || self.shared.spends(outpoint)
     }
 
     /// Coins that waiting transactions spend.
@@ -341,6 +341,18 @@ impl Funds {
             self.reserved.insert(first, Reservation { selection, until });
         }
         Ok(reserved)
+    }
+
+    /// Sets coins aside that were before a restart, and on which more depends than on this wallet.
+    pub(super) fn keep(&mut self, coins: &[(OutPoint, Output)], until: Time) {
+        let coins = coins.iter().filter_map(|(outpoint, output)| {
+            let Lock::Wallet(payout) = &output.lock else { return None };
+            Some(Coin { outpoint: *outpoint, amount: output.amount, payout: payout.clone() })
+        });
+        let coins: Vec<Coin> = coins.collect();
+        let Some(first) = coins.first().map(|coin| coin.outpoint) else { return };
+        let selection = Selection { coins, fee: Amount::ZERO, change: Amount::ZERO };
+        self.reserved.entry(first).or_insert(Reservation { selection, until });
     }
 
     /// Sets coins free again, unless a funding that is promised spends them.

@@ -6,7 +6,7 @@ use towpath_crypto::codec;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{AssetId, ChannelId, ChannelTerms, Digest, Lock, Multisig, limits as ledger_limits};
 use towpath_protocol::limits::FUNDED_TOGETHER_MAX;
-use towpath_store::{MemoryStore, Store};
+use towpath_store::{Batch, Column, MemoryStore, Scan, Store};
 
 use super::testing::{COIN, TestLedger, genesis};
 use super::*;
@@ -122,7 +122,7 @@ fn c12_no_payout_of_peers_makes_a_funding_too_large_or_too_dear() {
     let shares = vec![Share::Channel(Box::new(largest_channel(&ledger, amount))); FUNDED_TOGETHER_MAX];
     let first_input = reserved.first_input().expect("a coin");
     let plan = SharedFunding { first_input, shares, expiry: until };
-    let (made, fee) = ledger.funds.plan_shared(&ledger.chain, &plan).expect("the coins suffice");
+    let (made, fee) = ledger.funds.plan_shared(&plan).expect("the coins suffice");
     let bytes = codec::encode(&made).len();
     assert!(bytes <= usize::try_from(ledger_limits::TRANSACTION_BYTES_MIN).expect("small"), "{bytes} bytes");
     let least = ledger.genesis.params.rules.fee_min(u64::try_from(bytes).expect("small"));
@@ -131,4 +131,110 @@ fn c12_no_payout_of_peers_makes_a_funding_too_large_or_too_dear() {
     assert!(change >= ledger.genesis.params.rules.output_min, "{change}");
     let out: u64 = made.body.outputs.iter().map(|output| output.amount.units()).sum();
     assert_eq!(out + fee.units(), coins * COIN);
+}
+
+/// What is left of a funding of many channels in a backup: its row, as this program writes it or as earlier ones did.
+fn in_backup(from: &Arc<dyn Store>, body: &TxBody, version: u8) -> Arc<dyn Store> {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let rows = from.scan(Column::Meta, &Scan::prefix(b"wallet-funding/")).expect("it reads");
+    let mut batch = Batch::new();
+    for (key, row) in rows {
+        let old = [vec![1], codec::encode(body)].concat();
+        batch.put(Column::Meta, key, if version == 1 { old } else { row });
+    }
+    store.commit(batch).expect("no write fails here");
+    store
+}
+
+fn fund_two(ledger: &mut TestLedger) -> (OutPoint, Output, Transaction) {
+    let until = ledger.time().plus_ms(100_000);
+    let purpose = Purpose { amount: Amount(200_000), inputs_max: crate::limits::WALLET_INPUTS, until };
+    let (reply, mut answer) = oneshot::channel();
+    let call = FundsCall::ReserveShared { purpose, channels: 2, reply };
+    ledger.handle.offer(Input::Funds(call)).expect("room");
+    ledger.serve();
+    let first_input = answer.try_recv().expect("an answer").expect("coins").first_input().expect("a coin");
+    let shares = vec![Share::Back(Amount(100_000)), Share::Back(Amount(100_000))];
+    let plan = Box::new(SharedFunding { first_input, shares, expiry: until });
+    let (reply, mut answer) = oneshot::channel();
+    ledger.handle.offer(Input::Funds(FundsCall::FundShared { plan, claim: None, reply })).expect("room");
+    ledger.serve();
+    answer.try_recv().expect("an answer").expect("it is made");
+    let made = ledger.take_waiting().remove(0);
+    let output = made.body.outputs.get(1).cloned().expect("a place");
+    (first_input, output, made)
+}
+
+fn pay(ledger: &mut TestLedger, amount: u64) -> Transaction {
+    let (reply, _answer) = oneshot::channel();
+    let to = Payout::Key(towpath_crypto::seed::Seed::from_entropy(&[2; 32]).wallet_key(0).public());
+    let call = FundsCall::Send { to, amount: Amount(amount), claim: None, reply };
+    ledger.handle.offer(Input::Funds(call)).expect("room");
+    ledger.serve();
+    ledger.take_waiting().remove(0)
+}
+
+/// S10: on a replica at the genesis the coins of a funding are not made yet. Whoever took it for void would spend them again,
+/// and its channels would never be funded; only what the ledger shows decides.
+#[test]
+fn s10_a_funding_of_many_in_a_backup_is_not_void_before_the_ledger_says_so() {
+    let node = |store: &Arc<dyn Store>| TestLedger::new(seed(), genesis(&[&seed()], 1), Arc::clone(store));
+    let memory = || -> Arc<dyn Store> { Arc::new(MemoryStore::new()) };
+    let (here_store, there_store) = (memory(), memory());
+    let (mut here, mut there) = (node(&here_store), node(&there_store));
+    let made = pay(&mut here, 1_000);
+    let first = here.build(&[made], 1_000);
+    here.apply(&first);
+    there.apply(&first);
+    let (first_input, output, funding) = fund_two(&mut here);
+    // The same coin, spent by the funding, or by a payment that another copy of this wallet made.
+    let other = pay(&mut there, 2_000);
+    for (version, last) in [(2, &funding), (2, &other), (1, &funding), (1, &other)] {
+        let second = here.build(std::slice::from_ref(last), 1_000);
+        assert_eq!(second.transactions.len(), 1);
+        let store = in_backup(&here_store, &funding.body, version);
+        let rows = || store.scan(Column::Meta, &Scan::prefix(b"wallet-funding/")).expect("it reads").len();
+        let mut restored = node(&store);
+        let again = |node: &TestLedger| node.funds.shared_again(&node.chain, &first_input, (1, &output));
+        match again(&restored) {
+            Ok(made) => assert_eq!((version, made), (2, Some(funding.clone())), "at the genesis"),
+            Err(error) => assert_eq!(version, 1, "it is not known what it spends: {error}"),
+        }
+        restored.apply(&first);
+        for node in [&restored, &node(&store)] {
+            assert_eq!(
+                again(node),
+                Ok(Some(funding.clone())),
+                "where its coin is, after a restart there, too"
+            );
+            let (available, reserved) = node.wallet();
+            assert!(available == 0 && reserved > 0, "nothing else spends it: {available}, {reserved}");
+        }
+        let before = restored.wallet();
+        restored.funds.release(&first_input);
+        assert_eq!(restored.wallet(), before, "whoever lets go of it");
+        restored.apply(&second);
+        again(&restored).expect_err("the ledger has decided");
+        assert_eq!((restored.wallet().1, rows()), (0, 0));
+    }
+}
+
+/// The ledger decided while this node was not looking: it is found out at the next start.
+#[test]
+fn s10_a_funding_of_many_that_ended_meanwhile_is_forgotten_at_the_next_start() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut here = TestLedger::new(seed(), genesis(&[&seed()], 1), Arc::clone(&store));
+    let (first_input, output, funding) = fund_two(&mut here);
+    let rows = store.scan(Column::Meta, &Scan::prefix(b"wallet-funding/")).expect("it reads");
+    let block = here.build(&[funding], 1_000);
+    here.apply(&block);
+    // A crash between the block and what it means: the row is still there.
+    let mut batch = Batch::new();
+    for (key, row) in rows {
+        batch.put(Column::Meta, key, row);
+    }
+    store.commit(batch).expect("no write fails here");
+    let again = TestLedger::new(seed(), genesis(&[&seed()], 1), store);
+    again.funds.shared_again(&again.chain, &first_input, (1, &output)).expect_err("it is over");
+    assert_eq!(again.wallet().1, 0);
 }

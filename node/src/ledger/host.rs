@@ -263,7 +263,12 @@ struct Books {
 /// The row of `Meta` that holds them.
 const BOOKS_ROW: &[u8] = b"ledger/books";
 
+/// The books after the newest block. At the genesis there are none, whatever a row says that came out of a backup: it is of
+/// blocks that this replica has yet to apply, and their fees would be counted twice.
 fn read_books(chain: &Chain) -> Result<Option<Books>, StoreError> {
+    if chain.tip().height() == 0 {
+        return Ok(None);
+    }
     let Some(row) = chain.meta(BOOKS_ROW)? else { return Ok(None) };
     let books = codec::decode(&row, 64).map_err(|error| StoreError::Corrupt { what: error.to_string() })?;
     Ok(Some(books))
@@ -288,4 +293,28 @@ pub fn supply(chain: &Chain, issued: u64) -> Result<u64, StoreError> {
 /// How its row is read.
 pub(crate) fn decoders() -> Vec<Readable> {
     readable![64 => Books]
+}
+
+#[cfg(test)]
+mod tests {
+    use towpath_crypto::seed::Seed;
+    use towpath_store::MemoryStore;
+
+    use super::super::testing::{TestLedger, genesis};
+    use super::*;
+
+    #[test]
+    fn s10_books_out_of_a_backup_count_for_nothing_on_a_ledger_that_begins_anew() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let mut batch = Batch::new();
+        batch.put(Column::Meta, BOOKS_ROW, codec::encode(&Books { unspent: 60, fees: 40 }));
+        store.commit(batch).expect("no write fails here");
+        let seed = Seed::from_entropy(&[1; 32]);
+        let mut ledger = TestLedger::new(seed.clone(), genesis(&[&seed], 1), store);
+        assert_eq!(read_fees(&ledger.chain), Ok(0));
+        assert_eq!(supply(&ledger.chain, 100), Ok(100));
+        let block = ledger.build(&[], 1_000);
+        ledger.apply(&block);
+        assert_eq!(read_fees(&ledger.chain), Ok(40), "from then on the row is this replica's own");
+    }
 }

@@ -22,9 +22,11 @@ enum Lane {
 impl Lane {
     const fn of(input: &Input) -> Self {
         match input {
-            Input::Consensus { .. } | Input::Heard { .. } | Input::SyncResponse { .. } | Input::Peers => {
-                Self::Heard
-            }
+            Input::Consensus { .. }
+            | Input::Heard { .. }
+            | Input::Ripe { .. }
+            | Input::SyncResponse { .. }
+            | Input::Peers => Self::Heard,
             Input::Submit { .. }
             | Input::Waiting { .. }
             | Input::Funds(_)

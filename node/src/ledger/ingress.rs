@@ -3,7 +3,8 @@
 //! peer told so.
 //!
 //! A transaction reaches the driver, and by its verdict the other peers, only with valid signatures. Whoever passes on one
-//! with an invalid signature is to blame: an outpoint names its output for ever, so no other tip makes it valid.
+//! with an invalid signature is to blame: an outpoint names its output for ever, so no other tip makes it valid. One that
+//! came before the block that it builds on waits for it here, within bounds (SPEC B-66), and is checked again then.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -13,6 +14,7 @@ use towpath_consensus::{SyncReply as Answer, answer_sync};
 use towpath_crypto::codec;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::chain::{ChainParams, Pace, next_time};
+use towpath_ledger::mempool::{Awaited, Early, Source};
 use towpath_ledger::rules::{BlockContext, Signatures, TxError, apply_transaction};
 use towpath_ledger::{Transaction, limits as ledger_limits};
 
@@ -28,6 +30,13 @@ struct Unchecked {
     bytes: Vec<u8>,
 }
 
+/// Something for the thread that checks transactions.
+enum Work {
+    Heard(Unchecked),
+    /// A block was applied.
+    Applied,
+}
+
 /// A request for blocks.
 struct Asked {
     bytes: Vec<u8>,
@@ -38,7 +47,7 @@ struct Asked {
 pub struct Ingress {
     ledger: LedgerHandle,
     net: NetHandle,
-    transactions: SyncSender<Unchecked>,
+    transactions: SyncSender<Work>,
     requests: SyncSender<Asked>,
 }
 
@@ -55,10 +64,10 @@ impl Ingress {
     ) -> std::io::Result<(Self, [JoinHandle<()>; 2])> {
         let checker = Checker::new(Arc::clone(chain), params);
         let (to, verdicts) = (ledger.clone(), net.clone());
-        let (ingress, unchecked, asked) = Self::queues(ledger, net);
+        let (ingress, work, asked) = Self::queues(ledger, net);
         let gossip = std::thread::Builder::new()
             .name("gossip".into())
-            .spawn(move || check_all(&checker, &unchecked, &to, &verdicts))?;
+            .spawn(move || check_all(checker, &work, &to, &verdicts))?;
         let chain = Arc::clone(chain);
         let sync = std::thread::Builder::new().name("sync".into()).spawn(move || serve_all(&chain, asked))?;
         Ok((ingress, [gossip, sync]))
@@ -73,31 +82,41 @@ impl Ingress {
     ) -> (Self, SteppedIngress) {
         let checker = Checker::new(Arc::clone(chain), params);
         let (to, verdicts) = (ledger.clone(), net.clone());
-        let (ingress, unchecked, asked) = Self::queues(ledger, net);
+        let (ingress, work, asked) = Self::queues(ledger, net);
         (
             ingress,
-            SteppedIngress { checker, unchecked, asked, chain: Arc::clone(chain), ledger: to, net: verdicts },
+            SteppedIngress { checker, work, asked, chain: Arc::clone(chain), ledger: to, net: verdicts },
         )
     }
 
-    fn queues(ledger: LedgerHandle, net: NetHandle) -> (Self, Receiver<Unchecked>, Receiver<Asked>) {
-        let (transactions, unchecked) = sync_channel(limits::TRANSACTIONS_UNCHECKED);
+    fn queues(ledger: LedgerHandle, net: NetHandle) -> (Self, Receiver<Work>, Receiver<Asked>) {
+        let (transactions, work) = sync_channel(limits::TRANSACTIONS_UNCHECKED);
         let (requests, asked) = sync_channel(limits::SYNC_REQUESTS);
-        (Self { ledger, net, transactions, requests }, unchecked, asked)
+        (Self { ledger, net, transactions, requests }, work, asked)
     }
 
     /// A gossip message.
     pub fn gossip(&self, topic: Topic, from: PublicKey, id: GossipId, bytes: Vec<u8>) {
         match topic {
             Topic::Consensus => offer(&self.ledger, &self.net, Input::Consensus { from, id, bytes }),
-            Topic::Transactions => match self.transactions.try_send(Unchecked { from, id, bytes }) {
-                Ok(()) => {}
-                Err(TrySendError::Full(dropped) | TrySendError::Disconnected(dropped)) => {
-                    report(&self.net, dropped.id, Verdict::Ignore);
+            Topic::Transactions => {
+                match self.transactions.try_send(Work::Heard(Unchecked { from, id, bytes })) {
+                    Err(
+                        TrySendError::Full(Work::Heard(dropped))
+                        | TrySendError::Disconnected(Work::Heard(dropped)),
+                    ) => {
+                        report(&self.net, dropped.id, Verdict::Ignore);
+                    }
+                    Ok(()) | Err(_) => {}
                 }
-            },
+            }
             Topic::ChannelAnnouncements => report(&self.net, id, Verdict::Ignore),
         }
+    }
+
+    /// What is to hear of each block that was applied.
+    pub fn blocks(&self) -> BlockBell {
+        BlockBell(self.transactions.clone())
     }
 
     /// A peer asks for blocks.
@@ -121,7 +140,7 @@ impl Ingress {
 /// What the threads do, in a node that is stepped.
 pub(crate) struct SteppedIngress {
     checker: Checker,
-    unchecked: Receiver<Unchecked>,
+    work: Receiver<Work>,
     asked: Receiver<Asked>,
     chain: Arc<Chain>,
     ledger: LedgerHandle,
@@ -130,10 +149,10 @@ pub(crate) struct SteppedIngress {
 
 impl SteppedIngress {
     /// Deals with everything that waits; whether anything did.
-    pub(crate) fn step(&self) -> bool {
-        let mut is_any = false;
-        while let Ok(unchecked) = self.unchecked.try_recv() {
-            check(&self.checker, unchecked, &self.ledger, &self.net);
+    pub(crate) fn step(&mut self) -> bool {
+        let mut is_any = try_ripe(&mut self.checker, &self.ledger, &self.net);
+        while let Ok(work) = self.work.try_recv() {
+            check(&mut self.checker, work, &self.ledger, &self.net);
             is_any = true;
         }
         while let Ok(asked) = self.asked.try_recv() {
@@ -144,19 +163,35 @@ impl SteppedIngress {
     }
 }
 
-fn check_all(checker: &Checker, unchecked: &Receiver<Unchecked>, ledger: &LedgerHandle, net: &NetHandle) {
-    while let Ok(next) = unchecked.recv() {
-        check(checker, next, ledger, net);
+/// Wakes what waits for a block.
+pub struct BlockBell(SyncSender<Work>);
+
+impl BlockBell {
+    /// A block was applied.
+    pub fn ring(&self) {
+        // A thread with so much to do that this is lost looks by itself before it does any of it.
+        let _ = self.0.try_send(Work::Applied);
     }
 }
 
-fn check(
-    checker: &Checker,
-    Unchecked { from, id, bytes }: Unchecked,
-    ledger: &LedgerHandle,
-    net: &NetHandle,
-) {
-    match checker.check(&bytes) {
+fn check_all(mut checker: Checker, work: &Receiver<Work>, ledger: &LedgerHandle, net: &NetHandle) {
+    while let Ok(next) = work.recv() {
+        try_ripe(&mut checker, ledger, net);
+        check(&mut checker, next, ledger, net);
+    }
+}
+
+/// Hands on what the blocks since the last look made valid; whether there was any.
+fn try_ripe(checker: &mut Checker, ledger: &LedgerHandle, net: &NetHandle) -> bool {
+    let ripe = checker.ripe();
+    let is_any = !ripe.is_empty();
+    ripe.into_iter().for_each(|input| offer(ledger, net, input));
+    is_any
+}
+
+fn check(checker: &mut Checker, work: Work, ledger: &LedgerHandle, net: &NetHandle) {
+    let Work::Heard(Unchecked { from, id, bytes }) = work else { return };
+    match checker.check(from, &bytes) {
         Ok(transaction) => {
             offer(ledger, net, Input::Heard { from, id, transaction: Box::new(transaction) });
         }
@@ -207,28 +242,78 @@ pub(super) struct Checker {
     params: ChainParams,
     /// Never slowed down by blocks, so that no transaction is too early here that is not for the driver.
     pace: Pace,
+    /// What waits for a block.
+    early: Early,
+    /// The height at which it was looked through last.
+    looked_at: u64,
 }
 
 impl Checker {
     pub(super) fn new(chain: Arc<Chain>, params: ChainParams) -> Self {
         let pace = Pace::new(clock::now(), &params.blocks);
-        Self { chain, params, pace }
+        let looked_at = chain.tip().height();
+        Self { chain, params, pace, early: Early::default(), looked_at }
     }
 
     /// A transaction with valid signatures that the rules allow now, or the verdict over the message.
-    pub(super) fn check(&self, bytes: &[u8]) -> Result<Transaction, Verdict> {
+    pub(super) fn check(&mut self, from: PublicKey, bytes: &[u8]) -> Result<Transaction, Verdict> {
         let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX).unwrap_or(usize::MAX);
         let transaction = codec::decode::<Transaction>(bytes, limit).map_err(|_| Verdict::Reject)?;
+        let since = self.chain.tip().height();
+        match self.verify(&transaction) {
+            Ok(()) => Ok(transaction),
+            Err(TxError::BadSignature(_) | TxError::WitnessKind(_)) => Err(Verdict::Reject),
+            Err(TxError::MissingInput(waits_for)) => {
+                self.keep(Awaited { transaction, source: Source::Peer(from), waits_for, since });
+                Err(Verdict::Ignore)
+            }
+            // It may have been valid where it came from, on another tip or before another transaction: no fault.
+            Err(_) => Err(Verdict::Ignore),
+        }
+    }
+
+    /// What the blocks since the last look made valid, for the driver, in the order in which it is to be tried.
+    pub(super) fn ripe(&mut self) -> Vec<Input> {
+        let height = self.chain.tip().height();
+        if self.early.is_empty() || height == std::mem::replace(&mut self.looked_at, height) {
+            return Vec::new();
+        }
+        let chain = Arc::clone(&self.chain);
+        let ripe = self.early.ripe(height, |outpoint| chain.output(outpoint).map(|found| found.is_some()));
+        let ripe = ripe.unwrap_or_else(|error| {
+            tracing::error!(%error, "the ledger cannot be read");
+            Vec::new()
+        });
+        ripe.into_iter().filter_map(|awaited| self.try_again(awaited)).collect()
+    }
+
+    fn try_again(&mut self, awaited: Awaited) -> Option<Input> {
+        match (self.verify(&awaited.transaction), awaited.source) {
+            (Ok(()), Source::Peer(from)) => {
+                Some(Input::Ripe { from, transaction: Box::new(awaited.transaction) })
+            }
+            // It waits for more than one block, no longer for that than for one.
+            (Err(TxError::MissingInput(waits_for)), _) => {
+                self.keep(Awaited { waits_for, ..awaited });
+                None
+            }
+            (Ok(()), Source::Local) | (Err(_), _) => None,
+        }
+    }
+
+    /// Keeps what waits for an output that may still come: one of a transaction that is on the ledger came, and is spent.
+    fn keep(&mut self, awaited: Awaited) {
+        if self.chain.transaction_place(&awaited.waits_for.tx).is_ok_and(|place| place.is_none()) {
+            self.early.keep(awaited);
+        }
+    }
+
+    fn verify(&self, transaction: &Transaction) -> Result<(), TxError> {
         let tip = self.chain.tip();
         let time = next_time(tip.header().time, clock::now(), &self.pace, &self.params.blocks);
         let (chain, height) = (self.chain.chain(), tip.height() + 1);
         let context = BlockContext { chain, height, time, params: &self.params.rules };
-        match apply_transaction(&transaction, &*self.chain, &context, Signatures::Verify) {
-            Ok(_changes) => Ok(transaction),
-            Err(TxError::BadSignature(_) | TxError::WitnessKind(_)) => Err(Verdict::Reject),
-            // It may have been valid where it came from, on another tip or before another transaction: no fault.
-            Err(_) => Err(Verdict::Ignore),
-        }
+        apply_transaction(transaction, &*self.chain, &context, Signatures::Verify).map(|_changes| ())
     }
 }
 

@@ -31,8 +31,8 @@ pub use driver::{Driver, DriverConfig, spawn};
 pub use funds::{FundsError, Purpose, Reserved, WalletView};
 pub use host::{Chain, read_fees, supply};
 pub use inbox::{LedgerBusy, LedgerHandle, LedgerInbox};
-pub use ingress::Ingress;
 pub(crate) use ingress::SteppedIngress;
+pub use ingress::{BlockBell, Ingress};
 pub use notice::{Change, ChannelChange, Notice, channel_of};
 pub use sends::PendingSend;
 pub use stepped::SteppedDriver;
@@ -42,7 +42,7 @@ use crate::net::GossipId;
 
 /// How what is kept here is read.
 pub(crate) fn decoders() -> Vec<towpath_crypto::codec::Readable> {
-    [host::decoders(), sends::decoders()].concat()
+    [host::decoders(), sends::decoders(), funds::shared::decoders()].concat()
 }
 
 /// Something for the driver.
@@ -63,6 +63,13 @@ pub enum Input {
         from: PublicKey,
         /// For the verdict.
         id: GossipId,
+        /// It.
+        transaction: Box<Transaction>,
+    },
+    /// A transaction by gossip, with valid signatures, that had come before the block that it builds on.
+    Ripe {
+        /// Who passed it on.
+        from: PublicKey,
         /// It.
         transaction: Box<Transaction>,
     },
@@ -183,6 +190,13 @@ pub enum FundsCall {
         addresses: u32,
         /// When they are.
         reply: oneshot::Sender<Result<(), FundsError>>,
+    },
+    /// Coins were set aside before a restart, for what may yet become final: they still are.
+    Keep {
+        /// The coins, and what they are.
+        coins: Vec<(OutPoint, Output)>,
+        /// The last ledger time at which they can be spent by it.
+        until: Time,
     },
     /// Set coins free.
     Release {

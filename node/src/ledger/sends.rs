@@ -183,7 +183,7 @@ impl Sends {
                 ended.push((*id, SendState::Final));
                 continue;
             }
-            if is_void(chain, &send.row)? {
+            if is_void(chain, send.row.height, &send.row.transaction.body.inputs)? {
                 ended.push((*id, SendState::Void));
             }
         }
@@ -228,15 +228,15 @@ impl Sends {
     }
 }
 
-/// Whether another transaction spent a coin of a payment that is not final. A coin that is not on the ledger is no sign of that
+/// Whether another transaction spent a coin of one that is not final, and that this node made at this height. A coin that is not on the ledger is no sign of that
 /// by itself: after a restore the replica begins at the genesis, where the coin is not made yet, and whoever is told that the
 /// payment is void pays again. It is one if the replica is where the coin was, and has every block since.
-fn is_void(chain: &Chain, row: &Row) -> Result<bool, StoreError> {
+pub(super) fn is_void(chain: &Chain, height: u64, inputs: &[OutPoint]) -> Result<bool, StoreError> {
     let tip = chain.tip().height();
-    if tip <= row.height || chain.block(row.height + 1)?.is_none() {
+    if tip <= height || chain.block(height + 1)?.is_none() {
         return Ok(false);
     }
-    for input in &row.transaction.body.inputs {
+    for input in inputs {
         if chain.output(input)?.is_none() {
             return Ok(true);
         }

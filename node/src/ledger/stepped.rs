@@ -51,9 +51,19 @@ impl SteppedDriver {
         let text = |error: towpath_consensus::EngineError| error.to_string();
         let mut is_any = false;
         self.driver.insist().map_err(text)?;
-        while let Some(input) = self.inbox.try_take() {
-            self.driver.take(input).map_err(text)?;
-            is_any = true;
+        loop {
+            while let Some(input) = self.inbox.try_take() {
+                self.driver.take(input).map_err(text)?;
+                is_any = true;
+            }
+            let ripe = self.checker.ripe();
+            if ripe.is_empty() {
+                break;
+            }
+            // What does not fit is lost, and handed in again by who wants it.
+            for input in ripe {
+                let _ = self.own.offer(input);
+            }
         }
         self.driver.timers_due().map_err(text)?;
         Ok(is_any)
@@ -66,10 +76,10 @@ impl SteppedDriver {
     }
 
     /// A gossip message; one that cannot be taken now is lost.
-    pub fn gossip(&self, topic: Topic, from: PublicKey, id: GossipId, bytes: Vec<u8>) {
+    pub fn gossip(&mut self, topic: Topic, from: PublicKey, id: GossipId, bytes: Vec<u8>) {
         let input = match topic {
             Topic::Consensus => Input::Consensus { from, id: id.clone(), bytes },
-            Topic::Transactions => match self.checker.check(&bytes) {
+            Topic::Transactions => match self.checker.check(from, &bytes) {
                 Ok(transaction) => Input::Heard { from, id: id.clone(), transaction: Box::new(transaction) },
                 Err(verdict) => return report(&self.net, id, verdict),
             },

@@ -172,6 +172,7 @@ impl TestLedger {
                 })));
             }
             FundsCall::Pending(reply) => drop(reply.send(self.funds.pending())),
+            FundsCall::Keep { coins, until } => self.funds.keep(&coins, until),
             FundsCall::Release { first_input } => self.funds.release(&first_input),
             other => panic!("no worker sends {other:?}"),
         }
@@ -182,9 +183,10 @@ impl TestLedger {
         plan: &super::SharedFunding,
         claim: Option<(Claim, Vec<Opening>)>,
     ) -> Result<(TxId, Amount), super::FundsError> {
-        let (transaction, fee) = self.funds.plan_shared(&self.chain, plan)?;
+        let (transaction, fee) = self.funds.plan_shared(plan)?;
         let (mut batch, tx) = (Batch::new(), transaction.id());
-        self.funds.promise_shared(&mut batch, transaction.body.clone());
+        let height = self.chain.tip().height();
+        self.funds.promise_shared(&mut batch, height, transaction.body.clone());
         let kept =
             claim.map(|(claim, openings)| claim.keep(&mut batch, Outcome::Openings { tx, fee, openings }, 0));
         self.chain.store().commit(batch).expect("no write fails here");

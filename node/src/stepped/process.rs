@@ -139,10 +139,10 @@ impl Process {
     }
 
     /// A gossip message with a number of the caller's.
-    pub fn gossip(&self, topic: Topic, from: PublicKey, number: u64, bytes: Vec<u8>, time: Moment) {
+    pub fn gossip(&mut self, topic: Topic, from: PublicKey, number: u64, bytes: Vec<u8>, time: Moment) {
         clock::step_to(time);
         if let Some(id) = SteppedNet::name(number, &from) {
-            self.wired.driver().gossip(topic, from, id, bytes);
+            self.wired.driver_mut().gossip(topic, from, id, bytes);
         }
     }
 

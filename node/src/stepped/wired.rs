@@ -122,6 +122,10 @@ impl Wired {
         &self.driver
     }
 
+    pub(super) const fn driver_mut(&mut self) -> &mut SteppedDriver {
+        &mut self.driver
+    }
+
     /// How many batches wait to be written.
     #[must_use]
     pub fn unwritten(&self) -> u64 {
@@ -278,14 +282,5 @@ fn tower_settings(host: &Host, parts: &Parts) -> (tower::Settings, tower::Parts)
             block_step_ms_max: params.blocks.block_step_ms_max,
         },
     };
-    let parts = tower::Parts {
-        chain: Arc::clone(&parts.chain),
-        journal: Arc::clone(&parts.journal),
-        net: parts.net.clone(),
-        ledger: parts.ledger.clone(),
-        workers: parts.workers.clone(),
-        board: Arc::clone(&parts.board),
-        runtime: parts.runtime.clone(),
-    };
-    (settings, parts)
+    (settings, tower::Parts::of(parts))
 }

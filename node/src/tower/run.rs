@@ -62,6 +62,22 @@ pub struct Parts {
     pub runtime: tokio::runtime::Handle,
 }
 
+impl Parts {
+    /// What it shares with the workers.
+    #[must_use]
+    pub fn of(workers: &crate::worker::Parts) -> Self {
+        Self {
+            chain: Arc::clone(&workers.chain),
+            journal: Arc::clone(&workers.journal),
+            net: workers.net.clone(),
+            ledger: workers.ledger.clone(),
+            workers: workers.workers.clone(),
+            board: Arc::clone(&workers.board),
+            runtime: workers.runtime.clone(),
+        }
+    }
+}
+
 /// What the operator decides.
 #[derive(Clone, Debug)]
 pub struct Settings {

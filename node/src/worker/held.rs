@@ -127,7 +127,7 @@ pub(super) struct Held {
     pub settled_version: Option<u64>,
     /// Newer states were looked for since the start.
     pub searching: bool,
-    /// The first coin that this node set aside for a resize; after a restart the reservation is over, too.
+    /// The first coin that is set aside for a resize by this node, until it is known what became of it.
     pub resize_input: Option<OutPoint>,
 }
 

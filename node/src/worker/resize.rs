@@ -2,14 +2,14 @@
 
 use towpath_api::{EventBody, ResizeState, Side, Units};
 use towpath_ledger::{AssetId, ChannelId, Lock, OutPoint, Output, Party, Time, TxId};
-use towpath_protocol::{Change, Event, Reject, ResizeFailure, ResizePlan, Token};
+use towpath_protocol::{Change, Channel, Event, Reject, ResizeFailure, ResizePlan, Token};
 
 use super::call::{CallError, Reply};
 use super::open::inputs_of;
-use super::run::Worker;
+use super::run::{Parts, Worker};
 use super::turn::Turn;
 use crate::idempotency::{Claim, Outcome};
-use crate::ledger::Reserved;
+use crate::ledger::{FundsCall, Input as LedgerInput, Reserved};
 
 /// Bytes of a transaction that pays some of a channel out, a little more than exactly: the fee is a minimum.
 const PAY_OUT_BYTES: u64 = 1_024;
@@ -35,6 +35,16 @@ pub(super) struct Resizer {
     first_input: Option<OutPoint>,
     claim: Option<Claim>,
     reply: Reply<TxId>,
+}
+
+/// After a restart: the coins of a resize that may yet become final are still this channel's; the first of them.
+pub(super) fn keep_coins(parts: &Parts, channel: &Channel) -> Option<OutPoint> {
+    let (inputs, until) = channel.coins_to_add()?;
+    let coins: Vec<_> = inputs.iter().map(|input| (input.outpoint, input.output.clone())).collect();
+    let first = coins.first().map(|(outpoint, _)| *outpoint);
+    // Before any caller can ask for coins: callers come after the workers.
+    parts.ledger.push(LedgerInput::Funds(FundsCall::Keep { coins, until }));
+    first
 }
 
 impl Worker {

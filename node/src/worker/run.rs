@@ -17,7 +17,7 @@ use super::duties::Duty;
 use super::held::Held;
 use super::history::Retention;
 use super::open::Awaited;
-use super::resize::Resizer;
+use super::resize::{Resizer, keep_coins};
 use super::stats::{WorkerCounters, WorkerStats};
 use super::streams::Running;
 use super::tally::Tally;
@@ -233,7 +233,8 @@ impl Worker {
             free,
             give_back,
         };
-        for held in start.channels {
+        for mut held in start.channels {
+            held.resize_input = keep_coins(&worker.parts, &held.channel);
             worker.adopt(held);
         }
         for acceptance in start.acceptances {

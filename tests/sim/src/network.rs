@@ -338,10 +338,10 @@ impl World {
     pub fn gossip_arrives(&mut self, from: usize, to: usize, number: u64) -> Result<(), Violation> {
         let from_id = self.stations[from].id;
         let Some(gossip) = self.network.gossip.get_mut(&number) else { return Ok(()) };
-        let Some(process) = self.stations[to].process.as_ref() else { return Ok(()) };
+        let moment = self.stations[to].moment(self.now_ms);
+        let Some(process) = self.stations[to].process.as_mut() else { return Ok(()) };
         gossip.seen.insert(to);
         self.trace.step(gossip.topic.name(), self.now_ms, to, &gossip.bytes);
-        let moment = self.stations[to].moment(self.now_ms);
         process.gossip(gossip.topic, from_id, number, gossip.bytes.clone(), moment);
         self.step(to)
     }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
 use towpath_crypto::codec;
+use towpath_crypto::codec::Readable;
+use towpath_crypto::readable;
 use towpath_ledger::{
     Amount, AssetId, Lock, OutPoint, Output, Time, Transaction, TxBody, limits as ledger_limits,
 };
@@ -17,7 +19,7 @@ use towpath_store::{Batch, Column, Scan, StoreError};
 use super::{
     Chain, Coin, Funds, FundsError, Purpose, Reservation, Reserved, Selection, WalletError, select, sign,
 };
-use crate::ledger::SharedFunding;
+use crate::ledger::{SharedFunding, sends};
 use crate::limits;
 
 /// Where the rows are.
@@ -30,18 +32,60 @@ const ROW_BYTES_MORE: u32 = 64;
 /// much; the fee is of what the transaction really has, so no peer can make it too small for the others.
 const CHANNEL_OUTPUT_BYTES_MAX: u64 = 1_024;
 
+/// The version of a row's layout: its first byte.
+const ROW_VERSION: u8 = 2;
+
 /// A row.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, Debug)]
 struct Row {
-    /// The version of this layout.
+    version: u8,
+    /// The height of this node's replica when it was made: its coins were on the ledger there.
+    height: u64,
+    /// What it spends: a replica that is not there yet knows none of it.
+    spent: Vec<Output>,
+    body: TxBody,
+}
+
+/// A row of earlier programs, without what it spends.
+#[derive(Encode, Decode)]
+struct RowV1 {
     version: u8,
     body: TxBody,
+}
+
+/// How its rows are read.
+pub(in crate::ledger) fn decoders() -> Vec<Readable> {
+    readable![(256 << 10) + 64 => Row, RowV1]
+}
+
+impl Row {
+    fn decode(value: &[u8]) -> Result<Self, StoreError> {
+        let limit = usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX + ROW_BYTES_MORE);
+        let limit = limit.unwrap_or(usize::MAX);
+        let row = if value.first() == Some(&1) {
+            codec::decode::<RowV1>(value, limit).map(|RowV1 { version: _, body }| {
+                // No replica is ever so high: only a block that this node sees says what became of it.
+                Self { version: ROW_VERSION, height: u64::MAX, spent: Vec::new(), body }
+            })
+        } else {
+            codec::decode::<Self>(value, limit)
+        };
+        // A row that cannot be read hides a promise: better no wallet than one that spends its coins again.
+        row.map_err(|error| StoreError::Corrupt { what: format!("a funding of many channels: {error}") })
+    }
+}
+
+/// A funding that is promised.
+struct Promised {
+    body: TxBody,
+    /// What it spends; empty while that is not known.
+    spent: Vec<Output>,
 }
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Shared {
-    bodies: BTreeMap<OutPoint, TxBody>,
+    promised: BTreeMap<OutPoint, Promised>,
     /// Rows that are to be deleted with the next batch; if that is lost, the next start finds them again.
     gone: Vec<OutPoint>,
 }
@@ -49,23 +93,28 @@ pub(super) struct Shared {
 impl Shared {
     /// Whether a funding begins with this coin.
     pub(super) fn is_promised(&self, first_input: &OutPoint) -> bool {
-        self.bodies.contains_key(first_input)
+        self.promised.contains_key(first_input)
+    }
+
+    /// Whether a funding spends this coin.
+    pub(super) fn spends(&self, outpoint: &OutPoint) -> bool {
+        self.promised.values().any(|promised| promised.body.inputs.contains(outpoint))
     }
 
     /// A coin is spent: a funding whose first input it is, is final or void.
     pub(super) fn remove(&mut self, first_input: &OutPoint) {
-        if self.bodies.remove(first_input).is_some() {
+        if self.promised.remove(first_input).is_some() {
             self.gone.push(*first_input);
         }
     }
 
     /// Fundings that are not valid any more at `now`.
     pub(super) fn expire(&mut self, now: Time) {
-        let is_late = |body: &TxBody| body.expiry.is_some_and(|expiry| expiry < now);
+        let is_late = |promised: &Promised| promised.body.expiry.is_some_and(|expiry| expiry < now);
         let late: Vec<OutPoint> = self
-            .bodies
+            .promised
             .iter()
-            .filter(|(_, body)| is_late(body))
+            .filter(|(_, promised)| is_late(promised))
             .map(|(first_input, _)| *first_input)
             .collect();
         late.iter().for_each(|first_input| self.remove(first_input));
@@ -79,8 +128,6 @@ fn row_key(first_input: &OutPoint) -> Vec<u8> {
 impl Funds {
     /// Those that were promised before the start. Their coins are set aside as long as they are valid.
     pub(super) fn open_shared(&mut self, chain: &Chain) -> Result<(), FundsError> {
-        let limit =
-            usize::try_from(ledger_limits::TRANSACTION_BYTES_MAX + ROW_BYTES_MORE).unwrap_or(usize::MAX);
         let now = chain.tip().header().time;
         let mut scan = Scan::prefix(PREFIX);
         loop {
@@ -88,30 +135,30 @@ impl Funds {
             let Some((last, _)) = rows.last() else { return Ok(()) };
             scan = scan.after(last);
             for (_, value) in &rows {
-                // A row that cannot be read hides a promise: better no wallet than one that spends its coins again.
-                let row = codec::decode::<Row>(value, limit).map_err(|error| StoreError::Corrupt {
-                    what: format!("a funding of many channels: {error}"),
-                })?;
-                self.restore_shared(chain, row.body, now)?;
+                self.restore_shared(chain, Row::decode(value)?, now)?;
             }
         }
     }
 
-    fn restore_shared(&mut self, chain: &Chain, body: TxBody, now: Time) -> Result<(), FundsError> {
+    /// What became of a funding is decided by what the ledger shows, never by what it does not: after a restore the replica begins
+    /// at the genesis, where its coins are not made yet, and whoever took it for void would leave channels without their funding
+    /// and spend its coins again.
+    fn restore_shared(&mut self, chain: &Chain, row: Row, now: Time) -> Result<(), FundsError> {
+        let Row { version: _, height, spent, body } = row;
         let (Some(first), Some(until)) = (body.inputs.first().copied(), body.expiry) else { return Ok(()) };
-        match spent(chain, &body)? {
-            Some(outputs) if until >= now => {
-                let coins = body.inputs.iter().zip(&outputs).filter_map(|(outpoint, output)| {
-                    let Lock::Wallet(payout) = &output.lock else { return None };
-                    Some(Coin { outpoint: *outpoint, amount: output.amount, payout: payout.clone() })
-                });
-                let selection = Selection { coins: coins.collect(), fee: Amount::ZERO, change: Amount::ZERO };
-                self.reserved.insert(first, Reservation { selection, until });
-                self.shared.bodies.insert(first, body);
-            }
-            // It is final, or void.
-            Some(_) | None => self.shared.gone.push(first),
+        let is_final = chain.transaction_place(&body.id())?.is_some();
+        if until < now || is_final || sends::is_void(chain, height, &body.inputs)? {
+            self.shared.gone.push(first);
+            return Ok(());
         }
+        let spent = if spent.is_empty() { on_ledger(chain, &body)?.unwrap_or_default() } else { spent };
+        let coins = body.inputs.iter().zip(&spent).filter_map(|(outpoint, output)| {
+            let Lock::Wallet(payout) = &output.lock else { return None };
+            Some(Coin { outpoint: *outpoint, amount: output.amount, payout: payout.clone() })
+        });
+        let selection = Selection { coins: coins.collect(), fee: Amount::ZERO, change: Amount::ZERO };
+        self.reserved.insert(first, Reservation { selection, until });
+        self.shared.promised.insert(first, Promised { body, spent });
         Ok(())
     }
 
@@ -123,7 +170,7 @@ impl Funds {
         purpose: Purpose,
         channels: usize,
     ) -> Result<Reserved, FundsError> {
-        if self.shared.bodies.len() >= limits::SHARED_FUNDINGS {
+        if self.shared.promised.len() >= limits::SHARED_FUNDINGS {
             return Err(FundsError::TooManyFundings { limit: limits::SHARED_FUNDINGS });
         }
         let Purpose { amount, inputs_max, until } = purpose;
@@ -143,7 +190,6 @@ impl Funds {
     /// The transaction of a plan, for coins that are set aside, and its fee. Nothing is promised by it yet.
     pub(in crate::ledger) fn plan_shared(
         &self,
-        chain: &Chain,
         plan: &SharedFunding,
     ) -> Result<(Transaction, Amount), FundsError> {
         let reservation = self.reserved.get(&plan.first_input);
@@ -167,28 +213,31 @@ impl Funds {
             payload: None,
         };
         // Amounts and signatures have one length each, so it is as long with the change as without it.
-        let bytes = codec::encode(&self.sign_shared(chain, &body)?).len();
+        let spent: Vec<Output> = reservation.selection.coins.iter().map(output_of).collect();
+        let bytes = codec::encode(&sign(body.clone(), &spent, &self.keys)?).len();
         let fee = self.params.fee_min(u64::try_from(bytes).unwrap_or(u64::MAX));
         let change = brought.checked_sub(paid).and_then(|left| left.checked_sub(fee)).ok_or(overflow)?;
         if let Some(first) = body.outputs.first_mut() {
             first.amount = change;
         }
-        Ok((self.sign_shared(chain, &body)?, fee))
+        Ok((sign(body, &spent, &self.keys)?, fee))
     }
 
-    /// Remembers a funding, in the batch that must be durable before it is handed out.
-    pub(in crate::ledger) fn promise_shared(&mut self, batch: &mut Batch, body: TxBody) {
-        if let Some(first) = body.inputs.first().copied() {
-            batch.put(Column::Meta, row_key(&first), codec::encode(&Row { version: 1, body: body.clone() }));
-            self.shared.bodies.insert(first, body);
-        }
+    /// Remembers a funding, in the batch that must be durable before it is handed out; its coins are set aside.
+    pub(in crate::ledger) fn promise_shared(&mut self, batch: &mut Batch, height: u64, body: TxBody) {
+        let Some(first) = body.inputs.first().copied() else { return };
+        let coins = self.reserved.get(&first).map(|reservation| &reservation.selection.coins);
+        let spent: Vec<Output> = coins.into_iter().flatten().map(output_of).collect();
+        let row = Row { version: ROW_VERSION, height, spent: spent.clone(), body: body.clone() };
+        batch.put(Column::Meta, row_key(&first), codec::encode(&row));
+        self.shared.promised.insert(first, Promised { body, spent });
     }
 
     /// Deletes the rows of fundings that are final or void.
     pub(in crate::ledger) fn forget_shared(&mut self, batch: &mut Batch) {
         for first_input in std::mem::take(&mut self.shared.gone) {
             // Its coin may be the first of a newer funding by now, if the old one expired.
-            if !self.shared.bodies.contains_key(&first_input) {
+            if !self.shared.promised.contains_key(&first_input) {
                 batch.delete(Column::Meta, row_key(&first_input));
             }
         }
@@ -201,7 +250,7 @@ impl Funds {
         first_input: &OutPoint,
         (index, output): (u32, &Output),
     ) -> Result<Option<Transaction>, FundsError> {
-        let Some(body) = self.shared.bodies.get(first_input) else {
+        let Some(Promised { body, spent }) = self.shared.promised.get(first_input) else {
             if self.reserved.contains_key(first_input) {
                 return Ok(None);
             }
@@ -211,18 +260,19 @@ impl Funds {
         if place != Some(output) {
             return Err(FundsError::Refused("it is not in the funding that it was to share".into()));
         }
-        self.sign_shared(chain, body).map(Some)
-    }
-
-    fn sign_shared(&self, chain: &Chain, body: &TxBody) -> Result<Transaction, FundsError> {
-        let outputs = spent(chain, body)?;
-        let outputs = outputs.ok_or(FundsError::Refused("a coin of the funding is spent".into()))?;
-        Ok(sign(body.clone(), &outputs, &self.keys)?)
+        let spent = if spent.is_empty() { on_ledger(chain, body)? } else { Some(spent.clone()) };
+        // On a replica that is not there yet, or behind the block that made it final: it is asked for again.
+        let spent = spent.ok_or(FundsError::Refused("a coin of the funding is not on the ledger".into()))?;
+        Ok(Some(sign(body.clone(), &spent, &self.keys)?))
     }
 }
 
-/// What a transaction spends; none if some of that is spent already.
-fn spent(chain: &Chain, body: &TxBody) -> Result<Option<Vec<Output>>, StoreError> {
+fn output_of(coin: &Coin) -> Output {
+    Output { asset: AssetId::NATIVE, amount: coin.amount, lock: Lock::Wallet(coin.payout.clone()) }
+}
+
+/// What a transaction spends; none if some of that is not on the ledger, yet or any more.
+fn on_ledger(chain: &Chain, body: &TxBody) -> Result<Option<Vec<Output>>, StoreError> {
     let mut outputs = Vec::with_capacity(body.inputs.len());
     for input in &body.inputs {
         let Some(entry) = chain.output(input)? else { return Ok(None) };

@@ -8,5 +8,6 @@ mod hellos;
 mod many;
 mod once;
 mod openings;
+mod resizes;
 mod together;
 pub(crate) mod town;
