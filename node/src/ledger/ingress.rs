@@ -100,14 +100,13 @@ impl Ingress {
         match topic {
             Topic::Consensus => offer(&self.ledger, &self.net, Input::Consensus { from, id, bytes }),
             Topic::Transactions => {
-                match self.transactions.try_send(Work::Heard(Unchecked { from, id, bytes })) {
-                    Err(
-                        TrySendError::Full(Work::Heard(dropped))
-                        | TrySendError::Disconnected(Work::Heard(dropped)),
-                    ) => {
-                        report(&self.net, dropped.id, Verdict::Ignore);
-                    }
-                    Ok(()) | Err(_) => {}
+                let sent = self.transactions.try_send(Work::Heard(Unchecked { from, id, bytes }));
+                if let Err(
+                    TrySendError::Full(Work::Heard(dropped))
+                    | TrySendError::Disconnected(Work::Heard(dropped)),
+                ) = sent
+                {
+                    report(&self.net, dropped.id, Verdict::Ignore);
                 }
             }
             Topic::ChannelAnnouncements => report(&self.net, id, Verdict::Ignore),
