@@ -70,6 +70,11 @@ fn l3_a_signature_verifies_on_its_own_chain_only() {
 }
 
 #[test]
+fn a_digest_is_its_bytes() {
+    assert_eq!(Digest([7; 32]).as_bytes(), &[7; 32]);
+}
+
+#[test]
 fn golden_digests() {
     let chain = ChainId(Digest([1; 32]));
     let digests = [

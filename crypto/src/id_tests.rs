@@ -61,8 +61,11 @@ fn what_is_not_an_id_is_refused() {
         assert_eq!(decode(expected, text), Err(IdError::Checksum { expected }), "{text:?}");
     }
     assert_eq!(decode(expected, "node1qb"), Err(IdError::BadCharacter { expected, character: 'b' }));
-    let long = format!("addr1{}", "q".repeat(ID_TEXT_MAX));
-    assert!(matches!(decode(Kind::Address, &long), Err(IdError::WrongLength { .. })));
+    assert_eq!(decode(expected, "node1qQ"), Err(IdError::MixedCase { expected }));
+    let expected = Kind::Address;
+    let long = |length: usize| decode(expected, &format!("addr1{}", "q".repeat(length - "addr1".len())));
+    assert_eq!(long(ID_TEXT_MAX), Err(IdError::Checksum { expected }));
+    assert_eq!(long(ID_TEXT_MAX + 1), Err(IdError::WrongLength { expected, length: 1_125 }));
 }
 
 #[test]
@@ -73,6 +76,12 @@ fn lengths_are_exact() {
             let text = bech32::encode::<Bech32m>(hrp, &vec![0; length]).unwrap();
             assert_eq!(decode(kind, &text), Err(IdError::WrongLength { expected: kind, length }));
         }
+    }
+    let expected = Kind::Address;
+    for length in [0, ADDRESS_BYTES_MAX + 1] {
+        let hrp = Hrp::parse_unchecked(expected.hrp());
+        let text = bech32::encode::<LongBech32m>(hrp, &vec![9; length]).unwrap();
+        assert_eq!(decode(expected, &text), Err(IdError::WrongLength { expected, length }));
     }
     let longest = vec![9; ADDRESS_BYTES_MAX];
     assert_eq!(decode(Kind::Address, &encode(Kind::Address, &longest)), Ok(longest));
@@ -153,6 +162,14 @@ fn the_range_of_a_prefix_holds_exactly_the_ids_that_begin_with_it() {
                 assert!(begins || !inside || length > "tx1".len() + 51, "{prefix} holds another id");
             }
         }
+    }
+}
+
+#[test]
+fn what_is_short_enough_stays_whole() {
+    assert_eq!(shorten("node1qqqqqqqqq"), "node1qqqqqqqq…");
+    for whole in ["node1qqqqqqqq", "node1qqq", "node", ""] {
+        assert_eq!(shorten(whole), whole);
     }
 }
 

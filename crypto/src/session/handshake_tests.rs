@@ -101,7 +101,18 @@ fn n7_ephemeral_keys_of_small_order_are_refused() {
             });
             assert_eq!(result, Err(SessionError::Handshake));
         }
+        // Before anything is computed with it: a peer that chose it itself would agree on all that follows.
+        let mut called = begin(Role::Responder, 2);
+        assert_eq!(called.read(&low_order), Err(SessionError::Handshake));
     }
+}
+
+#[test]
+fn n3_the_longest_message_is_refused_for_what_it_is_and_a_longer_one_for_its_length() {
+    let read = |length| begin(Role::Responder, 2).read(&vec![9; length]);
+    assert_eq!(read(HANDSHAKE_BYTES_MAX), Err(SessionError::Handshake));
+    let (length, limit) = (HANDSHAKE_BYTES_MAX + 1, HANDSHAKE_BYTES_MAX);
+    assert_eq!(read(length), Err(SessionError::TooLong { length, limit }));
 }
 
 #[test]
