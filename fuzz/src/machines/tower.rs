@@ -14,7 +14,7 @@ use towers::{Host, records};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::Party;
 use towpath_ledger::mempool::Source;
-use towpath_protocol::tower::{Entry, Outcome, Sealed, Sequence, Sighting, Sponsor, TowerMessage};
+use towpath_protocol::tower::{Entry, Outcome, Record, Sealed, Sighting, Sponsor, TowerMessage};
 
 use crate::script::Script;
 
@@ -72,16 +72,20 @@ impl Scene {
         match script.below(8)? {
             0..3 => {
                 let version = 1 + script.number()? % VERSIONS;
-                let entry = self.entry(self.victim, version);
+                let entry = sealed(&self.pair.record(self.victim, version));
                 if self.keep(VICTIM, entry) == Some(Outcome::Kept) {
                     // Before the close, or early enough for an answer: the script goes on for a part of the window.
                     self.kept = self.kept.max(version);
                 }
             }
             3 => {
-                // Whoever knows the tag lays something else there: a true record, an older one, or no record at all.
-                let (party, version) = (self.victim.other(), 1 + script.number()? % VERSIONS);
-                let mut entry = self.entry(if script.flip()? { party } else { self.victim }, version);
+                // Whoever knows the tag lays something else there: a true record, an older one, one that nobody signed, or none.
+                let party = if script.flip()? { self.victim.other() } else { self.victim };
+                let mut record = self.pair.record(party, 1 + script.number()? % VERSIONS);
+                if script.flip()? {
+                    record.newest.state.version += VERSIONS;
+                }
+                let mut entry = sealed(&record);
                 let client = if script.flip()? { STRANGER } else { PublicKey([44; 32]) };
                 garble(&mut entry, script)?;
                 self.keep(client, entry);
@@ -104,13 +108,6 @@ impl Scene {
             }
         }
         Some(())
-    }
-
-    fn entry(&self, party: Party, version: u64) -> Entry {
-        let record = self.pair.record(party, version);
-        let slot = record.slot();
-        let sequence = Sequence { generation: 0, version };
-        Entry { locator: slot.locator, sequence, sealed: record.seal(&slot) }
     }
 
     fn keep(&mut self, client: PublicKey, entry: Entry) -> Option<Outcome> {
@@ -150,6 +147,12 @@ impl Scene {
         assert!(settled >= self.kept, "C4: the tower had {}, and it ended with {settled}", self.kept);
         assert!(penalized || held <= posted, "C4: {posted} was posted by one who held {held}");
     }
+}
+
+/// A record as its party gives it to a tower.
+fn sealed(record: &Record) -> Entry {
+    let slot = record.slot();
+    Entry { locator: slot.locator, sequence: record.sequence(), sealed: record.seal(&slot) }
 }
 
 /// Changes bytes of what is sealed, or what is said of it.

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod books;
+mod cheat;
 pub mod genesis;
 mod machine;
 mod network;

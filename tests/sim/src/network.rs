@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use towpath_crypto::codec;
 use towpath_node::net::{NetError, Sent, Topic, Verdict};
 
+use crate::cheat::Half;
 use crate::tally::Fault;
 use crate::violation::Violation;
 use crate::world::{What, World};
@@ -242,7 +243,11 @@ impl World {
                         self.end_session(node, peer);
                     }
                 }
-                Sent::Published { topic, bytes } => self.publish(node, topic, bytes),
+                Sent::Published { topic, bytes } => {
+                    for (bytes, half) in self.utter(node, topic, bytes)? {
+                        self.publish_to(node, topic, bytes, half);
+                    }
+                }
                 Sent::Judged { number, verdict } => {
                     if verdict == Verdict::Accept {
                         self.pass_on(node, number);
@@ -296,6 +301,11 @@ impl World {
 
     /// A node publishes something.
     pub fn publish(&mut self, node: usize, topic: Topic, bytes: Vec<u8>) {
+        self.publish_to(node, topic, bytes, Half::Both);
+    }
+
+    /// The same, at first to some of the others only.
+    fn publish_to(&mut self, node: usize, topic: Topic, bytes: Vec<u8>, half: Half) {
         if self.is_muted(node, topic) {
             return;
         }
@@ -305,12 +315,17 @@ impl World {
         while self.network.gossip.len() > GOSSIP_KEPT {
             self.network.gossip.pop_first();
         }
-        self.pass_on(node, number);
+        self.pass_on_to(node, number, half);
     }
 
     fn pass_on(&mut self, node: usize, number: u64) {
+        self.pass_on_to(node, number, Half::Both);
+    }
+
+    fn pass_on_to(&mut self, node: usize, number: u64, half: Half) {
         let Some(gossip) = self.network.gossip.get(&number) else { return };
         let others = (0..self.stations.len()).filter(|other| !gossip.seen.contains(other));
+        let others = others.filter(|other| half.contains(*other));
         for other in others.collect::<Vec<_>>() {
             if self.is_lost(node, other) {
                 continue;
@@ -341,6 +356,10 @@ impl World {
         let moment = self.stations[to].moment(self.now_ms);
         let Some(process) = self.stations[to].process.as_mut() else { return Ok(()) };
         gossip.seen.insert(to);
+        if gossip.topic == Topic::Transactions && self.rogue.as_ref().is_some_and(|rogue| rogue.ignores(to)) {
+            self.tally.fault(Fault::Censored);
+            return Ok(());
+        }
         self.trace.step(gossip.topic.name(), self.now_ms, to, &gossip.bytes);
         process.gossip(gossip.topic, from_id, number, gossip.bytes.clone(), moment);
         self.step(to)

@@ -23,10 +23,20 @@ pub enum Vice {
     Rewinds,
     /// It falls silent for good.
     Vanishes,
+    /// A validator: it signs a second vote beside its own, and says one to some and the other to others.
+    VotesTwice,
+    /// A validator: it signs a second block beside the one that it proposes.
+    ProposesTwice,
+    /// A validator: it proposes blocks that do not lead where they say.
+    ProposesInvalid,
+    /// A validator: it hears of no transactions, and votes against the blocks of others.
+    Censors,
+    /// A validator: it says nothing for a while.
+    KeepsSilent,
 }
 
 impl Vice {
-    /// All of them.
+    /// Those of a party of channels.
     pub const ALL: [Self; 7] = [
         Self::Withholds,
         Self::Replays,
@@ -36,6 +46,10 @@ impl Vice {
         Self::Rewinds,
         Self::Vanishes,
     ];
+
+    /// Those of a validator.
+    pub const OF_VALIDATORS: [Self; 5] =
+        [Self::VotesTwice, Self::ProposesTwice, Self::ProposesInvalid, Self::Censors, Self::KeepsSilent];
 }
 
 /// What happens in a world, and how often. Times are in milliseconds, shares in thousandths; a mean of zero is never.
@@ -103,11 +117,11 @@ impl Plan {
         if rng.chance(400) {
             vices.extend(Vice::ALL.into_iter().filter(|_| rng.chance(350)));
         }
-        // There is at least one honest peer for the one that is not, and a ledger that it does not decide.
+        // There is at least one honest peer for the one that is not, and a ledger that it does not decide alone.
         let nodes = if vices.is_empty() { nodes } else { nodes.max(validators + 1).max(3) };
         let slow = rng.chance(250);
         let window_ms = rng.between(10, 40) * MINUTE_MS;
-        Self {
+        let mut plan = Self {
             nodes,
             validators,
             work_ms: rng.between(60, 75) * MINUTE_MS,
@@ -131,7 +145,20 @@ impl Plan {
             dual: rng.chance(300),
             towers: rng.chance(300),
             vices,
+        };
+        // Drawn last: a world without it is what it was before there were such validators.
+        if rng.chance(70) {
+            plan.corrupt_a_validator(rng);
         }
+        plan
+    }
+
+    /// Of four validators the last one is the rogue: as many as may be.
+    fn corrupt_a_validator(&mut self, rng: &mut Rng) {
+        (self.validators, self.nodes) = (4, 4);
+        let first = rng.index(Vice::OF_VALIDATORS.len());
+        let vices = Vice::OF_VALIDATORS.into_iter().enumerate();
+        self.vices.extend(vices.filter(|(at, _)| *at == first || rng.chance(400)).map(|(_, vice)| vice));
     }
 
     /// The node that is not honest, if there is one.

@@ -32,6 +32,8 @@ pub struct Rogue {
     image: Option<MemoryImage>,
     rewinds: bool,
     withholds: bool,
+    /// As a validator it says nothing for now.
+    pub is_silent: bool,
     /// It has cheated on the ledger: its program would make up for that, so the ledger hears no more of it.
     is_muted: bool,
 }
@@ -48,11 +50,13 @@ impl Rogue {
             image: None,
             rewinds: false,
             withholds: false,
+            is_silent: false,
             is_muted: false,
         }
     }
 
-    fn has(&self, vice: Vice) -> bool {
+    /// Whether it has this vice.
+    pub fn has(&self, vice: Vice) -> bool {
         self.vices.contains(&vice)
     }
 }
@@ -162,7 +166,9 @@ impl World {
             Vice::ClosesStale => self.close_stale(),
             Vice::Rewinds => return self.rewind(place),
             Vice::Vanishes if self.rng.chance(250) => return self.vanish(place),
+            Vice::KeepsSilent => rogue.is_silent = !rogue.is_silent,
             Vice::Vanishes | Vice::Replays | Vice::Garbles | Vice::Burns => {}
+            Vice::VotesTwice | Vice::ProposesTwice | Vice::ProposesInvalid | Vice::Censors => {}
         }
         Ok(())
     }

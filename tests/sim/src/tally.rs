@@ -46,11 +46,21 @@ pub enum Fault {
     Rewound,
     /// See [`crate::plan::Vice::Vanishes`].
     Vanished,
+    /// See [`crate::plan::Vice::VotesTwice`].
+    SecondVote,
+    /// See [`crate::plan::Vice::ProposesTwice`].
+    SecondBlock,
+    /// See [`crate::plan::Vice::ProposesInvalid`].
+    InvalidBlock,
+    /// See [`crate::plan::Vice::Censors`].
+    Censored,
+    /// See [`crate::plan::Vice::KeepsSilent`].
+    Silence,
 }
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 25] = [
         Self::Crash,
         Self::CrashUnsynced,
         Self::CrashAtWrite,
@@ -71,6 +81,11 @@ impl Fault {
         Self::StaleClose,
         Self::Rewound,
         Self::Vanished,
+        Self::SecondVote,
+        Self::SecondBlock,
+        Self::InvalidBlock,
+        Self::Censored,
+        Self::Silence,
     ];
 
     /// As the report calls it.
@@ -97,6 +112,11 @@ impl Fault {
             Self::StaleClose => "rogue closes with an old state",
             Self::Rewound => "rogue starts from an old disk",
             Self::Vanished => "rogue vanishes",
+            Self::SecondVote => "rogue validator votes twice",
+            Self::SecondBlock => "rogue validator proposes two blocks",
+            Self::InvalidBlock => "rogue validator proposes an invalid block",
+            Self::Censored => "rogue validator censors",
+            Self::Silence => "rogue validator says nothing",
         }
     }
 }
