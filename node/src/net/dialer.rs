@@ -144,10 +144,13 @@ impl Dialer {
     }
 
     /// A dial failed; nothing changes for a target that is connected by another way.
-    pub(crate) fn on_dial_failed(&mut self, peer: &PeerId, now: Instant) {
-        if self.targets.get(peer).is_some_and(|target| target.state == State::Dialing) {
+    /// Whether it was a dial that this table asked for.
+    pub(crate) fn on_dial_failed(&mut self, peer: &PeerId, now: Instant) -> bool {
+        let is_own = self.targets.get(peer).is_some_and(|target| target.state == State::Dialing);
+        if is_own {
             self.retry(peer, now);
         }
+        is_own
     }
 
     fn retry(&mut self, peer: &PeerId, now: Instant) {
@@ -246,6 +249,22 @@ mod tests {
             now = next;
         }
         assert!(last >= DELAY_MAX / 2);
+    }
+
+    /// Lookups dial, too: were each failure answered with a lookup, a node that is down would be dialled without a pause.
+    #[test]
+    fn n10_only_the_failure_of_an_own_dial_counts_and_once() {
+        let start = Instant::now();
+        let mut dialer = dialer(start);
+        assert!(!dialer.on_dial_failed(&peer(1), start), "it was not dialled yet");
+        assert_eq!(dialer.due(10, start).len(), 1);
+        assert!(dialer.on_dial_failed(&peer(1), start));
+        let next = dialer.next_deadline();
+        for _of_lookups in 0..100 {
+            assert!(!dialer.on_dial_failed(&peer(1), start));
+        }
+        assert_eq!(dialer.next_deadline(), next);
+        assert!(!dialer.on_dial_failed(&peer(7), start), "nobody wants it");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) struct Session<S> {
     pub(crate) outbox: OutboxReader,
     pub(crate) events: mpsc::Sender<NetEvent>,
     pub(crate) stop: oneshot::Receiver<DownReason>,
+    /// Fires when the connection under the stream is closed: a reader is not always told.
+    pub(crate) gone: CancellationToken,
     /// Fires when the network shuts down and nobody may take events any more.
     pub(crate) shutdown: CancellationToken,
     pub(crate) counters: Arc<Counters>,
@@ -60,11 +62,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Session<S> {
     /// Runs the session: up, messages, down.
     pub(crate) async fn run(self) -> DownReason {
         let Self { id, node, stream, sealer, opener, .. } = self;
-        let Self { outbox, events, mut stop, shutdown, counters, patience, .. } = self;
+        let Self { outbox, events, mut stop, gone, shutdown, counters, patience, .. } = self;
         let stopped = async {
             tokio::select! {
                 // The driver drops its end only when it is gone itself.
                 reason = &mut stop => reason.unwrap_or(DownReason::Closed),
+                () = gone.cancelled() => DownReason::Lost,
                 () = shutdown.cancelled() => DownReason::Closed,
             }
         };

@@ -18,19 +18,29 @@ use libp2p::swarm::{
     NotifyHandler, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::net::limits::{HANDSHAKE_TIMEOUT, STREAMS_WAITING_MAX};
 
 /// Names one attempt to open a stream.
 pub(crate) type OpenId = u64;
 
+/// A stream, and word of the end of its connection. The multiplexer wakes no reader of a stream when its connection is
+/// closed by this side: whoever only waits for the peer would wait for ever.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) stream: Stream,
+    /// Fires when the connection is closed, or begins to be.
+    pub(crate) gone: CancellationToken,
+}
+
 /// What happened to a stream.
 #[derive(Debug)]
 pub(crate) enum StreamEvent {
     /// The peer opened one.
-    Inbound { peer: PeerId, stream: Stream },
+    Inbound { peer: PeerId, stream: Attached },
     /// One that the driver asked for is open.
-    Opened { peer: PeerId, open: OpenId, stream: Stream },
+    Opened { peer: PeerId, open: OpenId, stream: Attached },
     /// One that the driver asked for could not be opened.
     Failed { peer: PeerId, open: OpenId, reason: String },
 }
@@ -83,8 +93,11 @@ impl Streams {
     }
 
     fn handler(&self) -> Handler {
+        let gone = CancellationToken::new();
         Handler {
             protocol: self.protocol.clone(),
+            gone: gone.clone(),
+            _end: gone.drop_guard(),
             asked: VecDeque::new(),
             events: VecDeque::new(),
             waiting: 0,
@@ -182,14 +195,17 @@ pub(crate) struct FromBehaviour {
 /// What a connection tells the behaviour.
 #[derive(Debug)]
 pub(crate) enum ToBehaviour {
-    Inbound(Stream),
-    Opened(OpenId, Stream),
+    Inbound(Attached),
+    Opened(OpenId, Attached),
     Failed(OpenId, String),
 }
 
 /// One connection's part.
 pub(crate) struct Handler {
     protocol: StreamProtocol,
+    gone: CancellationToken,
+    /// The handler ends with its connection.
+    _end: DropGuard,
     asked: VecDeque<OpenId>,
     events: VecDeque<ToBehaviour>,
     waiting: usize,
@@ -198,6 +214,10 @@ pub(crate) struct Handler {
 impl Handler {
     fn upgrade(&self) -> ReadyUpgrade<StreamProtocol> {
         ReadyUpgrade::new(self.protocol.clone())
+    }
+
+    fn attached(&self, stream: Stream) -> Attached {
+        Attached { stream, gone: self.gone.clone() }
     }
 }
 
@@ -243,10 +263,12 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: stream, .. }) => {
                 if self.waiting < STREAMS_WAITING_MAX {
                     self.waiting += 1;
+                    let stream = self.attached(stream);
                     self.events.push_back(ToBehaviour::Inbound(stream));
                 }
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info }) => {
+                let stream = self.attached(stream);
                 self.events.push_back(ToBehaviour::Opened(info, stream));
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
@@ -256,3 +278,7 @@ impl ConnectionHandler for Handler {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/streams.rs"]
+mod tests;

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, PoisonError};
 
-use libp2p::Stream;
 use tokio::time::Instant;
 
 use super::core::Driver;
@@ -10,14 +9,14 @@ use crate::net::channel::outbox::{Outbox, outbox};
 use crate::net::channel::secure::{HandshakeError, Opener, Sealer, handshake};
 use crate::net::channel::session::{Patience, Session};
 use crate::net::channel::slots::{Attempt, Side, Start};
-use crate::net::channel::streams::StreamEvent;
+use crate::net::channel::streams::{Attached, StreamEvent};
 use crate::net::event::{DownReason, SessionId};
 use crate::net::identity::{NodeId, node_of, peer_of};
 use crate::net::limits::HANDSHAKE_TIMEOUT;
 
 /// A stream whose handshake has succeeded.
 pub(crate) struct Secured {
-    stream: Stream,
+    stream: Attached,
     sealer: Sealer,
     opener: Opener,
 }
@@ -83,12 +82,12 @@ impl Driver {
         }
     }
 
-    fn shake_hands(&mut self, node: NodeId, attempt: Attempt, side: Side, mut stream: Stream) {
+    fn shake_hands(&mut self, node: NodeId, attempt: Attempt, side: Side, mut stream: Attached) {
         let keys = Arc::clone(&self.keys);
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
             let outcome = tokio::select! {
-                outcome = handshake(&mut stream, side, &keys, node, HANDSHAKE_TIMEOUT) => outcome,
+                outcome = handshake(&mut stream.stream, side, &keys, node, HANDSHAKE_TIMEOUT) => outcome,
                 () = attempt.cancel.cancelled() => return Done::Cancelled,
                 () = shutdown.cancelled() => return Done::Cancelled,
             };
@@ -134,12 +133,13 @@ impl Driver {
         let session = Session {
             id: SessionId(id),
             node,
-            stream,
+            stream: stream.stream,
             sealer,
             opener,
             outbox: queue,
             events: self.events.channels.clone(),
             stop,
+            gone: stream.gone,
             shutdown: self.shutdown.clone(),
             counters: Arc::clone(&self.counters),
             patience: Patience::default(),

@@ -183,8 +183,13 @@ impl Driver {
         self.counters.dials_failed.add(1);
         let Some(peer) = peer else { return };
         tracing::debug!(%peer, error = %shown(&error.to_string()), "cannot reach a node");
-        self.dialer.on_dial_failed(&peer, Instant::now());
-        if matches!(error, DialError::NoAddresses | DialError::Transport(_) | DialError::WrongPeerId { .. })
+        // Only for a dial of our own, which comes again after ever longer delays: a lookup dials as well, and one lookup for each
+        // of those would be a storm of them at a node that is down.
+        if self.dialer.on_dial_failed(&peer, Instant::now())
+            && matches!(
+                error,
+                DialError::NoAddresses | DialError::Transport(_) | DialError::WrongPeerId { .. }
+            )
             && self.is_wanted(&peer)
             && self.lookups < LOOKUPS_MAX
         {

@@ -111,29 +111,49 @@ async fn frames_of_every_size_come_out_as_they_went_in() {
     assert_eq!(reader.next(LONG).await, Err(DownReason::Lost));
 }
 
-#[tokio::test]
-async fn n2_a_peer_that_does_not_read_is_given_up() {
+/// A session over a stream that neither gives nor takes, and what it tells.
+fn stuck(gone: CancellationToken, outbox: OutboxReader) -> (Session<Stuck>, mpsc::Receiver<NetEvent>, Stop) {
     let ((sealer, opener), _) = ends();
-    let (sender, queue) = outbox(SessionId(1));
-    let (events, mut received) = mpsc::channel(4);
-    let (_stop, stopped) = oneshot::channel();
+    let (events, received) = mpsc::channel(4);
+    let (stop, stopped) = oneshot::channel();
     let session = Session {
         id: SessionId(1),
         node: keys(2).node.public(),
         stream: Stuck(Cursor::new(Vec::new())),
         sealer,
         opener,
-        outbox: queue,
+        outbox,
         events,
         stop: stopped,
+        gone,
         shutdown: CancellationToken::new(),
         counters: Arc::default(),
         patience: Patience { frame: LONG, write: SHORT },
     };
+    (session, received, stop)
+}
+
+type Stop = oneshot::Sender<DownReason>;
+
+#[tokio::test]
+async fn n2_a_peer_that_does_not_read_is_given_up() {
+    let (sender, queue) = outbox(SessionId(1));
+    let (session, mut received, _stop) = stuck(CancellationToken::new(), queue);
     sender.push(vec![vec![1]]).unwrap();
     assert_eq!(session.run().await, DownReason::TooSlow);
     assert!(matches!(received.recv().await, Some(NetEvent::SessionUp { .. })));
     assert!(matches!(received.recv().await, Some(NetEvent::SessionDown { reason: DownReason::TooSlow, .. })));
+}
+
+#[tokio::test]
+async fn n10_a_session_that_only_waits_ends_with_its_connection() {
+    let (gone, (_sender, queue)) = (CancellationToken::new(), outbox(SessionId(1)));
+    let (session, mut received, _stop) = stuck(gone.clone(), queue);
+    let session = tokio::spawn(session.run());
+    assert!(matches!(received.recv().await, Some(NetEvent::SessionUp { .. })));
+    gone.cancel();
+    assert!(matches!(received.recv().await, Some(NetEvent::SessionDown { reason: DownReason::Lost, .. })));
+    assert_eq!(session.await.unwrap(), DownReason::Lost);
 }
 
 #[test]
