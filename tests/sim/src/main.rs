@@ -16,9 +16,6 @@ pub struct Options {
     /// Runs this seed alone, or with --seeds so many from it on.
     #[arg(long)]
     seed: Option<u64>,
-    /// Which layer: 1 is the pure world.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
-    layer: u8,
     /// How many worlds at once.
     #[arg(long, default_value_t = 1)]
     jobs: usize,

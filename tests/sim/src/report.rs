@@ -134,7 +134,7 @@ fn print(sum: &Sum, took: Duration, options: &Options) {
         sum.steps,
         took.as_secs_f64()
     ));
-    line(format!("{rate:.0} seeds an hour with {} at once; layer {}", options.jobs.max(1), options.layer));
+    line(format!("{rate:.0} seeds an hour with {} at once; layer 1", options.jobs.max(1)));
     line("work:".to_owned());
     for work in Work::ALL {
         line(format!("  {:>10}  {}", sum.tally.done(work), work.name()));

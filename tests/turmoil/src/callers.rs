@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
+use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{Amount, ChannelId};
 use towpath_node::clock;
 use towpath_node::idempotency::{Claim, Claimed, Key, Outcome, content_of};
@@ -261,9 +262,11 @@ impl Callers {
         payment.answer = None;
         payment.told = match answer {
             Some(Ok(paid)) => {
-                must(paid.amount.units() == payment.amount && paid.is_settled, "I7 what is told holds", || {
-                    format!("payment {index} of {}: told {paid:?}", payment.amount)
-                })?;
+                must(
+                    paid.amount.units() == payment.amount && paid.is_settled,
+                    "I7 what is told holds",
+                    || format!("payment {index} of {}: told {paid:?}", payment.amount),
+                )?;
                 Answer::Settled
             }
             Some(Err(CallError::Busy | CallError::Unknown | CallError::Recovering)) | None => {
@@ -282,16 +285,18 @@ impl Callers {
     }
 
     /// After the faults: openings that nobody has an answer to are asked for once more, and channels are closed if they are
-    /// to be.
+    /// to be; those as well of which the opener was told that there are none.
     pub fn wind_up(&mut self, machines: &[std::rc::Rc<Machine>], closes_all: bool) {
         for slot in 0..self.slots.len() {
             if matches!(self.slots[slot].stage, Stage::Opening { .. }) {
                 self.ask_to_open(slot, machines);
             }
-            let Slot { opener, acceptor, stage: Stage::Open(channel), .. } = &self.slots[slot] else { continue };
-            let opener = &machines[*opener];
-            if closes_all && life_of(opener, channel) == Some(Life::Active) {
-                ask_to_close(opener, &machines[*acceptor], *channel);
+        }
+        for machine in machines.iter().filter(|_| closes_all) {
+            for (channel, peer) in active(machine) {
+                if let Some(peer) = machines.iter().find(|other| other.id == peer) {
+                    ask_to_close(machine, peer, channel);
+                }
             }
         }
     }
@@ -309,6 +314,14 @@ impl Callers {
         let sum = |payments: Vec<&Payment>| payments.iter().map(|it| it.amount).sum();
         Told { sent: sum(own), received: Some(sum(theirs)) }
     }
+}
+
+/// A node's channels that payments go through, and with whom they are.
+fn active(machine: &Machine) -> Vec<(ChannelId, PublicKey)> {
+    let process = machine.process.borrow();
+    let channels = process.iter().flat_map(|process| process.workers().channels());
+    let active = channels.filter(|channel| channel.life() == Life::Active);
+    active.map(|channel| (channel.id(), *channel.peer())).collect()
 }
 
 /// Where a channel stands for a node.

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, Ready, ready};
 use futures::{AsyncRead, AsyncWrite};
@@ -14,11 +15,16 @@ use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEve
 use libp2p::core::{Multiaddr, Transport};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::{Sleep, sleep};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use towpath_node::net::{Carrier, Line};
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::diary;
+
+/// How long a write may wait before the line is given up, as TCP gives one up on which nothing is acknowledged: turmoil's
+/// never does. (Linux does it after a quarter of an hour.)
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Connections that were accepted and that the swarm has not taken.
 const ACCEPTED_MAX: usize = 64;
@@ -65,7 +71,8 @@ impl Transport for Tcp {
     type Dial = BoxFuture<'static, io::Result<Line>>;
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
-        let (_ip, port) = parts(&address).ok_or_else(|| TransportError::MultiaddrNotSupported(address.clone()))?;
+        let (_ip, port) =
+            parts(&address).ok_or_else(|| TransportError::MultiaddrNotSupported(address.clone()))?;
         let (found, accepted) = mpsc::channel(ACCEPTED_MAX);
         let task = tokio::spawn(accept_all(port, found)).abort_handle();
         self.events.push_back(TransportEvent::NewAddress { listener_id: id, listen_addr: address.clone() });
@@ -79,7 +86,11 @@ impl Transport for Tcp {
         self.listeners.len() < before
     }
 
-    fn dial(&mut self, address: Multiaddr, _options: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        _options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<io::Error>> {
         let to = parts(&address).ok_or(TransportError::MultiaddrNotSupported(address))?;
         let lines = self.lines;
         Ok(async move { Ok(line(TcpStream::connect(to).await?, lines)) }.boxed())
@@ -127,13 +138,28 @@ fn parts(address: &Multiaddr) -> Option<(IpAddr, u16)> {
 }
 
 fn line(stream: TcpStream, lines: Lines) -> Line {
-    Box::pin(Wire { stream: stream.compat(), lines })
+    Box::pin(Wire { stream: stream.compat(), lines, patience: None })
 }
 
 /// A connection that takes only so much in one write.
 struct Wire {
     stream: Compat<TcpStream>,
     lines: Lines,
+    /// Runs while a write waits.
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+impl Wire {
+    /// A write waits, unless it has waited too long.
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        diary::count("writes that waited");
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(WRITE_PATIENCE)));
+        if patience.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        diary::count("lines that were given up");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Wire {
@@ -147,15 +173,20 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let Lines { node, write_max } = self.lines;
         let bytes = &bytes[..bytes.len().min(write_max)];
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         match &written {
             Poll::Ready(Ok(count)) => diary::note("write", node, &bytes[..*count]),
             Poll::Ready(Err(_)) => diary::note("broken", node, &[]),
-            Poll::Pending => diary::count("writes that waited"),
+            Poll::Pending => return self.wait(context),
         }
+        self.patience = None;
         written
     }
 

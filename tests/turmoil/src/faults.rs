@@ -61,7 +61,7 @@ impl World {
         self.strike_again(strike);
         let node = self.rng.index(self.machines.len());
         match strike {
-            Strike::Loss => self.lose(),
+            Strike::Loss => self.lose(u8::MAX),
             Strike::Cut | Strike::OneWay | Strike::Stall => self.break_link(strike),
             Strike::Crash => return self.crash(node),
             Strike::Disk => self.fail_disk(node),
@@ -91,22 +91,21 @@ impl World {
     }
 
     /// What is on its way between two nodes is lost, and TCP does not send it again: connections are dead from then on, and
-    /// nobody is told.
-    fn lose(&mut self) {
+    /// nobody is told. If nothing is on its way, it comes a little later.
+    pub fn lose(&mut self, tries: u8) {
         let (one, other) = self.any_pair();
-        if self.broken.contains(&(one, other)) {
-            return;
-        }
         let pair = (self.sim.lookup(name(one)), self.sim.lookup(name(other)));
         let mut waiting = 0;
         self.sim.links(|links| {
             let ours = |of: (std::net::IpAddr, std::net::IpAddr)| of == pair || (of.1, of.0) == pair;
             waiting = links.filter(|link| ours(link.pair())).map(Iterator::count).sum();
         });
-        if waiting > 0 {
+        if waiting > 0 && !self.broken.contains(&(one, other)) {
             diary::counts("loss of what was on its way", u64::try_from(waiting).unwrap_or(u64::MAX));
             self.sim.partition(name(one), name(other));
             self.sim.repair(name(one), name(other));
+        } else if tries > 0 && !self.is_calm {
+            self.after(5, What::Lose(tries - 1));
         }
     }
 

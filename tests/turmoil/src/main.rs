@@ -17,6 +17,8 @@ mod world;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::plan::Plan;
 use crate::world::World;
@@ -40,7 +42,8 @@ pub struct Options {
     /// Prints the hash of each seed.
     #[arg(long)]
     hashes: bool,
-    /// Prints what each seed is about, and what the nodes log: this filter, such as "debug" or "towpath_node=info".
+    /// Prints what each seed is about, and what the nodes log: this filter, such as "debug"; "turmoil=info,towpath_node=debug" names the
+    /// node of each line.
     #[arg(long)]
     log: Option<String>,
     /// The one world that this process runs: for this program itself.
@@ -59,11 +62,18 @@ fn main() -> ExitCode {
 /// Runs one world, in this process and thread, and says what became of it in lines that `report` reads.
 fn run(seed: u64, options: &Options) -> ExitCode {
     if let Some(filter) = &options.log {
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        log.with_ansi(false).with_timer(Clock).init();
         eprintln!("{:#?}", Plan::draw(&mut towpath_sim::rng::Rng::new(seed).fork()));
     }
     end_on_panic();
     shims::begin(seed);
+    // The seeds of the standard library's maps are drawn once a thread, and this one may have drawn them already.
+    let over = std::thread::spawn(move || live(seed)).join();
+    over.unwrap_or(ExitCode::FAILURE)
+}
+
+fn live(seed: u64) -> ExitCode {
     let mut world = World::new(seed);
     world.count_conditions();
     let ended = world.run();
@@ -81,6 +91,16 @@ fn run(seed: u64, options: &Options) -> ExitCode {
     };
     // Nothing of a world that is over is taken down piece by piece.
     std::process::exit(code)
+}
+
+/// What the log shows: how old the world is, in seconds.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        let elapsed = shims::elapsed();
+        write!(line, "{:4}.{:03}", elapsed.as_secs(), elapsed.subsec_millis())
+    }
 }
 
 /// A panic in any task ends the process, as it does a node's: tokio would keep it to itself.

@@ -64,16 +64,19 @@ impl Plan {
         };
         let validators = if rng.chance(400) { 4 } else { 1 };
         let nodes = usize::max(validators, 2 + rng.index(3));
-        let is_narrow = rng.chance(300);
         let few = rng.chance(400);
+        // A line that is narrow and slow at once carries less than a handshake in the time that one may take.
+        let is_slow = rng.chance(200);
+        let is_narrow = !is_slow && rng.chance(350);
         Self {
             nodes,
             validators,
             work_ms: rng.between(60_000, 150_000),
             workers: 1 + rng.index(2),
-            delay_ms: if rng.chance(200) { (50, 900) } else { (1, rng.between(5, 150)) },
-            segments_max: if is_narrow { 4 + rng.index(5) } else { 64 },
-            write_max: if is_narrow { 64 << rng.index(5) } else { 64 << 10 },
+            delay_ms: if is_slow { (50, 900) } else { (1, rng.between(5, if is_narrow { 60 } else { 150 })) },
+            // Also the connections that may wait to be accepted, of which turmoil takes no more.
+            segments_max: if is_narrow { 16 + rng.index(8) } else { 64 },
+            write_max: if is_narrow { 128 << rng.index(5) } else { 64 << 10 },
             limits: ConnectionLimits {
                 incoming: if few { nodes } else { 512 },
                 outgoing: if few { nodes } else { 256 },

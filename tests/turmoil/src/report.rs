@@ -70,7 +70,11 @@ pub fn main(options: &Options) -> ExitCode {
     });
     let sum = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     let silent = print(&sum, begin.elapsed(), options);
-    if sum.failed.is_empty() && !(silent && sum.seeds >= MANY) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sum.failed.is_empty() && !(silent && sum.seeds >= MANY) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn kept() -> impl Iterator<Item = u64> {
@@ -159,7 +163,12 @@ fn progress(count: usize, all: usize, since: Duration) {
 /// Prints the report; whether a kind of fault never fired.
 fn print(sum: &Sum, took: Duration, options: &Options) -> bool {
     let minutes = sum.virtual_ms / 60_000;
-    println!("{} seeds, {minutes} virtual minutes, {} steps in {:.1} s", sum.seeds, sum.steps, took.as_secs_f64());
+    println!(
+        "{} seeds, {minutes} virtual minutes, {} steps in {:.1} s",
+        sum.seeds,
+        sum.steps,
+        took.as_secs_f64()
+    );
     let rate = sum.seeds as f64 / took.as_secs_f64().max(0.001) * 3_600.0;
     println!("{rate:.0} seeds an hour with {} at once; layer 2", options.jobs.max(1));
     println!("work:");

@@ -3,7 +3,10 @@
 //!
 //! Only a process that runs one world turns this on; until then the system answers. One thread runs a world.
 
-#![expect(unsafe_code, reason = "two functions of C are replaced; the pointers are the caller's, as with the system's own")]
+#![expect(
+    unsafe_code,
+    reason = "two functions of C are replaced; the pointers are the caller's, as with the system's own"
+)]
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -101,7 +104,8 @@ pub unsafe extern "C" fn getrandom(buffer: *mut libc::c_void, length: usize, fla
     };
     for chunk in bytes.chunks_mut(8) {
         let place = CHANCE.fetch_add(1, Ordering::Relaxed);
-        let drawn = towpath_sim::rng::Rng::new(place.wrapping_mul(0xd134_2543_de82_ef95)).draw().to_le_bytes();
+        let drawn =
+            towpath_sim::rng::Rng::new(place.wrapping_mul(0xd134_2543_de82_ef95)).draw().to_le_bytes();
         chunk.copy_from_slice(&drawn[..chunk.len()]);
     }
     isize::try_from(length).unwrap_or(isize::MAX)

@@ -46,6 +46,8 @@ pub enum What {
     Start(usize),
     /// A fault of this kind.
     Strike(Strike),
+    /// What is on its way somewhere is lost; so many more moments are looked at if nothing is.
+    Lose(u8),
     /// A link that was cut is whole again.
     Heal(usize, usize),
     /// A link carries things in this direction again.
@@ -255,6 +257,7 @@ impl World {
         match what {
             What::Start(node) => self.start(node),
             What::Strike(strike) => self.strike(strike)?,
+            What::Lose(tries) => self.lose(tries),
             What::Heal(one, other) => self.heal(one, other),
             What::HealOneWay(from, to) => self.heal_one_way(from, to),
             What::Release(one, other) => self.release(one, other),
@@ -307,7 +310,10 @@ impl World {
             let process = machine.process.borrow();
             let Some(process) = process.as_ref() else { return format!("node {node} is down") };
             if process.parts().chain.tip().height() + 2 < known {
-                return format!("node {node} is at height {} of {known}", process.parts().chain.tip().height());
+                return format!(
+                    "node {node} is at height {} of {known}",
+                    process.parts().chain.tip().height()
+                );
             }
             if let Some(why) = self.unsettled_channel(process) {
                 return format!("node {node}, {why}");
@@ -370,7 +376,11 @@ impl World {
                     return Err(Violation::new("no node ends by itself", format!("node {node}: {ended}")));
                 }
                 let is_crash = ended.0.contains("the machine stopped");
-                diary::count(if is_crash { "crash in the middle of a write" } else { "failed write or sync" });
+                diary::count(if is_crash {
+                    "crash in the middle of a write"
+                } else {
+                    "failed write or sync"
+                });
             }
         }
         self.fall(node);
