@@ -220,8 +220,17 @@ impl Worker {
         for event in std::mem::take(&mut touched.events) {
             let verifier: &mut dyn Verifier = &mut Immediate;
             let token = match &event {
-                Event::Command { token, .. } => Some(*token),
-                _ => None,
+                Event::Command { token, .. } | Event::Resize { token, .. } => Some(*token),
+                Event::Connected
+                | Event::Disconnected
+                | Event::Message(_)
+                | Event::Bounds(_)
+                | Event::FundingSigned(_)
+                | Event::Ledger(_)
+                | Event::Shown(_)
+                | Event::Complete
+                | Event::Recovery(_)
+                | Event::TurnEnd => None,
             };
             match (held.channel.step(event, turn.now, verifier), token) {
                 (Ok(_empty), _) => {}
