@@ -129,8 +129,12 @@ pub const TOWER_RECORDS_PER_CHANNEL: u64 = 128;
 /// this node's channels move.
 pub const TOWER_PEERS: usize = 3;
 
-/// The same while something is looked for that this node has lost: one answer is enough.
+/// Peers that are asked at a time for something that this node has lost.
 pub const TOWER_PEERS_ASKED: usize = 8;
+
+/// How long, in milliseconds, one of them may stand in the way of the next: a round trip. So 160 that say nothing are asked in
+/// the time of a search, more than `network.max_peers` lets in unless it is raised.
+pub const TOWER_PEER_TURN_MS: u64 = 500;
 
 /// How often it is looked whose channels with the tower's node are gone, in milliseconds.
 pub const TOWER_REVIEW_MS: u64 = 60_000;
@@ -150,8 +154,13 @@ pub const TOWER_LAG_MS: u64 = 60_000;
 /// Payments of one channel that wait for watchtowers: beyond it the channel takes none until a tower answers.
 pub const CONFIRMING_MAX: usize = 4_096;
 
-/// Slots that the node asks its towers for at once: whoever recovers more channels asks for the next ones then.
+/// Slots that the node asks its towers for at once.
 pub const TOWER_FETCHES: usize = 256;
+
+/// Lost channels that are searched for at once; the next ones wait. Times [`TOWER_PEERS_ASKED`] their answers have room in the
+/// tower's inbox, and they are fewer than [`TOWER_FETCHES`]: none is passed over as too many.
+pub const SEARCHES: usize = 64;
+
 /// Channels that this node does not know, and of which one peer's word is kept for its session: more than most peers share. The
 /// rest is claimed in the next session.
 pub const UNKNOWN_CHANNELS_PER_PEER: usize = 256;

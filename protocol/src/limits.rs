@@ -93,6 +93,9 @@ pub const TOWER_IN_FLIGHT_MAX: usize = 4 * TOWER_ENTRIES_MAX;
 /// round trip, far below any dispute window.
 pub const TOWER_ANSWER_MS: u64 = 10_000;
 
+/// Nodes that are asked for one slot: as many as a node can have sessions with.
+pub const TOWER_ASKED_MAX: usize = 4_096;
+
 /// How long a client takes to walk once over all that a tower keeps for it, page by page: within this a tower is found
 /// out that has lost, or never kept, what it acknowledged.
 pub const TOWER_AUDIT_MS: u64 = 600_000;

@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use towpath_crypto::ed25519::PublicKey;
 use towpath_ledger::{ChannelId, ChannelTerms};
 use towpath_protocol::Evidence;
+
+use crate::limits::SEARCHES;
 
 /// What a source keeps of a channel. Nothing of it is believed: the state counts by its signatures, and the peer by what
 /// it signs.
@@ -28,19 +31,35 @@ pub trait RecordSource: Send + Sync {
 }
 
 /// All places that a node knows; they may come and go while it runs.
-#[derive(Clone, Default)]
-pub struct Sources(Arc<Mutex<Vec<Arc<dyn RecordSource>>>>);
+#[derive(Clone)]
+pub struct Sources {
+    places: Arc<Mutex<Vec<Arc<dyn RecordSource>>>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self { places: Arc::default(), turns: Arc::new(Semaphore::new(SEARCHES)) }
+    }
+}
 
 impl Sources {
     /// One more place.
     pub fn add(&self, source: Arc<dyn RecordSource>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(source);
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).push(source);
+    }
+
+    /// A turn to ask them all about one channel, as long as it is held: who lost many channels asks for the next ones when
+    /// the first have their answers, and for each of them.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     /// Those that there are now.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<dyn RecordSource>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -18,6 +18,7 @@ use super::{NOBODY, Pending, SEARCH_MAX, addresses_used};
 use crate::clock;
 use crate::journal::Entry as JournalEntry;
 use crate::ledger::{Chain, FundsCall, Input as LedgerInput};
+use crate::limits::SEARCHES;
 use crate::worker::{Input, Parts};
 
 /// How far behind the clock the newest block of a replica that is up to date may be, in steps of the ledger's time: a
@@ -125,29 +126,30 @@ impl Task {
     }
 
     /// Channels of which this node has nothing wait until their peers speak of them, or a record names the peer. One that
-    /// is being closed needs no peer.
+    /// is being closed needs no peer. All are asked about at the same time, as far as there is room: an answer takes a while.
     async fn keep(&self, found: Vec<Found>) {
-        for found in found {
-            if self.parts.board.get(&found.channel).is_some() {
-                continue;
-            }
-            tracing::warn!(channel = %found.channel, "a channel of this node was found on the ledger");
-            let (channel, closes) = (found.channel, matches!(found.entry.output.lock, Lock::Closing(_)));
-            let peer = if closes { Some(NOBODY) } else { self.peer_of(&found).await };
-            self.parts.unclaimed.insert(found);
-            if self.parts.board.get(&channel).is_some() {
-                // A worker wrote it in between.
-                self.parts.unclaimed.settle(&channel);
-                continue;
-            }
-            for place in 0..self.parts.workers.count() {
-                self.parts.workers.push_to(place, Input::Unclaimed(channel)).await;
-            }
-            if let Some(peer) = peer {
-                self.parts.workers.push(&peer, Input::Claimed { channel, peer }).await;
-                if peer != NOBODY && self.parts.net.want(peer, Vec::new()).await.is_err() {
-                    tracing::warn!(%channel, "its peer cannot be dialled");
-                }
+        futures::stream::iter(found).for_each_concurrent(SEARCHES, |found| self.keep_one(found)).await;
+    }
+
+    async fn keep_one(&self, found: Found) {
+        if self.parts.board.get(&found.channel).is_some() {
+            return;
+        }
+        tracing::warn!(channel = %found.channel, "a channel of this node was found on the ledger");
+        let (channel, closes) = (found.channel, matches!(found.entry.output.lock, Lock::Closing(_)));
+        let peer = if closes { Some(NOBODY) } else { self.peer_of(&found).await };
+        self.parts.unclaimed.insert(found);
+        if self.parts.board.get(&channel).is_some() {
+            // A worker wrote it in between.
+            return self.parts.unclaimed.settle(&channel);
+        }
+        for place in 0..self.parts.workers.count() {
+            self.parts.workers.push_to(place, Input::Unclaimed(channel)).await;
+        }
+        if let Some(peer) = peer {
+            self.parts.workers.push(&peer, Input::Claimed { channel, peer }).await;
+            if peer != NOBODY && self.parts.net.want(peer, Vec::new()).await.is_err() {
+                tracing::warn!(%channel, "its peer cannot be dialled");
             }
         }
     }
@@ -155,6 +157,7 @@ impl Task {
     /// The peer of a channel, as a record says that this node wrote in better days.
     async fn peer_of(&self, found: &Found) -> Option<PublicKey> {
         let terms = terms_of(&found.entry.output.lock)?;
+        let _turn = self.parts.sources.turn().await;
         let sources = self.parts.sources.all();
         let mut answers: FuturesUnordered<_> =
             sources.iter().map(|source| source.find(terms, found.key_index)).collect();

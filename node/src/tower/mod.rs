@@ -159,8 +159,9 @@ impl TowerHandle {
         receiver.await.map_err(|_| CallError::Busy)?
     }
 
-    /// What all of this node's towers keep of a channel for `party`, newest or not: each has ten seconds to answer. Only
-    /// the seal is checked; whoever asks checks the signatures ([`Record::holds`]).
+    /// What all of this node's towers keep of a channel for `party`, newest or not: each has ten seconds to answer. With
+    /// `tower.peers` that is how long it takes, since everybody who comes in that time is asked, too. Only the seal is checked;
+    /// whoever asks checks the signatures ([`Record::holds`]).
     ///
     /// # Errors
     /// [`CallError::Busy`] when the node is stopping, or asks for too many at once.

@@ -1,5 +1,6 @@
 //! Peers as towers that nobody named: whoever has a channel with this node, is there and serves keeps sealed copies of the
-//! other channels (SPEC T-48). Their word counts for no payment; what they keep is there when this node has lost its data.
+//! other channels (SPEC T-48). Their word counts for no payment; what they keep is there when this node has lost its data,
+//! and is then asked for in `fetch`.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use towpath_crypto::ed25519::PublicKey;
 use towpath_protocol::limits::TOWERS_MAX;
 use towpath_protocol::tower::{Health, Refusal};
 
-use super::run::Thread;
+use super::run::{Lot, Thread};
 use crate::limits;
 
 /// Who they are.
@@ -16,7 +17,7 @@ pub(super) struct Unnamed {
     pub(super) used: BTreeSet<PublicKey>,
     /// Peers that serve nobody, as long as their session lasts.
     unwilling: BTreeSet<PublicKey>,
-    /// Whether somebody came, or something was found to be lost, since peers were last looked at.
+    /// Whether somebody came since peers were last looked at.
     pub(super) is_due: bool,
     /// When they may be looked at again, by the node's clock: it goes through all channels.
     pub(super) next_ms: u64,
@@ -35,27 +36,22 @@ impl Thread {
         }
     }
 
-    /// Uses peers that are there as towers, as many as there is room for: those with channels; when something is looked
-    /// for that this node has lost, anyone.
-    pub(super) fn employ(&mut self) {
-        if !self.settings.peers || self.sessions.is_empty() {
-            return;
-        }
-        let is_lost = !self.fetches.is_empty();
-        let most = if is_lost { limits::TOWER_PEERS_ASKED } else { limits::TOWER_PEERS };
-        if self.unnamed.used.len() >= most || self.client.towers().count() >= TOWERS_MAX {
+    /// Uses peers that are there and have channels as towers, as many as there is room for, by lot.
+    fn employ(&mut self) {
+        let room = limits::TOWER_PEERS.saturating_sub(self.unnamed.used.len());
+        if !self.settings.peers || self.sessions.is_empty() || room == 0 {
             return;
         }
         let funded = self.parts.board.funded_by_peer();
-        let may = |peer: &&PublicKey| {
-            (is_lost || funded.contains_key(*peer))
+        let may = |(peer, _): &(&PublicKey, &Lot)| {
+            funded.contains_key(*peer)
                 && !self.towers.contains_key(*peer)
                 && !self.unnamed.used.contains(*peer)
                 && !self.unnamed.unwilling.contains(*peer)
         };
-        let room = most - self.unnamed.used.len();
-        let chosen: Vec<PublicKey> = self.sessions.iter().filter(may).take(room).copied().collect();
-        for peer in chosen {
+        let mut chosen: Vec<_> = self.sessions.iter().filter(may).map(|(peer, lot)| (*lot, *peer)).collect();
+        chosen.sort_unstable();
+        for (_, peer) in chosen.into_iter().take(room) {
             if !self.client.add_unnamed(peer) {
                 return;
             }
@@ -75,18 +71,16 @@ impl Thread {
 
     /// Now and then: who serves nobody makes room for others, and so does who has no channel with this node any more.
     pub(super) fn review_unnamed(&mut self) {
-        if self.fetches.is_empty() {
-            let funded = self.parts.board.funded_by_peer();
-            let useless = |peer: &&PublicKey| {
-                !funded.contains_key(*peer)
-                    || self.client.health(peer) == Some(Health::Refusing(Refusal::NotServing))
-            };
-            for peer in self.unnamed.used.iter().filter(useless).copied().collect::<Vec<_>>() {
-                self.unnamed.used.remove(&peer);
-                self.client.remove(&peer);
-                if funded.contains_key(&peer) {
-                    self.unnamed.unwilling.insert(peer);
-                }
+        let funded = self.parts.board.funded_by_peer();
+        let useless = |peer: &&PublicKey| {
+            !funded.contains_key(*peer)
+                || self.client.health(peer) == Some(Health::Refusing(Refusal::NotServing))
+        };
+        for peer in self.unnamed.used.iter().filter(useless).copied().collect::<Vec<_>>() {
+            self.unnamed.used.remove(&peer);
+            self.client.remove(&peer);
+            if funded.contains_key(&peer) {
+                self.unnamed.unwilling.insert(peer);
             }
         }
         self.unnamed.is_due = true;

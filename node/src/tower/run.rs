@@ -25,6 +25,7 @@ use super::shelf::{Rows, batch};
 use super::stats::TowerStats;
 use super::{Input, StartError, sight};
 use crate::clock;
+use crate::entropy;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Chain, LedgerHandle, Notice};
 use crate::limits;
@@ -113,6 +114,9 @@ impl Settings {
     }
 }
 
+/// A node's place among those with a session: drawn anew for each.
+pub(super) type Lot = [u8; 32];
+
 /// The thread.
 pub(super) struct Thread {
     pub(super) parts: Parts,
@@ -124,7 +128,7 @@ pub(super) struct Thread {
     pub(super) unnamed: Unnamed,
     pub(super) stats: Arc<TowerStats>,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) sessions: BTreeSet<PublicKey>,
+    pub(super) sessions: BTreeMap<PublicKey, Lot>,
     /// Who is known, and until when that is remembered; of nodes with a session only.
     standings: BTreeMap<PublicKey, (u64, Standing)>,
     /// Whose worker a channel belongs to.
@@ -185,7 +189,7 @@ impl Thread {
             unnamed: Unnamed::default(),
             stats,
             mailbox,
-            sessions: BTreeSet::new(),
+            sessions: BTreeMap::new(),
             standings: BTreeMap::new(),
             peers: BTreeMap::new(),
             confirmed: BTreeMap::new(),
@@ -232,7 +236,7 @@ impl Thread {
 
     /// Until the next thing is due; none if nothing is.
     pub(super) fn due_in(&self) -> Option<Duration> {
-        let due = self.client.next_deadline_ms();
+        let due = self.client.next_deadline_ms().into_iter().chain(self.fetches_due_ms()).min();
         due.map(|due| Duration::from_millis(due.saturating_sub(clock::now_ms())))
     }
 
@@ -274,7 +278,8 @@ impl Thread {
                     turn.credits.push(credit);
                 }
                 Input::SessionUp(peer) => {
-                    self.sessions.insert(peer);
+                    let lot = if self.settings.peers { entropy::draw() } else { Lot::default() };
+                    self.sessions.insert(peer, lot);
                     self.client.up(&peer);
                     self.unnamed.is_due = true;
                 }
@@ -445,6 +450,7 @@ impl Thread {
                 }
             }
         }
+        self.ask_peers(now_ms);
         self.end_fetches(now_ms);
         self.watch_lag(now_ms, turn);
     }
@@ -487,7 +493,7 @@ impl Thread {
         }
     }
 
-    fn send(&self, peer: PublicKey, message: TowerMessage) {
+    pub(super) fn send(&self, peer: PublicKey, message: TowerMessage) {
         if let Err(error) = self.parts.net.send(peer, vec![Message::Tower(message).encode()]) {
             tracing::debug!(?peer, %error, "a tower's message was not sent; it is asked for again");
         }
@@ -506,7 +512,7 @@ impl Thread {
 
     /// Whether there is a session with this node now.
     pub(super) fn has_session(&self, node: &PublicKey) -> bool {
-        self.sessions.contains(node)
+        self.sessions.contains_key(node)
     }
 
     fn show(&self) {

@@ -3,25 +3,28 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, oneshot};
 use towpath_crypto::Digest;
 use towpath_crypto::ed25519::PublicKey;
 use towpath_crypto::seed::Seed;
 use towpath_ledger::ChannelId;
 use towpath_protocol::Life;
+use towpath_protocol::limits::TOWER_ANSWER_MS;
 use towpath_protocol::tower::{
     Entry, LedgerRules, Locator, RECORD_BYTES, Record, Sealed, Sequence, Serving, Sponsor, TowerMessage,
 };
 use towpath_store::{GroupWriter, MemoryDisk, MemoryStore, Store, StoreError};
 
 use super::run::{Parts, Settings, Thread};
-use super::{Call, Input, Kept, TowerHandle};
+use super::{Call, CallError, Input, Kept, TowerHandle};
 use crate::journal::Journal;
 use crate::ledger::testing::{TestLedger, genesis};
 use crate::net::{Credit, NetHandle};
 use crate::worker::Workers;
 use crate::worker::tests::closes::{block_of, cheat, paid_over};
 use crate::worker::tests::town::{Node, POLICY, Town};
+use crate::{clock, limits};
 
 /// Somebody whose channel it is not: a tower cannot know.
 const CLIENT: PublicKey = PublicKey([77; 32]);
@@ -175,11 +178,121 @@ async fn s10_peers_with_channels_are_towers_though_nobody_named_them() {
     let add = Call::Add { tower: crate::tower::Listed { node: peers[2], address: None }, reply };
     own.turn(vec![Input::Call(add), Input::SessionUp(peers[1])]).expect("it writes");
     assert_eq!(used(&mut own), [(peers[1], false), (peers[2], true)].into());
-    // What was lost is looked for at anyone who is there.
-    let (reply, _answer) = oneshot::channel();
-    let slot = Box::new(town.nodes[1].record(&channel).slot());
-    own.turn(vec![Input::Call(Call::Fetch { slot, reply })]).expect("it writes");
-    assert!(used(&mut own).contains_key(&peers[3]));
+    // What was lost is looked for at anyone who is there, and nobody is given more for it.
+    let record = town.nodes[1].record(&channel);
+    let _answer = look_for(&mut own, &record);
+    let locator = record.slot().locator;
+    assert_eq!(own.client.unanswered(&locator, 0), 3);
+    show(&mut own, peers[3], None, &record);
+    assert_eq!(own.client.unanswered(&locator, 0), 2);
+    assert_eq!(used(&mut own), [(peers[1], false), (peers[2], true)].into());
+}
+
+/// From now on this thread's clock shows so many milliseconds past some day.
+fn at(ms: u64) {
+    let clock_ms = 1_800_000_000_000 + ms;
+    clock::step_to(clock::Stepped { clock_ms, passed_ms: ms });
+}
+
+type Answer = oneshot::Receiver<Result<Vec<Record>, CallError>>;
+
+/// The node looks for what lies where this record would.
+fn look_for(thread: &mut Thread, lost: &Record) -> Answer {
+    let (reply, answer) = oneshot::channel();
+    let slot = Box::new(lost.slot());
+    thread.turn(vec![Input::Call(Call::Fetch { slot, reply })]).expect("it writes");
+    answer
+}
+
+/// A peer says what it keeps there.
+fn show(thread: &mut Thread, peer: PublicKey, kept: Option<&Record>, lost: &Record) {
+    let slot = lost.slot();
+    let entry = |record: &Record| {
+        let (locator, sequence, sealed) = (slot.locator, record.sequence(), record.seal(&slot));
+        Entry { locator, sequence, sealed }
+    };
+    let entries = kept.map(entry).into_iter().collect();
+    let message = TowerMessage::Page { after: slot.locator.before(), entries, is_last: true };
+    thread.turn(vec![Input::Message { peer, message, credit: credit() }]).expect("it writes");
+}
+
+/// A node that has lost a channel, and what others may keep of it.
+async fn looking() -> (Town, Thread, Record) {
+    let mut town = Town::new(2, 2, POLICY);
+    let channel = town.open(0, 1, 1_000_000).await;
+    let record = town.nodes[1].record(&channel);
+    let own = tower(&town.nodes[0], false);
+    at(0);
+    (town, own, record)
+}
+
+/// At a start there is no session yet: who comes in time is asked, and the search goes on until that is over (T-48).
+#[tokio::test]
+async fn s10_a_keeper_that_comes_after_the_question_is_asked() {
+    let (_town, mut own, record) = looking().await;
+    let mut answer = look_for(&mut own, &record);
+    assert_eq!(answer.try_recv(), Err(TryRecvError::Empty), "nobody is there yet");
+    at(TOWER_ANSWER_MS - 1);
+    own.turn(vec![Input::SessionUp(CLIENT)]).expect("it writes");
+    show(&mut own, CLIENT, Some(&record), &record);
+    assert_eq!(answer.try_recv(), Err(TryRecvError::Empty), "another may keep something newer");
+    // Who asks now has as much time.
+    let mut second = look_for(&mut own, &record);
+    at(TOWER_ANSWER_MS);
+    own.turn(Vec::new()).expect("it writes");
+    assert_eq!(second.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(own.fetches_due_ms(), Some(clock::now_ms() + TOWER_ANSWER_MS - 1));
+    at(2 * TOWER_ANSWER_MS - 1);
+    own.turn(Vec::new()).expect("it writes");
+    assert_eq!(answer.try_recv(), Ok(Ok(vec![record.clone()])));
+    assert_eq!(second.try_recv(), Ok(Ok(vec![record])));
+    assert_eq!(own.fetches_due_ms(), None);
+}
+
+/// Strangers that say nothing do not keep others from being asked, whatever their ids.
+#[tokio::test]
+async fn s10_silent_strangers_do_not_crowd_out_a_keeper() {
+    let (_town, mut own, record) = looking().await;
+    let keeper = PublicKey([0xff; 32]);
+    let strangers = (1..=9).map(|id| PublicKey([id; 32]));
+    let up = strangers.chain([keeper]).map(Input::SessionUp).collect();
+    own.turn(up).expect("it writes");
+    let mut answer = look_for(&mut own, &record);
+    let locator = record.slot().locator;
+    assert_eq!(own.client.unanswered(&locator, 0), limits::TOWER_PEERS_ASKED, "so many at a time");
+    assert_eq!(own.fetches_due_ms(), Some(clock::now_ms() + limits::TOWER_PEER_TURN_MS));
+    at(limits::TOWER_PEER_TURN_MS);
+    own.turn(Vec::new()).expect("it writes");
+    assert_eq!(own.client.unanswered(&locator, 0), 10);
+    show(&mut own, keeper, Some(&record), &record);
+    at(TOWER_ANSWER_MS);
+    own.turn(Vec::new()).expect("it writes");
+    assert_eq!(answer.try_recv(), Ok(Ok(vec![record])));
+}
+
+/// Who keeps nothing makes room for the next at once.
+#[tokio::test]
+async fn s10_strangers_that_answer_make_room_for_a_keeper() {
+    let (_town, mut own, record) = looking().await;
+    let keeper = PublicKey([0xff; 32]);
+    let strangers: Vec<_> = (1..=9).map(|id| PublicKey([id; 32])).collect();
+    let up = strangers.iter().copied().chain([keeper]).map(Input::SessionUp).collect();
+    own.turn(up).expect("it writes");
+    let mut answer = look_for(&mut own, &record);
+    strangers.iter().for_each(|stranger| show(&mut own, *stranger, None, &record));
+    show(&mut own, keeper, Some(&record), &record);
+    at(TOWER_ANSWER_MS);
+    own.turn(Vec::new()).expect("it writes");
+    assert_eq!(answer.try_recv(), Ok(Ok(vec![record])));
+}
+
+/// Without `tower.peers` nobody but named towers is asked, and where there is none that is known at once.
+#[tokio::test]
+async fn without_peers_a_search_ends_when_the_named_towers_have_answered() {
+    let (_town, mut own, record) = looking().await;
+    own.settings.peers = false;
+    own.turn(vec![Input::SessionUp(CLIENT)]).expect("it writes");
+    assert_eq!(look_for(&mut own, &record).try_recv(), Ok(Ok(Vec::new())));
 }
 
 /// W3: a tower that cannot read its rows ends the node, with the reason: nobody relies on one that is not there.

@@ -23,7 +23,7 @@ use crate::recovery::{Found, NOBODY, Record, SEARCH_MAX, terms_of};
 pub enum Searched {
     /// A source keeps this.
     Found(Box<Record>),
-    /// All have answered, or their time is over, and the replica of the ledger is up to date.
+    /// The replica of the ledger is up to date, and since then all have answered, or had their time.
     Done,
 }
 
@@ -150,27 +150,41 @@ impl Worker {
         tracing::warn!(channel = %id, "the channel is in recovery: nothing is signed or closed for it");
         let (peer, terms) = (*held.channel.peer(), held.channel.terms().clone());
         let key_index = held.channel.key_index();
-        let (sources, workers) = (self.parts.sources.all(), self.parts.workers.clone());
+        let (sources, workers) = (self.parts.sources.clone(), self.parts.workers.clone());
         let mut current = self.parts.current.clone();
         self.parts.runtime.spawn(async move {
             let tell = async |what: Searched| {
                 workers.push(&peer, Input::Searched { channel: id, what }).await;
             };
-            let mut answers: FuturesUnordered<_> =
-                sources.iter().map(|source| source.find(&terms, key_index)).collect();
-            let gather = async {
-                while let Some(records) = answers.next().await {
-                    for record in records {
-                        tell(Searched::Found(Box::new(record))).await;
+            let ask = async || {
+                let _turn = sources.turn().await;
+                let all = sources.all();
+                let mut answers: FuturesUnordered<_> =
+                    all.iter().map(|source| source.find(&terms, key_index)).collect();
+                let gather = async {
+                    while let Some(records) = answers.next().await {
+                        for record in records {
+                            tell(Searched::Found(Box::new(record))).await;
+                        }
                     }
+                };
+                if clock::within(SEARCH_MAX, gather).await.is_none() {
+                    tracing::warn!(channel = %id, "not all who may keep states of the channel have answered");
                 }
             };
-            if clock::within(SEARCH_MAX, gather).await.is_none() {
-                tracing::warn!(channel = %id, "not all who may keep states of the channel have answered");
+            // At once, as the channel may be closing; and again when the replica is up to date: at the start of a process there
+            // is hardly a session yet, and whoever keeps something has its time from when this node is among others.
+            if !*current.borrow() {
+                tokio::select! {
+                    biased;
+                    () = ask() => {}
+                    _ = current.wait_for(|is_current| *is_current) => {}
+                }
             }
             // The peer is asked for versions above all that time allows: not by the time of a replica that is still catching
             // up, since a process before this one may have lived, and signed, in the time that is missing (SPEC P-53).
             if current.wait_for(|is_current| *is_current).await.is_ok() {
+                ask().await;
                 tell(Searched::Done).await;
             }
         });

@@ -16,7 +16,8 @@ use super::message::{Entry, Outcome, Receipt, TowerMessage};
 use super::record::{Locator, Record, Sequence, Slot};
 use crate::canary::{Canary, sings};
 use crate::limits::{
-    TOWER_ANSWER_MS, TOWER_AUDIT_MS, TOWER_AUDIT_PAUSE_MS, TOWER_ENTRIES_MAX, TOWER_IN_FLIGHT_MAX, TOWERS_MAX,
+    TOWER_ANSWER_MS, TOWER_ASKED_MAX, TOWER_AUDIT_MS, TOWER_AUDIT_PAUSE_MS, TOWER_ENTRIES_MAX,
+    TOWER_IN_FLIGHT_MAX, TOWERS_MAX,
 };
 
 /// What a client learns.
@@ -169,6 +170,25 @@ impl Client {
         self.fetches.insert(slot.locator.before(), Fetch { slot, asked: BTreeMap::new() });
     }
 
+    /// Asks a node, too, that is none of the towers: what to say to it; nothing if it was asked before, or enough were. It is
+    /// given nothing to keep (SPEC T-48).
+    pub fn ask(&mut self, locator: &Locator, node: PublicKey, now_ms: u64) -> Option<TowerMessage> {
+        let after = locator.before();
+        let asked = &mut self.fetches.get_mut(&after)?.asked;
+        if asked.len() >= TOWER_ASKED_MAX || asked.contains_key(&node) {
+            return None;
+        }
+        asked.insert(node, Some(now_ms));
+        Some(TowerMessage::List { after })
+    }
+
+    /// How many of those that were asked for a slot after `since_ms` have not answered.
+    #[must_use]
+    pub fn unanswered(&self, locator: &Locator, since_ms: u64) -> usize {
+        let Some(fetch) = self.fetches.get(&locator.before()) else { return 0 };
+        fetch.asked.values().flatten().filter(|asked_ms| **asked_ms > since_ms).count()
+    }
+
     /// Asks no more.
     pub fn end_fetch(&mut self, locator: &Locator) {
         self.fetches.remove(&locator.before());
@@ -181,18 +201,20 @@ impl Client {
         }
     }
 
-    /// It ended.
+    /// It ended. What the node did not answer it is asked again when it is back.
     pub fn down(&mut self, node: &PublicKey) {
+        for fetch in self.fetches.values_mut() {
+            if fetch.asked.get(node).is_some_and(Option::is_some) {
+                fetch.asked.remove(node);
+            }
+        }
         if let Some(books) = self.towers.get_mut(node) {
             books.down();
         }
     }
 
-    /// A tower answered. What nobody asked for is passed over.
+    /// A tower answered, or who was asked as if it were one. What nobody asked for is passed over.
     pub fn hear(&mut self, tower: &PublicKey, message: TowerMessage, now_ms: u64) {
-        if !self.towers.contains_key(tower) {
-            return;
-        }
         match message {
             TowerMessage::Receipts(receipts) => {
                 receipts.iter().for_each(|receipt| self.on_receipt(tower, receipt, now_ms));

@@ -349,6 +349,37 @@ fn t46_a_slot_is_asked_of_every_tower_when_its_session_begins() {
     assert_eq!(client.take_news(), [News::Fetched { locator: other, tower: TOWER, record: None }]);
 }
 
+/// T-48: whoever is no tower is asked for what is lost, is heard on that alone, and is given nothing to keep.
+#[test]
+fn t48_anyone_can_be_asked_for_a_slot() {
+    let (_, pairs) = pairs(2);
+    let (guest, stranger) = (PublicKey([91; 32]), PublicKey([92; 32]));
+    let record = pairs[0].record(Party::A, 9);
+    let slot = record.slot();
+    let locator = slot.locator;
+    let entry = Entry { locator, sequence: record.sequence(), sealed: record.seal(&slot) };
+    let page = TowerMessage::Page { after: locator.before(), entries: vec![entry], is_last: true };
+    let mut client = Client::new(1);
+    client.offer(pairs[1].id(), pairs[1].record(Party::A, 1), 0);
+    assert_eq!(client.ask(&locator, guest, 0), None, "nothing is looked for");
+    client.fetch(slot);
+    assert_eq!(client.ask(&locator, guest, 5), Some(TowerMessage::List { after: locator.before() }));
+    assert_eq!(client.ask(&locator, guest, 6), None, "once");
+    assert_eq!((client.unanswered(&locator, 4), client.unanswered(&locator, 5)), (1, 0));
+    client.hear(&stranger, page.clone(), 7);
+    assert_eq!(client.take_news(), [], "nobody asked it");
+    client.down(&guest);
+    client.hear(&guest, page.clone(), 8);
+    assert_eq!(client.take_news(), [], "that question went with the session");
+    assert!(client.ask(&locator, guest, 9).is_some(), "it is back");
+    client.hear(&guest, page.clone(), 10);
+    let found = News::Fetched { locator, tower: guest, record: Some(Box::new(record)) };
+    assert_eq!(client.take_news(), [found]);
+    assert_eq!(client.unanswered(&locator, 0), 0);
+    client.hear(&guest, page, 11);
+    assert_eq!((client.take_news(), client.poll(11)), (Vec::new(), Vec::new()), "nothing follows");
+}
+
 #[test]
 fn a_tower_that_boasts_of_something_newer_and_shows_nothing_is_faulty() {
     let (_, pairs) = pairs(1);

@@ -1,8 +1,12 @@
 //! Folders that are old copies: once somebody proves it, one write says so of everything, and the process ends.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::{Notify, watch};
 use towpath_crypto::ed25519::SecretKey;
+use towpath_ledger::ChannelTerms;
 use towpath_protocol::{ChannelMessage, ClosingStage, Epoch, Hello, Life, Message, Settlement};
 use towpath_store::{
     Batch, Column, Condition, CrashPoint, MemoryDisk, MemoryStore, Opened, Scan, Store, consensus_log_batch,
@@ -12,7 +16,7 @@ use super::openings::offer;
 use super::town::{BLOCK_MS, Ended, Node, POLICY, Town, WINDOW_MS, heard};
 use crate::epoch::{self, OwnEpoch};
 use crate::net::SessionId;
-use crate::recovery::{Cause, Found, Pending};
+use crate::recovery::{Cause, Found, Pending, Record, RecordSource};
 use crate::worker::{Call, Input};
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
@@ -213,6 +217,55 @@ async fn s10_no_peer_is_asked_before_the_replica_is_up_to_date() {
     town.settle().await;
     assert!(!is_lost(&town));
     town.pay(0, &channel, 5).await.expect("it is alive");
+}
+
+/// A keeper that cannot be reached before the node is among others, and that answers when the test says so.
+struct Late {
+    is_current: watch::Receiver<bool>,
+    /// Whether the replica was up to date, at each question.
+    asked: Arc<Mutex<Vec<bool>>>,
+    answers: Arc<Notify>,
+}
+
+impl RecordSource for Late {
+    fn find(&self, _terms: &ChannelTerms, _key_index: u32) -> BoxFuture<'static, Vec<Record>> {
+        let (is_current, answers) = (*self.is_current.borrow(), Arc::clone(&self.answers));
+        self.asked.lock().expect("no panic before").push(is_current);
+        async move {
+            if !is_current {
+                std::future::pending::<()>().await;
+            }
+            answers.notified().await;
+            Vec::new()
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn s10_keepers_have_their_time_from_when_the_replica_is_up_to_date() {
+    let mut town = Town::new(2, 2, POLICY);
+    let channel = town.open(0, 1, 1_000_000).await;
+    let node = &mut town.nodes[0];
+    node.is_current.send_replace(false);
+    let late =
+        Late { is_current: node.is_current.subscribe(), asked: Arc::default(), answers: Arc::default() };
+    let (asked, answers) = (Arc::clone(&late.asked), Arc::clone(&late.answers));
+    node.parts.sources.add(Arc::new(late));
+    node.start_anew(2);
+    node.distrust();
+    let ids = [town.nodes[0].id, town.nodes[1].id];
+    town.nodes[1].turn(vec![Input::SessionDown(ids[0]), Input::SessionUp(ids[0], SessionId(2))]);
+    town.nodes[0].turn(vec![Input::SessionUp(ids[1], SessionId(2))]);
+    town.settle().await;
+    town.nodes[0].is_current.send_replace(true);
+    town.settle().await;
+    assert_eq!(*asked.lock().expect("no panic before"), [false, true], "at once, and again");
+    let is_lost = |town: &Town| town.nodes[0].worker.channels[&channel].channel.is_lost();
+    assert!(is_lost(&town), "the peer is asked for nothing before the keeper has answered");
+    answers.notify_one();
+    town.settle().await;
+    assert!(!is_lost(&town));
 }
 
 #[tokio::test]
