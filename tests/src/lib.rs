@@ -1,5 +1,5 @@
 //! End-to-end tests over real processes. They stand in `tests/`; what they share is here: networks to try (`kit`), HTTP
-//! without manners (`http`), disks that fail (`disk`), hosts and the wires between them (`hosts`), peers without manners (`stranger`), and a peer that speaks the channel protocol and lies in
+//! without manners (`http`), disks that fail (`disk`), power that does (`power`), hosts and the wires between them (`hosts`), peers without manners (`stranger`), and a peer that speaks the channel protocol and lies in
 //! it (`impostor`).
 
 pub mod cheat;
@@ -9,4 +9,5 @@ pub mod hosts;
 pub mod http;
 pub mod impostor;
 pub mod kit;
+pub mod power;
 pub mod stranger;

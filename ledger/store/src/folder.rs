@@ -5,6 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::anchor::sync_folder;
 use crate::error::StoreError;
 
 const LOCK_NAME: &str = "lock";
@@ -22,9 +23,14 @@ impl Folder {
     /// Makes the folder if there is none, checks that it is ours, and takes it.
     pub(crate) fn take(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| StoreError::io_at("opening the folder", path, &error);
+        let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+        let missing = path.ancestors().take_while(is_missing).count();
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
         check_owner(&path)?;
+        // The name of a folder is durable once the folder that it is in is synced. Without that a cut of the power could take
+        // the whole store, and nothing would be left to say so. Once more than was made: an earlier start may have been cut short.
+        path.ancestors().skip(1).take(missing.max(1)).try_for_each(sync_folder)?;
         let lock = lock(&path)?;
         Ok(Self { path, _lock: lock })
     }

@@ -4,5 +4,5 @@
 mod file;
 mod slot;
 
-pub(crate) use file::AnchorFile;
+pub(crate) use file::{AnchorFile, sync_folder};
 pub(crate) use slot::decoder as slot_decoder;
