@@ -1,5 +1,6 @@
 //! Tests of the rules, by subject; `world` is the ledger that they play on.
 
+mod audit;
 mod closing;
 mod disputes;
 mod fees;
