@@ -99,6 +99,32 @@ fn an_unfinished_draft_is_replaced() {
 }
 
 #[test]
+fn what_stands_in_the_way_of_a_draft_is_named() {
+    let home = Home::new();
+    let draft = home.directory.path().join("keys.new");
+    fs::create_dir(&draft).unwrap();
+    let refused = create(&home.path(), &seed(), b"secret", LOCAL, randomness(1)).unwrap_err();
+    let KeyFileError::Io { action, path, .. } = refused else { panic!("{refused}") };
+    assert_eq!((action, path), ("remove the unfinished", draft));
+}
+
+/// Nothing waits for whoever might write into it one day.
+#[test]
+fn s14_a_pipe_is_refused_at_once() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let home = Home::new();
+    mknodat(CWD, home.path(), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    assert!(matches!(home.open(), Err(KeyFileError::NotAKeyFile(path)) if path == home.path()));
+}
+
+#[test]
+fn s14_the_longest_passphrase_is_taken_and_a_longer_one_is_not() {
+    let seal = |length| seal(&seed(), &vec![b'x'; length], LOCAL, randomness(1));
+    assert!(seal(PASSPHRASE_BYTES_MAX).is_ok());
+    assert!(matches!(seal(PASSPHRASE_BYTES_MAX + 1), Err(KeyFileError::LongPassphrase)));
+}
+
+#[test]
 fn a_changed_passphrase_opens_the_same_seed() {
     let home = Home::with_file();
     let changed = change_passphrase(&home.path(), b"wrong", b"new", LOCAL, randomness(3));

@@ -143,6 +143,23 @@ fn n7_a_proof_fits_one_handshake_role_key_and_chain_only() {
     }
 }
 
+/// What a proof is bound to: both sides have the same at each step, and no two handshakes or steps of one share it.
+#[test]
+fn n7_no_two_handshakes_have_one_transcript() {
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..2 {
+        let (mut calling, mut called) = (begin(Role::Initiator, 1), begin(Role::Responder, 2));
+        let mut agreed = |calling: &Handshake, called: &Handshake| {
+            assert_eq!(calling.transcript(), called.transcript());
+            seen.insert(calling.transcript())
+        };
+        called.read(&calling.write().unwrap()).unwrap();
+        assert!(agreed(&calling, &called));
+        calling.read(&called.write().unwrap()).unwrap();
+        assert!(agreed(&calling, &called));
+    }
+}
+
 /// The neutral element signs everything: `R = 0`, `S = 0` satisfies the equation for any message.
 #[test]
 fn n7_a_weak_identity_proves_nothing() {
