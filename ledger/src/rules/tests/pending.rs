@@ -150,6 +150,24 @@ fn the_payments_listed_are_exactly_those_signed() {
     assert_eq!(with(&|list| list[0].expiry = Time(0)), refused);
 }
 
+/// SPEC C-50: not even if both signed it; a number names one payment.
+#[test]
+fn c23_a_list_whose_numbers_do_not_rise_is_never_settled() {
+    let settle = |numbers: [u64; 2]| {
+        let mut world = World::new();
+        let pending = numbers.map(|number| hash_payment(number, 50_000, &SECRET, START));
+        let posted = posted_with(&mut world, &pending);
+        world.wait_ms(WINDOW_MS + 1);
+        let draft = posted.finalize(&pending, DECIDED_FEE, pays(699_000 - DECIDED_FEE, 300_000));
+        world.submit(&draft).map(drop)
+    };
+    let refused = Err(TxError::Channel { input: 0, fault: ChannelFault::Pending });
+    assert_eq!(settle([1, 1]), refused);
+    assert_eq!(settle([2, 1]), refused);
+    // A list that rises gets as far as its fee, which here is that of one payment.
+    assert!(matches!(settle([1, 2]), Err(TxError::FeeTooLow { .. })));
+}
+
 #[test]
 fn c23_payments_with_the_same_condition_and_amount_are_each_paid() {
     let mut world = World::new();
