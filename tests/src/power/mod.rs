@@ -4,7 +4,7 @@
 //! `kill -9` shows nothing of this, since the kernel keeps what a dead process has written. So the real node with its real database runs
 //! once under a tracer, which notes every write and every sync ([`trace`]); from the notes a disk is made that keeps no more than it must
 //! ([`disk`]); and before the end of each sync the power is cut, on many disks that differ in what they kept of the rest. Each folder that
-//! is left is opened as the node opens it, and must hold all that anybody had been told by then ([`audit`]); some are given to the real node.
+//! is left is opened as the node opens it, and must hold all that anybody had been told by then ([`mod@audit`]); some are given to the real node.
 //!
 //! That the check can fail is shown by disks that ignore syncs.
 
