@@ -300,9 +300,12 @@ impl Checker {
         }
     }
 
-    /// Keeps what waits for an output that may still come: one of a transaction that is on the ledger came, and is spent.
+    /// Keeps what waits for an output that may still come: one of the genesis, or of a transaction that is on the ledger, came,
+    /// and is spent.
     fn keep(&mut self, awaited: Awaited) {
-        if self.chain.transaction_place(&awaited.waits_for.tx).is_ok_and(|place| place.is_none()) {
+        let made_by = &awaited.waits_for.tx;
+        let is_genesis = made_by.0 == self.chain.chain().0;
+        if !is_genesis && self.chain.transaction_place(made_by).is_ok_and(|place| place.is_none()) {
             self.early.keep(awaited);
         }
     }

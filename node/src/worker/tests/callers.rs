@@ -40,7 +40,7 @@ async fn a_resize_that_rested_on_a_forged_payment_is_refused_and_its_caller_hear
     let forged = forged_payment(&mut town, &channel, 500_000);
     // The second node has nothing to pay out but what the forged proposal pays it.
     let wanted = Amount(400_000);
-    let expiry = Time(town.time().0 + 600_000);
+    let expiry = Time(town.time().0 + 60_000);
     let change = Change::PayOut(wanted);
     let request = ResizeRequest { channel, change, coins: None, expiry, claim: None };
     let (reply, mut answer) = oneshot::channel();
