@@ -81,7 +81,7 @@ fn what_was_not_synced_is_kept_in_parts() {
     };
     let texts = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<BTreeSet<_>>();
     assert_eq!(found(Unsynced::Torn), texts(&["old", "old1", "old12", "old123", "old1234"]));
-    assert_eq!(found(Unsynced::Scattered), texts(&["old", "old12", "old\0\034", "old1234"]));
+    assert_eq!(found(Unsynced::Scattered), texts(&["old", "old12", "old\0\x0034", "old1234"]));
 }
 
 #[test]
