@@ -17,6 +17,10 @@ use crate::args::{Cli, Command, Common};
 use crate::errors::{CliError, Exit};
 use crate::output::Style;
 
+// What tests alone may compile in never gets into the program.
+const _: () =
+    assert!(towpath_node::AS_SHIPPED, "features for tests are enabled: build with --package towpath");
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -12,6 +12,7 @@ pub mod hash;
 pub mod id;
 pub mod keyfile;
 pub mod limits;
+pub mod quick;
 pub mod schnorr;
 pub mod sealed;
 pub mod seed;

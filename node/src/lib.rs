@@ -26,6 +26,9 @@ mod node;
 mod route;
 mod stop;
 
+/// Whether this is what users are given: neither quick signatures nor known bugs were compiled in for tests.
+pub const AS_SHIPPED: bool = !towpath_crypto::quick::COMPILED && towpath_protocol::AS_SHIPPED;
+
 pub use api::ADDRESS_FILE as API_ADDRESS_FILE;
 pub use decoders::decoders;
 pub(crate) use node::STORE_FOLDER;

@@ -60,6 +60,9 @@ mod signer;
 mod update;
 mod verify;
 
+/// Whether this is what users are given: no known bug was compiled in to be found.
+pub const AS_SHIPPED: bool = !cfg!(feature = "canaries");
+
 pub use accepts::{Accepts, Unacceptable};
 pub use batch::{Batch, BatchEvent, BatchOrder, LeftOut, Share};
 pub use channel::{Broken, Channel, Held, Origin, ResizeView, Turnholder, View};

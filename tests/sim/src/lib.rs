@@ -25,7 +25,7 @@ mod work;
 mod world;
 
 pub use plan::{Plan, Vice};
-pub use run::{Outcome, Sabotage, run, run_sabotaged};
+pub use run::{Outcome, Sabotage, has_real_signatures, run, run_sabotaged};
 pub use station::seed_of;
 pub use tally::{Fault, Tally, Work};
 pub use violation::Violation;

@@ -1,5 +1,6 @@
 //! `towpath-sim`: runs worlds, tells how far it is, and reports.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,9 +23,12 @@ pub struct Options {
     /// Runs each seed twice, and compares.
     #[arg(long)]
     twice: bool,
-    /// Prints the hash of each seed.
+    /// Writes the hash of each seed and how many steps it took to this file.
     #[arg(long)]
-    hashes: bool,
+    hashes: Option<PathBuf>,
+    /// Adds the seeds that fail to this file, if they are not in it.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     /// Takes the syncs out of every disk, to see that the worlds notice: such a run must fail.
     #[arg(long)]
     no_syncs: bool,

@@ -6,15 +6,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use towpath_sim::{Fault, Outcome, Sabotage, Tally, Work, run_sabotaged};
+use towpath_sim::{Fault, Outcome, Sabotage, Tally, Work, has_real_signatures, run_sabotaged};
 
 use super::Options;
 
 /// Seeds that once failed: every run includes them.
 const KEPT: &str = include_str!("../seeds.txt");
-
-/// Where they are kept, seen from the repository's root.
-const KEPT_FILE: &str = "tests/sim/seeds.txt";
 
 /// From so many seeds on, a kind of fault that never fired is a failure of the run.
 const MANY: usize = 200;
@@ -23,10 +20,12 @@ const MANY: usize = 200;
 #[derive(Default)]
 struct Sum {
     seeds: usize,
+    signed: usize,
     steps: u64,
     virtual_ms: u64,
     tally: Tally,
     failures: Vec<Outcome>,
+    hashes: Vec<String>,
 }
 
 /// Runs what was asked for.
@@ -42,14 +41,37 @@ pub fn main(options: &Options) -> ExitCode {
     let begin = Instant::now();
     let sum = run_all(&seeds, options);
     print(&sum, begin.elapsed(), options);
+    if let Err(error) = write_down(&sum, options) {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
     let silent = sum.seeds >= MANY && Fault::ALL.iter().any(|fault| sum.tally.faults(*fault) == 0);
     if sum.failures.is_empty() && !silent { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The seeds that are kept.
 fn kept() -> Vec<u64> {
-    let lines = KEPT.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    seeds_in(KEPT)
+}
+
+fn seeds_in(text: &str) -> Vec<u64> {
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     lines.filter_map(|line| line.parse().ok()).collect()
+}
+
+/// The files that were asked for: hashes, and seeds that failed for every later run.
+fn write_down(sum: &Sum, options: &Options) -> std::io::Result<()> {
+    if let Some(path) = &options.hashes {
+        std::fs::write(path, sum.hashes.concat())?;
+    }
+    let Some(path) = options.keep.as_ref().filter(|_| !sum.failures.is_empty()) else { return Ok(()) };
+    let mut text = std::fs::read_to_string(path)?;
+    let known = seeds_in(&text);
+    for outcome in sum.failures.iter().filter(|outcome| !known.contains(&outcome.seed)) {
+        let what = outcome.violation.as_ref().map_or("", |violation| violation.invariant);
+        text.push_str(&format!("{}  # not explained yet: {what}\n", outcome.seed));
+    }
+    std::fs::write(path, text)
 }
 
 fn run_all(seeds: &[u64], options: &Options) -> Sum {
@@ -89,22 +111,20 @@ fn one(seed: u64, options: &Options) -> Outcome {
 }
 
 fn enter(sum: &mut Sum, outcome: Outcome, options: &Options) {
-    if options.hashes {
-        println!("{} {} {}", outcome.seed, outcome.digest, outcome.steps);
+    if options.hashes.is_some() {
+        sum.hashes.push(format!("{} {} {}\n", outcome.seed, outcome.digest, outcome.steps));
     }
     if options.log.is_some() {
         println!("{:#?}", outcome.plan);
     }
     sum.seeds += 1;
+    sum.signed += usize::from(has_real_signatures(outcome.seed));
     sum.steps += outcome.steps;
     sum.virtual_ms += outcome.virtual_ms;
     sum.tally.add(&outcome.tally);
     if let Some(violation) = &outcome.violation {
         println!("seed {} fails: {violation}", outcome.seed);
-        println!(
-            "  repeat it: ./x sim --seed {}    keep it: echo {} >> {KEPT_FILE}",
-            outcome.seed, outcome.seed
-        );
+        println!("  repeat it: ./x sim --seed {}", outcome.seed);
         sum.failures.push(outcome);
     }
 }
@@ -129,8 +149,9 @@ fn print(sum: &Sum, took: Duration, options: &Options) {
         text.push('\n');
     };
     line(format!(
-        "{} seeds, {hours} virtual hours, {} steps in {:.1} s",
+        "{} seeds ({} with real signatures), {hours} virtual hours, {} steps in {:.1} s",
         sum.seeds,
+        sum.signed,
         sum.steps,
         took.as_secs_f64()
     ));
