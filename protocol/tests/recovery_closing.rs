@@ -6,7 +6,9 @@ mod common;
 use common::loss::{copy, evidence, lose_everything, pay_both_ways, put_back, recover, recovery, restart};
 use common::world::{Crypto, Cut, World};
 use towpath_ledger::{Amount, Closing, Deadline, OutPoint, Party, Time};
-use towpath_protocol::{ClosingStage, Command, Effect, Event, LedgerEvent, Life, RecoveryEvent, Reject};
+use towpath_protocol::{
+    ClosingStage, Command, Effect, Event, LedgerEvent, Life, RecoveryEvent, Reject, Settlement,
+};
 
 fn closing(world: &World, side: usize, version: u64) -> Box<Closing> {
     let channel = &world.sides[side].channel;
@@ -73,6 +75,26 @@ fn s10_a_party_that_signed_final_balances_closes_alone_when_the_other_has_lost_i
         };
         assert!(!world.orders[side].iter().any(contests), "{side}");
     }
+}
+
+#[test]
+fn s10_what_was_learned_after_a_loss_is_still_there_once_the_channel_is_settled() {
+    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
+    pay_both_ways(&mut world, 4);
+    let old = copy(&world, 1);
+    pay_both_ways(&mut world, 4);
+    // A signs the end, so B can't go on: it knows what it signed before the loss from A alone.
+    world.command(0, Command::Close).expect("it drains");
+    put_back(&mut world, 1, &old);
+    recover(&mut world);
+    let held = world.sides[0].channel.view().version;
+    assert!(world.sides[1].channel.is_lost() && world.sides[1].channel.view().version == held);
+    let settled = LedgerEvent::Settled { version: held, outcome: Settlement::Unilateral };
+    world.turn(1, vec![Event::Ledger(settled)], Cut::Nowhere);
+    assert_eq!(world.sides[1].channel.check(), Ok(()));
+    restart(&mut world, 1);
+    let view = world.sides[1].channel.view();
+    assert_eq!((view.life, view.version), (Life::Settled(Settlement::Unilateral), held));
 }
 
 #[test]

@@ -229,7 +229,7 @@ impl Channel {
         self.end_resize(ResizeFailure::Closed);
         self.memory.turn.post_anew = None;
         self.decline_waiting();
-        if self.lost.take().is_some() {
+        if self.lost.is_some() {
             self.settle_lost(version);
         } else {
             self.settle_open(version);
@@ -244,9 +244,17 @@ impl Channel {
 
     /// Resolves what is open after a loss of data: with the settled state, if it is the one that is known.
     fn settle_lost(&mut self, version: u64) {
+        // What was learned since stands after the loss, too, also on a disk that is read again: the signer and the numbers
+        // rise to it. A claim that a resize kept from being signed stays above all that was signed.
+        if self.held.mine.is_some() {
+            self.end_loss();
+        }
+        self.lost = None;
+        let sent = self.held.content.sent(self.fixed.me);
+        self.next_number = self.next_number.max(sent.saturating_add(1));
         let is_known = version == self.held.version();
         // Otherwise any payment may be in it.
-        self.resolve_lost(if is_known { self.held.content.sent(self.fixed.me) } else { u64::MAX });
+        self.resolve_lost(if is_known { sent } else { u64::MAX });
     }
 
     /// Resolves what is open: the peer may have completed any open proposal, a burnt one too.

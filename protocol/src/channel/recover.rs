@@ -333,7 +333,7 @@ impl Channel {
     }
 
     /// What was lost does not matter any more: the signer goes on above all of it.
-    fn end_loss(&mut self) {
+    pub(super) fn end_loss(&mut self) {
         if let Some(lost) = self.lost.take() {
             self.guard.raise(lost.floor);
         }

@@ -86,6 +86,12 @@ impl Auditor {
     /// # Errors
     /// What does not hold.
     pub fn look_at(&mut self, process: &Wired, node: usize) -> Result<(), Violation> {
+        // What a rogue does is done to what its machines say and read: they themselves stay whole, also on an old disk.
+        for channel in process.workers().channels() {
+            channel.check().map_err(|broken| {
+                Violation::new("I2 a channel is whole", format!("node {node}, {}: {broken}", channel.id()))
+            })?;
+        }
         if !self.is_honest(node) {
             return Ok(());
         }
@@ -93,9 +99,6 @@ impl Auditor {
         let is_durable = process.unwritten() == 0;
         for channel in process.workers().channels() {
             let id = channel.id();
-            channel.check().map_err(|broken| {
-                Violation::new("I2 a channel is whole", format!("node {node}, {id}: {broken}"))
-            })?;
             if is_durable {
                 let said = self.said.entry((node, id)).or_default();
                 let view = channel.view();
