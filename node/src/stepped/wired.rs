@@ -126,6 +126,12 @@ impl Wired {
         &mut self.driver
     }
 
+    /// How many batches were written since the start.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.parts.journal.writer().stats().batches
+    }
+
     /// How many batches wait to be written.
     #[must_use]
     pub fn unwritten(&self) -> u64 {

@@ -1,18 +1,22 @@
 //! The auditor: what must hold after every step, by a second and simpler model of the whole. It knows outputs and sums, who
 //! was told what, and what each node has durably said of its channels; it knows nothing of how nodes get there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use towpath_crypto::{Amount, Digest};
 use towpath_ledger::genesis::Genesis;
 use towpath_ledger::{BlockId, ChannelId, Party};
 use towpath_node::stepped::Wired;
-use towpath_protocol::Life;
+use towpath_protocol::{Channel, Life};
 
 use crate::books::{Books, Ending};
 use crate::promises::Promises;
 use crate::tally::{Tally, Work};
 use crate::violation::{Violation, must};
+
+/// What an answer with a state and a proof costs, in base units, rounded up. Who has less can't answer: its fee would take all
+/// that it wins (docs/decisions/close-fees.md).
+const ANSWER_COSTS: Amount = Amount(1_024);
 
 /// What a node has durably said of a channel.
 #[derive(Clone, Copy, Default, Debug)]
@@ -29,6 +33,37 @@ struct Said {
     is_over: bool,
     /// Whether it was ever funded, as far as it knows: one that never was may be forgotten.
     was_funded: bool,
+}
+
+/// A channel as a node knows it after a step.
+struct Thought {
+    version: u64,
+    settled: u64,
+    received: Option<(u64, u64)>,
+    floor: Option<Amount>,
+    is_over: bool,
+    is_funded: bool,
+}
+
+impl Thought {
+    fn of(process: &Wired, channel: &Channel) -> Self {
+        let view = channel.view();
+        let shown = process.parts().board.get(&channel.id());
+        Self {
+            version: view.version,
+            settled: view.sent,
+            received: shown.map(|shown| (shown.received.payments, shown.received.total)),
+            floor: channel.possible_balances().min(),
+            is_over: matches!(view.life, Life::Settled(_)),
+            is_funded: channel.funding().is_some(),
+        }
+    }
+}
+
+/// All channels of a node after a step, durable once so many of its writes are.
+struct Thoughts {
+    place: u64,
+    channels: Vec<(ChannelId, Thought)>,
 }
 
 /// What callers were told of a channel, from one of its sides.
@@ -50,6 +85,8 @@ pub struct Auditor {
     ids: Vec<BlockId>,
     heights: Vec<u64>,
     said: BTreeMap<(usize, ChannelId), Said>,
+    /// What each node thinks and may not have written.
+    thoughts: BTreeMap<usize, VecDeque<Thoughts>>,
     /// What a node had said when its process ended.
     remembered: BTreeMap<(usize, ChannelId), Said>,
     tips: BTreeMap<usize, u64>,
@@ -60,7 +97,7 @@ impl Auditor {
     /// An auditor of so many machines on this ledger, one of which may not be honest.
     #[must_use]
     pub fn new(nodes: usize, genesis: Genesis, rogue: Option<usize>) -> Self {
-        let (said, remembered) = (BTreeMap::new(), BTreeMap::new());
+        let (said, remembered, thoughts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let heights = vec![0; nodes];
         Self {
             genesis,
@@ -69,6 +106,7 @@ impl Auditor {
             ids: Vec::new(),
             heights,
             said,
+            thoughts,
             remembered,
             tips: BTreeMap::new(),
             rogue,
@@ -95,26 +133,35 @@ impl Auditor {
         if !self.is_honest(node) {
             return Ok(());
         }
+        let (written, waiting) = (process.written(), process.unwritten());
+        self.believe(node, written);
         self.look_at_chain(process, node)?;
-        let is_durable = process.unwritten() == 0;
-        for channel in process.workers().channels() {
-            let id = channel.id();
-            if is_durable {
-                let said = self.said.entry((node, id)).or_default();
-                let view = channel.view();
-                said.version = view.version;
-                said.settled = view.sent;
-                said.is_over = matches!(view.life, Life::Settled(_));
-                said.was_funded |= channel.funding().is_some();
-                if let Some(floor) = channel.possible_balances().min() {
-                    said.floor = floor;
-                }
-                if let Some(shown) = process.parts().board.get(&id) {
-                    said.received = (shown.received.payments, shown.received.total);
-                }
+        let thoughts = self.thoughts.entry(node).or_default();
+        let place = written + waiting;
+        if thoughts.back().is_none_or(|last| last.place < place) {
+            let channels = process.workers().channels();
+            let channels = channels.map(|channel| (channel.id(), Thought::of(process, channel))).collect();
+            thoughts.push_back(Thoughts { place, channels });
+        }
+        self.believe(node, written);
+        Ok(())
+    }
+
+    /// What a node thought is what it has to stand by from when it is written: it may have said so then, though more waits
+    /// to be written.
+    fn believe(&mut self, node: usize, written: u64) {
+        let Some(thoughts) = self.thoughts.get_mut(&node) else { return };
+        while let Some(durable) = thoughts.pop_front_if(|first| first.place <= written) {
+            for (channel, thought) in durable.channels {
+                let said = self.said.entry((node, channel)).or_default();
+                said.version = thought.version;
+                said.settled = thought.settled;
+                said.is_over = thought.is_over;
+                said.was_funded |= thought.is_funded;
+                said.floor = thought.floor.unwrap_or(said.floor);
+                said.received = thought.received.unwrap_or(said.received);
             }
         }
-        Ok(())
     }
 
     /// New blocks of its replica: the same as everybody's, and one after the other.
@@ -162,7 +209,7 @@ impl Auditor {
             }
             let Some(party) = self.books.party_of(*node, channel) else { continue };
             let has = ending.state.balance(party);
-            must(has >= said.floor, "I3 nobody honest loses", || {
+            must(has >= said.floor || said.floor < ANSWER_COSTS, "I3 nobody honest loses", || {
                 let (floor, version) = (said.floor.units(), ending.state.version);
                 format!(
                     "node {node}, {channel}: settled by version {version} with {} of at least {floor}; it held {}",
@@ -179,6 +226,7 @@ impl Auditor {
 
     /// A node's process ends: what it said is remembered.
     pub fn remember(&mut self, node: usize) {
+        self.thoughts.remove(&node);
         let said = self.said.iter().filter(|((of, _), _)| *of == node);
         let said: Vec<_> = said.map(|(key, said)| (*key, *said)).collect();
         self.remembered.extend(said);
