@@ -63,7 +63,11 @@ impl World {
         match strike {
             Strike::Loss => self.lose(u8::MAX),
             Strike::Cut | Strike::OneWay | Strike::Stall => self.break_link(strike),
-            Strike::Crash => return self.crash(node),
+            Strike::Crash => {
+                // Some come in the middle of what is not synced yet.
+                let tries = if self.rng.chance(500) { u8::MAX } else { 0 };
+                return self.crash(node, tries);
+            }
             Strike::Disk => self.fail_disk(node),
             Strike::Stop => {
                 if self.may_befall(node) {
@@ -155,11 +159,20 @@ impl World {
         self.sim.release(name(one), name(other));
     }
 
-    fn crash(&mut self, node: usize) -> Result<(), Violation> {
-        if !self.may_befall(node) {
+    /// A machine's power is cut; so many more moments are waited for one in which something is not synced.
+    ///
+    /// # Errors
+    /// What must hold, and does not.
+    pub fn crash(&mut self, node: usize, tries: u8) -> Result<(), Violation> {
+        if self.is_calm || !self.may_befall(node) {
             return Ok(());
         }
-        if self.plan.torn && self.rng.chance(600) {
+        if tries > 0 {
+            if self.machines[node].unwritten() == 0 {
+                self.after(5, What::Crash(node, tries - 1));
+                return Ok(());
+            }
+        } else if self.plan.torn && self.rng.chance(600) {
             let nth = 1 + self.rng.below(3);
             let point = match self.rng.below(3) {
                 0 => CrashPoint::BeforeWrite(nth),

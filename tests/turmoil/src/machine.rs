@@ -152,9 +152,15 @@ impl Machine {
         Ok(())
     }
 
+    /// How many turns wait for the disk.
+    pub fn unwritten(&self) -> u64 {
+        self.process.borrow().as_ref().map_or(0, |process| process.unwritten())
+    }
+
     /// The process is gone; how many turns it had not synced, which are lost.
     pub fn forget(&self) -> u64 {
-        let lost = self.process.borrow_mut().take().map_or(0, |process| process.unwritten());
+        let lost = self.unwritten();
+        self.process.borrow_mut().take();
         self.end.replace(None);
         self.is_asked_to_stop.set(false);
         self.is_new.set(false);

@@ -48,6 +48,8 @@ pub enum What {
     Strike(Strike),
     /// What is on its way somewhere is lost; so many more moments are looked at if nothing is.
     Lose(u8),
+    /// A machine's power is cut; so many more moments are waited for one in which something is not synced.
+    Crash(usize, u8),
     /// A link that was cut is whole again.
     Heal(usize, usize),
     /// A link carries things in this direction again.
@@ -258,6 +260,7 @@ impl World {
             What::Start(node) => self.start(node),
             What::Strike(strike) => self.strike(strike)?,
             What::Lose(tries) => self.lose(tries),
+            What::Crash(node, tries) => self.crash(node, tries)?,
             What::Heal(one, other) => self.heal(one, other),
             What::HealOneWay(from, to) => self.heal_one_way(from, to),
             What::Release(one, other) => self.release(one, other),
