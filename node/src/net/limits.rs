@@ -42,6 +42,11 @@ pub const GOSSIP_REPEATS_MAX: usize = 4096;
 /// Gossip messages that wait in one peer's send queue; more are dropped and the peer counts as slow.
 pub const GOSSIP_QUEUE_MAX: usize = 512;
 
+/// How long a peer may take, from its first connection on, to say which topics it listens to: it is the first that a
+/// connection carries, a stream for it may take [`HANDSHAKE_TIMEOUT`] to open, and the rest is for a slow line. Whoever says nothing
+/// has not noticed that an earlier connection is gone, and believes that it has said it.
+pub const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// The largest sync request, in bytes: a height range, or a list of hashes.
 pub const SYNC_REQUEST_BYTES_MAX: usize = 64 << 10;
 

@@ -47,6 +47,8 @@ pub(crate) struct Driver {
     pub(super) connected: BTreeMap<PeerId, Connected>,
     /// When peers of other chains are sent away.
     pub(super) partings: Schedule<PeerId>,
+    /// When peers are disconnected that have not said what gossip they listen to.
+    pub(super) unsubscribed: Schedule<PeerId>,
     /// Lookups of wanted nodes under way.
     pub(super) lookups: usize,
     pub(super) tasks: JoinSet<Done>,
@@ -92,15 +94,14 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.dialer.next_deadline(), self.slots.next_deadline(), self.partings.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        let (dialer, slots) = (self.dialer.next_deadline(), self.slots.next_deadline());
+        [dialer, slots, self.partings.next(), self.unsubscribed.next()].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, now: Instant) {
         self.dial_due(now);
         self.part_with_foreign(now);
+        self.part_with_unsubscribed(now);
         while let Some(node) = self.slots.pop_due(now) {
             self.open_session(node);
         }

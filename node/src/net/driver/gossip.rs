@@ -18,9 +18,20 @@ impl Driver {
             gossipsub::Event::SlowPeer { peer_id, .. } => {
                 tracing::debug!(peer = %peer_id, "a peer does not take our gossip fast enough");
             }
-            gossipsub::Event::Subscribed { .. }
-            | gossipsub::Event::Unsubscribed { .. }
-            | gossipsub::Event::GossipsubNotSupported { .. } => {}
+            gossipsub::Event::Subscribed { peer_id, .. }
+            | gossipsub::Event::GossipsubNotSupported { peer_id } => self.unsubscribed.clear(&peer_id),
+            gossipsub::Event::Unsubscribed { .. } => {}
+        }
+    }
+
+    /// Ends all connections with peers that speak gossip and have not said what they listen to: nothing that is published would
+    /// ever be sent to them. Gossipsub says it on the first connection with a peer, and a peer that has not noticed the end of
+    /// an earlier one takes ours for a further one (N-12a). With none left both sides begin anew.
+    pub(super) fn part_with_unsubscribed(&mut self, now: Instant) {
+        while let Some(peer) = self.unsubscribed.pop_due(now) {
+            tracing::debug!(%peer, "listens to no gossip: connecting anew");
+            // Gone already is what is wanted.
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
 

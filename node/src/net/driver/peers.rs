@@ -19,7 +19,8 @@ use crate::net::event::NetEvent;
 use crate::net::handle::{Dialled, PeerInfo};
 use crate::net::identity::{NodeId, node_of, peer_of};
 use crate::net::limits::{
-    ADDRESSES_PER_PEER_MAX, BAN_OTHER_CHAIN, DIALS_AT_ONCE_MAX, FOREIGN_GRACE, LOOKUPS_MAX, WANTED_MAX,
+    ADDRESSES_PER_PEER_MAX, BAN_OTHER_CHAIN, DIALS_AT_ONCE_MAX, FOREIGN_GRACE, LOOKUPS_MAX,
+    SUBSCRIBE_TIMEOUT, WANTED_MAX,
 };
 use crate::net::text::shown;
 
@@ -209,6 +210,7 @@ impl Driver {
             return;
         }
         self.dialer.on_connected(peer, now);
+        self.unsubscribed.set(*peer, now + SUBSCRIBE_TIMEOUT);
         let connections = BTreeMap::from([(connection, (address, dialled))]);
         let connected = Connected { connections, since: now, round_trip: None, is_foreign: false };
         self.connected.insert(*peer, connected);
@@ -244,6 +246,7 @@ impl Driver {
         self.dialer.on_disconnected(peer, now);
         self.connected.remove(peer);
         self.partings.clear(peer);
+        self.unsubscribed.clear(peer);
         let Some(node) = node_of(peer) else { return };
         let known = {
             let mut peers = self.shared.peers.write().unwrap_or_else(PoisonError::into_inner);

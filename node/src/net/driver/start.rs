@@ -96,6 +96,7 @@ fn start(config: NetConfig, mut swarm: Swarm<Towpath>) -> Result<(NetHandle, Net
         opening: BTreeMap::new(),
         connected: BTreeMap::new(),
         partings: Schedule::new(),
+        unsubscribed: Schedule::new(),
         lookups: 0,
         attempts: Budgets::new(ATTEMPTS_BURST, ATTEMPTS_PER_SECOND, BUDGETS_MAX),
         exchanges: Exchanges::new(),

@@ -1,6 +1,16 @@
 //! Gossip among four nodes: it reaches all, and what is rejected goes no further.
 
-use super::kit::{Node, Via};
+use futures::StreamExt;
+use libp2p::core::transport::MemoryTransport;
+use libp2p::core::upgrade::Version;
+use libp2p::gossipsub::{Behaviour, ConfigBuilder, MessageAuthenticity, ValidationMode};
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Swarm, SwarmBuilder, Transport, noise, yamux};
+use tokio::time::timeout;
+
+use super::kit::{CHAIN, Node, Via};
+use crate::net::identity::keypair;
+use crate::net::limits::SUBSCRIBE_TIMEOUT;
 use crate::net::{GossipId, NetError, NetEvent, NodeId, Topic, Verdict};
 
 /// A chain of nodes, each connected with the next only, so that the last hears of the first through the others.
@@ -127,4 +137,47 @@ async fn a_block_of_the_largest_size_passes_and_more_is_refused() {
         assert!(matches!(long, Err(NetError::MessageLength { .. })));
         assert!(matches!(nodes[0].handle.publish(topic, Vec::new()), Err(NetError::MessageLength { .. })));
     }
+}
+
+/// A peer that speaks this gossip and never says what it listens to: so is one that still counts a connection which the node
+/// has lost, and takes this one for a further one.
+fn mute(prefix: &str) -> Swarm<Behaviour> {
+    let keys = keypair(&[9; 32]).unwrap();
+    let encryption = noise::Config::new(&keys).unwrap();
+    let mut config = ConfigBuilder::default();
+    let config = config
+        .protocol_id_prefix(prefix.to_owned())
+        .validation_mode(ValidationMode::Anonymous)
+        .build()
+        .unwrap();
+    let gossip = Behaviour::new(MessageAuthenticity::Anonymous, config).unwrap();
+    SwarmBuilder::with_existing_identity(keys)
+        .with_tokio()
+        .with_other_transport(|_| {
+            let transport = MemoryTransport::default().upgrade(Version::V1Lazy);
+            transport.authenticate(encryption).multiplex(yamux::Config::default())
+        })
+        .unwrap()
+        .with_behaviour(|_| gossip)
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(SUBSCRIBE_TIMEOUT * 100))
+        .build()
+}
+
+/// Whether the node ends its connection with such a peer, on a clock that goes on when nothing else does.
+async fn is_sent_away(prefix: &str) -> bool {
+    let node = Node::in_memory(1).await;
+    let mut peer = mute(prefix);
+    peer.dial(node.address.clone()).unwrap();
+    let ended = async {
+        while !matches!(peer.select_next_some().await, SwarmEvent::ConnectionEstablished { .. }) {}
+        while !matches!(peer.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {}
+    };
+    timeout(SUBSCRIBE_TIMEOUT * 2, ended).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn n10_a_peer_that_takes_the_connection_for_a_further_one_is_connected_anew() {
+    assert!(is_sent_away(&format!("/towpath/gossip/{}", CHAIN.0)).await);
+    assert!(!is_sent_away("/another/gossip").await, "nothing is expected of a peer that speaks no gossip");
 }

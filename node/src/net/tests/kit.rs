@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use libp2p::Multiaddr;
+use libp2p::core::transport::MemoryTransport;
+use libp2p::{Multiaddr, Transport};
 use tokio::time::timeout;
 use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::hash::{ChainId, Digest};
 
-use crate::net::{ConnectionLimits, Mdns, NetConfig, NetEvent, NetEvents, NetHandle, NodeId, spawn};
+use crate::net::{
+    ConnectionLimits, Line, Mdns, NetConfig, NetEvent, NetEvents, NetHandle, NodeId, spawn, spawn_over,
+};
 
 /// How long a test waits for an event before it fails: far longer than any takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,6 +74,12 @@ impl Node {
                 started => return Self::running(started.unwrap()).await,
             }
         }
+    }
+
+    /// In memory, without sockets.
+    pub(super) async fn in_memory(seed: u8) -> Self {
+        let carrier = MemoryTransport::default().map(|channel, _| -> Line { Box::pin(channel) }).boxed();
+        Self::running(spawn_over(config(seed, "/memory/0".parse().unwrap()), carrier).unwrap()).await
     }
 
     async fn running((handle, events): (NetHandle, NetEvents)) -> Self {
