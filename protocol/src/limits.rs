@@ -44,7 +44,8 @@ pub const WALLET_KEYS_MAX: usize = 16;
 /// enough that a sequencer's books close within human patience.
 pub const ACK_DELAY_MS_MAX: u64 = 500;
 
-/// How long an offer waits for its acceptance, and an acceptance for the first signatures (FAULTS C2).
+/// How long an offer waits for its acceptance, and an acceptance for the first signatures (FAULTS C2); one that the opener can
+/// fund without this node waits until the deadline of the funding as well.
 pub const OPEN_TIMEOUT_MS: u64 = 60_000;
 
 /// How long peers have to agree to channels that share a funding: an honest one answers within a round trip and a sync, and

@@ -291,11 +291,19 @@ impl Acceptance {
         Message::Accept(Box::new(self.stored.accept.clone()))
     }
 
-    /// The local time, in milliseconds, after which the acceptance is void: drop it, with [`Acceptance::forget`].
-    /// Nothing is lost by it: B has given no witness.
+    /// Whether the acceptance is void unless the ledger shows its channel: drop it then, with [`Acceptance::forget`] (SPEC P-19a).
+    /// What needs B's witnesses can't be funded without them, and B has given none. What A funds alone can be there
+    /// until the deadline of the funding, whatever became of A's signature on its way.
     #[must_use]
-    pub const fn deadline_ms(&self) -> u64 {
-        self.deadline_ms
+    pub fn is_void(&self, now: Now) -> bool {
+        let needs_witnesses = !self.stored.accept.inputs.is_empty();
+        now.local_ms > self.deadline_ms
+            && (needs_witnesses || now.ledger > self.stored.fixed.funding_deadline)
+    }
+
+    /// The ledger shows its channel, so it stands for longer.
+    pub const fn renew(&mut self, now: Now) {
+        self.deadline_ms = now.local_ms.saturating_add(OPEN_TIMEOUT_MS);
     }
 
     /// Deletes the row.

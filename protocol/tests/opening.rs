@@ -3,11 +3,11 @@
 mod common;
 
 use common::opening::{AMOUNTS, COIN, Opening, Payers, Stage};
-use common::world::{Crypto, bounds, identity};
+use common::world::{Crypto, bounds, identity, open};
 use towpath_crypto::Amount;
 use towpath_ledger::{Lock, OutPoint, Time, TxId};
 use towpath_protocol::{
-    Acceptance, ChannelMessage, Command, Effect, Event, LedgerEvent, Life, Message, Online, Reject,
+    Acceptance, ChannelMessage, Command, Effect, Event, LedgerEvent, Life, Message, Now, Online, Reject,
     Settlement,
 };
 
@@ -150,6 +150,23 @@ fn finalize(opening: &Opening, side: usize) -> Option<Effect> {
     Some(Effect::Finalize { closing: *closing, deadline: Time(0) })
 }
 
+/// What A funds alone can come until its deadline, so it is not forgotten before that.
+#[test]
+fn p19a_an_acceptance_of_what_needs_no_witnesses_stands_until_the_deadline() {
+    let mut opening = Opening::new(Crypto::Fast, Payers::A);
+    opening.offer();
+    opening.step();
+    let (now, deadline) = (opening.now, open(Crypto::Fast, 1, 1, 0).funding_deadline);
+    let Stage::Accepted(acceptance) = &mut opening.ends[1].stage else { panic!("an acceptance") };
+    let due = now.local_ms + towpath_protocol::limits::OPEN_TIMEOUT_MS;
+    let at = |local_ms: u64, ledger: Time| Now { local_ms, ledger };
+    assert!(!acceptance.is_void(at(due * 2, deadline)), "it can still come");
+    assert!(!acceptance.is_void(at(due, deadline.plus_ms(1))));
+    assert!(acceptance.is_void(at(due + 1, deadline.plus_ms(1))));
+    acceptance.renew(at(due + 1, deadline.plus_ms(1)));
+    assert!(!acceptance.is_void(at(due + 1, deadline.plus_ms(1))), "it is there");
+}
+
 #[test]
 fn an_offer_and_an_acceptance_are_void_after_their_time() {
     let mut opening = Opening::new(Crypto::Fast, Payers::Both);
@@ -158,7 +175,9 @@ fn an_offer_and_an_acceptance_are_void_after_their_time() {
     let Stage::Offered(offer) = &opening.ends[0].stage else { panic!("an offer") };
     let Stage::Accepted(acceptance) = &opening.ends[1].stage else { panic!("an acceptance") };
     let due = opening.now.local_ms + towpath_protocol::limits::OPEN_TIMEOUT_MS;
-    assert_eq!((offer.deadline_ms(), acceptance.deadline_ms()), (due, due));
+    assert_eq!(offer.deadline_ms(), due);
+    let at = |local_ms: u64| Now { local_ms, ..opening.now };
+    assert!(!acceptance.is_void(at(due)) && acceptance.is_void(at(due + 1)), "nobody can fund it without it");
     let forgotten = acceptance.forget();
     assert_eq!(forgotten.effects, [Effect::FundingReleased], "its inputs are free: it gave no witness");
     let deleted =

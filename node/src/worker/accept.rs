@@ -56,14 +56,19 @@ impl Worker {
 
     /// What this worker has under way.
     pub(super) fn counts(&self) -> Counts {
-        let mut counts = Counts { channels: self.unsettled(), ..Counts::default() };
+        let is_funded = |it: &&Awaited| matches!(it, Awaited::Acceptance { is_funded: true, .. });
+        let funded = u64::try_from(self.awaited.values().filter(is_funded).count()).unwrap_or(u64::MAX);
+        let channels = self.unsettled().saturating_add(funded);
+        let mut counts = Counts { channels, ..Counts::default() };
         let mut add = |brings: Amount| {
             counts.openings += 1;
             counts.contributed = counts.contributed.saturating_add(brings.units());
         };
         for awaited in self.awaited.values() {
             match awaited {
-                Awaited::Offer { .. } | Awaited::Agreed { .. } => {}
+                Awaited::Offer { .. }
+                | Awaited::Agreed { .. }
+                | Awaited::Acceptance { is_funded: true, .. } => {}
                 Awaited::Coins { amount, .. } => add(*amount),
                 Awaited::Acceptance { acceptance, .. } => add(acceptance.brought()),
             }
@@ -80,7 +85,9 @@ impl Worker {
     fn counts_of(&self, peer: &PublicKey) -> (usize, u64) {
         let awaited = self.awaited.values().filter(|awaited| awaited.peer() == peer);
         let waiting = awaited.filter_map(|awaited| match awaited {
-            Awaited::Offer { .. } | Awaited::Agreed { .. } => None,
+            Awaited::Offer { .. } | Awaited::Agreed { .. } | Awaited::Acceptance { is_funded: true, .. } => {
+                None
+            }
             Awaited::Coins { amount, .. } => Some(*amount),
             Awaited::Acceptance { acceptance, .. } => Some(acceptance.brought()),
         });
@@ -206,7 +213,8 @@ impl Worker {
             Ok((acceptance, outcome)) => {
                 Self::write_opening(&acceptance, outcome, turn);
                 let acceptance = Box::new(acceptance);
-                self.awaited.insert(open.open, Awaited::Acceptance { acceptance, first_input });
+                self.awaited
+                    .insert(open.open, Awaited::Acceptance { acceptance, first_input, is_funded: false });
                 self.keep_word(&peer, turn);
             }
             Err(reject) => {

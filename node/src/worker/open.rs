@@ -11,7 +11,7 @@ use towpath_ledger::rules::Params;
 use towpath_ledger::{Amount, AssetId, ChannelId, Lock, OutPoint, Output, Party, Payout, Time, Witness};
 use towpath_protocol::{
     Accept, Acceptance, Agreed, Channel, ChannelMessage, Decline, Event, Funding, FundingInput, Identity,
-    Immediate, KeySigner, Offer, Open, OpenId, Reject,
+    Immediate, KeySigner, Now, Offer, Open, OpenId, Reject,
 };
 use towpath_store::{Column, Scan, Store, StoreError};
 
@@ -118,8 +118,8 @@ pub(super) enum Awaited {
     Agreed { peer: PublicKey, agreed: Box<Agreed>, deadline_ms: u64 },
     /// The wallet looks for coins.
     Coins { peer: PublicKey, amount: Amount },
-    /// The peer's: it has not signed the first version.
-    Acceptance { acceptance: Box<Acceptance>, first_input: Option<OutPoint> },
+    /// The peer's: it has not signed the first version, as far as this node knows. The ledger may show its channel all the same.
+    Acceptance { acceptance: Box<Acceptance>, first_input: Option<OutPoint>, is_funded: bool },
 }
 
 /// Who waits for a peer's answer to an offer.
@@ -332,7 +332,9 @@ impl Worker {
         let Some(open) = found else {
             return tracing::debug!(?peer, %channel, kind = message.name(), "a message about an unknown channel");
         };
-        let Some(Awaited::Acceptance { acceptance, first_input }) = self.awaited.get(&open) else { return };
+        let Some(Awaited::Acceptance { acceptance, first_input, .. }) = self.awaited.get(&open) else {
+            return;
+        };
         match acceptance.on_message(&message, turn.now, &mut Immediate) {
             Ok(made) => {
                 let first_input = *first_input;
@@ -397,20 +399,36 @@ impl Worker {
 
     /// Openings that nobody finished in time.
     pub(super) fn expire_openings(&mut self, turn: &mut Turn) {
-        let now = turn.now.local_ms;
+        let now = turn.now;
         let is_late = |awaited: &Awaited| match awaited {
-            Awaited::Offer { offer, .. } => now > offer.deadline_ms(),
-            Awaited::Agreed { deadline_ms, .. } => now > *deadline_ms,
-            Awaited::Acceptance { acceptance, .. } => now > acceptance.deadline_ms(),
+            Awaited::Offer { offer, .. } => now.local_ms > offer.deadline_ms(),
+            Awaited::Agreed { deadline_ms, .. } => now.local_ms > *deadline_ms,
+            Awaited::Acceptance { acceptance, .. } => acceptance.is_void(now),
             Awaited::Coins { .. } => false,
         };
-        let late: Vec<OpenId> =
+        let mut late: Vec<OpenId> =
             self.awaited.iter().filter(|(_, it)| is_late(it)).map(|(id, _)| *id).collect();
+        late.retain(|open| !self.stands(open, now));
         for awaited in late.iter().filter_map(|id| self.awaited.remove(id)).collect::<Vec<_>>() {
             let peer = *awaited.peer();
             Self::end_opening(awaited, CallError::Silent, turn);
             self.drop_word(&peer, turn);
         }
+    }
+
+    /// Whether an acceptance stands although its time is over: the ledger shows its channel, and the opener, who paid for it, has
+    /// this node's word. Its own was lost, and comes again with its next session.
+    fn stands(&mut self, open: &OpenId, now: Now) -> bool {
+        let Some(Awaited::Acceptance { acceptance, is_funded, .. }) = self.awaited.get_mut(open) else {
+            return false;
+        };
+        match self.parts.chain.channel_output(&acceptance.id()) {
+            Ok(None) => return false,
+            Ok(Some(_)) => *is_funded = true,
+            Err(error) => tracing::error!(channel = %acceptance.id(), %error, "the ledger cannot be read"),
+        }
+        acceptance.renew(now);
+        true
     }
 
     fn end_opening(awaited: Awaited, why: CallError, turn: &mut Turn) {

@@ -240,7 +240,9 @@ impl Worker {
         for acceptance in start.acceptances {
             let open = *acceptance.open_id();
             let acceptance = Box::new(acceptance);
-            worker.awaited.insert(open, Awaited::Acceptance { acceptance, first_input: None });
+            worker
+                .awaited
+                .insert(open, Awaited::Acceptance { acceptance, first_input: None, is_funded: false });
         }
         worker
     }

@@ -10,8 +10,9 @@ use towpath_protocol::{
 
 use super::town::{BLOCK_MS, POLICY, Town, WINDOW_MS, heard};
 use crate::limits;
+use crate::net::SessionId;
 use crate::worker::accept::{FUNDING_MS_MAX, Policy};
-use crate::worker::{CallError, Input};
+use crate::worker::{Call, CallError, Input, Risk};
 
 fn stranger(number: u16) -> PublicKey {
     let mut bytes = [7; 32];
@@ -143,9 +144,10 @@ async fn c2_openings_have_a_bound_for_each_peer_and_for_all() {
     assert_eq!(ask(&mut town, stranger(9_999), one_more.clone()).await, Some(DeclineReason::Busy));
     assert_eq!(town.nodes[0].worker.awaited.len(), usize::from(all));
 
-    // Nobody signs anything: a minute later all of it is gone, from the disk, too.
-    town.nodes[0].clock_ms += 61_000;
-    town.nodes[0].turn(Vec::new());
+    // Nobody signs or funds anything: past the deadlines all of it is gone, from the disk, too.
+    town.block_after(300_000).await;
+    assert_eq!(town.nodes[0].worker.awaited.len(), usize::from(all), "still in time at the deadline");
+    town.block().await;
     assert!(town.nodes[0].worker.awaited.is_empty());
     let rows = town.nodes[0].store.scan(towpath_store::Column::Channels, &towpath_store::Scan::prefix(&[]));
     assert_eq!(rows.expect("it reads"), []);
@@ -201,6 +203,64 @@ async fn c2_what_is_never_funded_is_forgotten_with_the_next_block_past_its_deadl
     }
     // Only the number of the next key, and the height that was seen, are left of twenty openings.
     assert_eq!(town.nodes[0].board.totals().settled, 0);
+}
+
+/// The opener's word is lost on its way, and the funding comes all the same.
+#[tokio::test]
+async fn p19a_a_channel_that_was_paid_for_is_kept_for_its_opener() {
+    let mut town = Town::new(2, 2, POLICY);
+    let mut answer = town.begin_to_open((0, 1), (1_000_000, 0));
+    town.deliver_to(0, 1).await;
+    town.deliver_to(1, 0).await;
+    let channel = answer.try_recv().expect("an answer").expect("accepted").channel;
+    let ids = [town.nodes[0].id, town.nodes[1].id];
+    town.nodes[0].said.clear();
+    for (node, other) in [(0, ids[1]), (1, ids[0])] {
+        town.nodes[node].turn(vec![Input::SessionDown(other)]);
+    }
+    assert_eq!(town.block().await.len(), 1, "it is funded");
+    assert_eq!([town.nodes[0].life(&channel), town.nodes[1].life(&channel)], [Some(Life::Active), None]);
+    assert_eq!(town.nodes[1].worker.counts().openings, 1);
+    town.block_after(300_000).await;
+    for _ in 0..2 {
+        town.block_after(300_000).await;
+        let counts = town.nodes[1].worker.counts();
+        assert_eq!((counts.openings, counts.channels), (0, 1), "it takes no place of an opening");
+    }
+    // Over a restart as well; and then the opener is back, and says again what was lost.
+    town.nodes[1].start_anew(2);
+    for (node, other) in [(0, ids[1]), (1, ids[0])] {
+        town.nodes[node].turn(vec![Input::SessionUp(other, SessionId(2))]);
+    }
+    town.settle().await;
+    assert_eq!(town.nodes[1].life(&channel), Some(Life::Active));
+    assert!(town.nodes[1].worker.awaited.is_empty());
+}
+
+/// Nothing is kept of a channel that its opener took back, alone.
+#[tokio::test]
+async fn p19a_what_was_paid_for_and_closed_by_its_opener_is_forgotten() {
+    let mut town = Town::new(2, 2, POLICY);
+    let mut answer = town.begin_to_open((0, 1), (1_000_000, 0));
+    town.deliver_to(0, 1).await;
+    town.deliver_to(1, 0).await;
+    let channel = answer.try_recv().expect("an answer").expect("accepted").channel;
+    let ids = [town.nodes[0].id, town.nodes[1].id];
+    town.nodes[0].said.clear();
+    for (node, other) in [(0, ids[1]), (1, ids[0])] {
+        town.nodes[node].turn(vec![Input::SessionDown(other)]);
+    }
+    town.block().await;
+    let (reply, _unheard) = tokio::sync::oneshot::channel();
+    let call = Call::ForceClose { channel, risk: Risk::None, reply };
+    town.nodes[0].turn(vec![Input::Call(Box::new(call))]);
+    for _ in 0..4 {
+        town.block_after(WINDOW_MS).await;
+    }
+    assert!(matches!(town.nodes[0].life(&channel), Some(Life::Settled(_))));
+    assert!(town.nodes[1].worker.awaited.is_empty());
+    assert_eq!((town.nodes[1].life(&channel), town.nodes[1].rows_of(&channel)), (None, 0));
+    assert_eq!(town.nodes[1].worker.counts(), crate::worker::tally::Counts::default());
 }
 
 #[tokio::test]
