@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod books;
 mod cheat;
+pub mod disk;
 pub mod genesis;
 mod machine;
 mod network;

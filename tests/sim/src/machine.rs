@@ -1,8 +1,8 @@
 //! What befalls machines: crashes, failing disks, jumping clocks; and their starts.
 
 use towpath_node::stepped::{BEGINS_AGAIN, Ended};
-use towpath_store::{CrashPoint, StoreError};
 
+use crate::disk;
 use crate::plan::MINUTE_MS;
 use crate::run::Sabotage;
 use crate::tally::Fault;
@@ -62,14 +62,8 @@ impl World {
             return Ok(());
         }
         if self.plan.torn && self.rng.chance(600) {
-            let nth = 1 + self.rng.below(3);
-            let point = match self.rng.below(3) {
-                0 => CrashPoint::BeforeWrite(nth),
-                1 => CrashPoint::AfterWrite(nth),
-                _ => CrashPoint::AfterAnchor(nth),
-            };
             let station = &mut self.stations[node];
-            station.disk.crash_at(point);
+            disk::stop_in_a_write(&station.disk, &mut self.rng);
             station.is_armed = true;
             return Ok(());
         }
@@ -81,14 +75,8 @@ impl World {
         if !self.may_befall(node) {
             return;
         }
-        let nth = 1 + self.rng.below(4);
-        let error = if self.rng.chance(500) {
-            StoreError::DiskFull { action: "writing" }
-        } else {
-            StoreError::Poisoned { cause: "a sync failed".to_owned() }
-        };
         let station = &mut self.stations[node];
-        station.disk.fail_write(nth, error);
+        disk::fail_a_write(&station.disk, &mut self.rng);
         station.is_armed = true;
     }
 

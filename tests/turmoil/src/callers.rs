@@ -9,7 +9,7 @@ use towpath_ledger::{Amount, ChannelId};
 use towpath_node::clock;
 use towpath_node::idempotency::{Claim, Claimed, Key, Outcome, content_of};
 use towpath_node::stepped::Networked;
-use towpath_node::worker::{Call, CallError, Input, Opened, Paid, PayRequest, Wait};
+use towpath_node::worker::{Call, CallError, Input, Opened, Paid, PayRequest, Risk, Wait};
 use towpath_protocol::Life;
 use towpath_sim::audit::Told;
 use towpath_sim::genesis::COIN;
@@ -23,7 +23,7 @@ use crate::plan::Plan;
 /// How long a caller waits before it asks again.
 const AGAIN_MS: u64 = 1_500;
 
-/// The dispute window of all channels: the shortest that the ledger allows. No channel is closed alone.
+/// The dispute window of all channels: the shortest that the ledger allows.
 pub const WINDOW_MS: u64 = 9 * 60_000;
 
 type Waiting<T> = oneshot::Receiver<Result<T, CallError>>;
@@ -114,7 +114,7 @@ impl Callers {
         }
         if self.rng.chance(self.churn) {
             let closer = if self.rng.chance(500) { (opener, acceptor) } else { (acceptor, opener) };
-            return ask_to_close(&machines[closer.0], &machines[closer.1], channel);
+            return ask_to_close(&machines[closer.0], &machines[closer.1], channel, Close::Together);
         }
         if life != Some(Life::Active) && !self.rng.chance(100) {
             return;
@@ -285,17 +285,20 @@ impl Callers {
     }
 
     /// After the faults: openings that nobody has an answer to are asked for once more, and channels are closed if they are
-    /// to be; those as well of which the opener was told that there are none.
-    pub fn wind_up(&mut self, machines: &[std::rc::Rc<Machine>], closes_all: bool) {
+    /// to be; those as well of which the opener was told that there are none. Those with a party that has gone are closed alone.
+    pub fn wind_up(&mut self, machines: &[std::rc::Rc<Machine>], closes_all: bool, gone: Option<usize>) {
         for slot in 0..self.slots.len() {
             if matches!(self.slots[slot].stage, Stage::Opening { .. }) {
                 self.ask_to_open(slot, machines);
             }
         }
-        for machine in machines.iter().filter(|_| closes_all) {
+        for machine in machines {
             for (channel, peer) in active(machine) {
-                if let Some(peer) = machines.iter().find(|other| other.id == peer) {
-                    ask_to_close(machine, peer, channel);
+                let Some(peer) = machines.iter().find(|other| other.id == peer) else { continue };
+                if gone == Some(peer.place) && peer.process.borrow().is_none() {
+                    ask_to_close(machine, peer, channel, Close::Alone);
+                } else if closes_all {
+                    ask_to_close(machine, peer, channel, Close::Together);
                 }
             }
         }
@@ -331,13 +334,23 @@ fn life_of(machine: &Machine, channel: &ChannelId) -> Option<Life> {
     Some(channel.life())
 }
 
-/// A node is asked to close a channel together with its peer.
-fn ask_to_close(machine: &Machine, peer: &Machine, channel: ChannelId) {
+/// How a channel is to be closed.
+#[derive(Clone, Copy)]
+enum Close {
+    Together,
+    Alone,
+}
+
+/// A node is asked to close a channel.
+fn ask_to_close(machine: &Machine, peer: &Machine, channel: ChannelId, close: Close) {
     let process = machine.process.borrow();
     let Some(process) = process.as_ref() else { return };
     // What becomes of it is seen on the ledger.
     let (reply, _unheard) = oneshot::channel();
-    let call = Call::Close { channel, force_after_ms: None, reply };
+    let call = match close {
+        Close::Together => Call::Close { channel, force_after_ms: None, reply },
+        Close::Alone => Call::ForceClose { channel, risk: Risk::None, reply },
+    };
     let _ = process.parts().workers.offer(&peer.id, Input::Call(Box::new(call)));
     machine.is_touched.set(true);
 }

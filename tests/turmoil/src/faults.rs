@@ -1,13 +1,13 @@
 //! What befalls machines and links: crashes, failing disks, orders to stop; losses, cuts, and links that hold things back.
 
+use towpath_sim::disk;
 use towpath_sim::violation::Violation;
-use towpath_store::{CrashPoint, StoreError};
 
 use crate::diary;
 use crate::world::{Strike, What, World, name};
 
 /// Every kind of fault: a long run in which one of them never fired has shown nothing about it.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "loss of what was on its way",
     "partition",
     "one-way partition",
@@ -17,6 +17,7 @@ pub const KINDS: [&str; 12] = [
     "crash in the middle of a write",
     "failed write or sync",
     "order to stop",
+    "party that was away while its peers closed",
     "writes that waited",
     "narrow connections",
     "few connections",
@@ -173,13 +174,7 @@ impl World {
                 return Ok(());
             }
         } else if self.plan.torn && self.rng.chance(600) {
-            let nth = 1 + self.rng.below(3);
-            let point = match self.rng.below(3) {
-                0 => CrashPoint::BeforeWrite(nth),
-                1 => CrashPoint::AfterWrite(nth),
-                _ => CrashPoint::AfterAnchor(nth),
-            };
-            self.machines[node].disk.crash_at(point);
+            disk::stop_in_a_write(&self.machines[node].disk, &mut self.rng);
             self.machines[node].is_armed.set(true);
             return Ok(());
         }
@@ -193,14 +188,29 @@ impl World {
         if !self.may_befall(node) {
             return;
         }
-        let nth = 1 + self.rng.below(4);
-        let error = if self.rng.chance(500) {
-            StoreError::DiskFull { action: "writing" }
-        } else {
-            StoreError::Poisoned { cause: "a sync failed".to_owned() }
-        };
-        self.machines[node].disk.fail_write(nth, error);
+        disk::fail_a_write(&self.machines[node].disk, &mut self.rng);
         self.machines[node].is_armed.set(true);
+    }
+
+    /// The last node goes, and is back when its peers have closed alone. It is away for so long that nothing else befalls it.
+    ///
+    /// # Errors
+    /// What must hold, and does not.
+    pub fn leave(&mut self) -> Result<(), Violation> {
+        let node = self.machines.len() - 1;
+        if self.is_calm {
+            return Ok(());
+        }
+        if !self.may_befall(node) {
+            // What befell it is over soon.
+            self.after(500, What::Leave);
+            return Ok(());
+        }
+        self.look_at(node)?;
+        diary::count("party that was away while its peers closed");
+        self.gone = Some(node);
+        self.fall(node);
+        Ok(())
     }
 
     /// A process is gone, and its machine is started again after a while: unless all nodes are to stop.
@@ -214,7 +224,8 @@ impl World {
         self.sim.crash(name(node));
         if !self.is_over() {
             let away = self.rng.between(50, if self.is_calm { 1_000 } else { self.plan.away_ms });
-            self.after(away, What::Start(node));
+            let back_ms = if self.gone == Some(node) { self.back_ms() } else { 0 };
+            self.at(back_ms.max(self.now_ms + away), What::Start(node));
         }
     }
 

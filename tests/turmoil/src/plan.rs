@@ -52,6 +52,8 @@ pub struct Plan {
     pub churn: u64,
     /// Whether channels are closed in the end.
     pub closes_all: bool,
+    /// Whether a party goes, and is away until its peers have closed alone: the last node, which decides no blocks.
+    pub leaves: bool,
 }
 
 impl Plan {
@@ -100,6 +102,7 @@ impl Plan {
             burst: if rng.chance(300) { rng.between(20, 400) } else { rng.between(1, 8) },
             churn: rng.between(5, 60),
             closes_all: rng.chance(500),
+            leaves: validators < nodes && rng.chance(200),
         }
     }
 }

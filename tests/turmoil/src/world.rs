@@ -36,6 +36,9 @@ const TICK: Duration = Duration::from_millis(5);
 /// paid for runs out.
 const PATIENCE_MS: u64 = 12 * 60_000;
 
+/// How long a party that leaves is away after the faults have stopped: longer than closes alone take.
+const AWAY_MS: u64 = WINDOW_MS + 3 * 60_000;
+
 /// How often it is looked whether everything has settled.
 const LOOK_MS: u64 = 2_000;
 
@@ -50,6 +53,8 @@ pub enum What {
     Lose(u8),
     /// A machine's power is cut; so many more moments are waited for one in which something is not synced.
     Crash(usize, u8),
+    /// A party goes, for longer than a dispute window.
+    Leave,
     /// A link that was cut is whole again.
     Heal(usize, usize),
     /// A link carries things in this direction again.
@@ -101,6 +106,8 @@ pub struct World {
     pub now_ms: u64,
     /// Whether the faults have stopped.
     pub is_calm: bool,
+    /// Who has left.
+    pub gone: Option<usize>,
     /// Links that are not whole: no other fault befalls them.
     pub broken: std::collections::BTreeSet<(usize, usize)>,
     queue: BTreeMap<(u64, u64), What>,
@@ -155,6 +162,7 @@ impl World {
             rng: rng.fork(),
             now_ms: 0,
             is_calm: false,
+            gone: None,
             broken: std::collections::BTreeSet::new(),
             queue: BTreeMap::new(),
             queued: 0,
@@ -183,7 +191,11 @@ impl World {
         ] {
             self.strike_again(strike);
         }
-        let end_ms = self.plan.work_ms + PATIENCE_MS;
+        let mut end_ms = self.plan.work_ms + PATIENCE_MS;
+        if self.plan.leaves {
+            self.at(self.plan.work_ms / 2, What::Leave);
+            end_ms += AWAY_MS;
+        }
         while !self.is_over {
             self.go_on()?;
             if self.now_ms > end_ms {
@@ -261,6 +273,7 @@ impl World {
             What::Strike(strike) => self.strike(strike)?,
             What::Lose(tries) => self.lose(tries),
             What::Crash(node, tries) => self.crash(node, tries)?,
+            What::Leave => self.leave()?,
             What::Heal(one, other) => self.heal(one, other),
             What::HealOneWay(from, to) => self.heal_one_way(from, to),
             What::Release(one, other) => self.release(one, other),
@@ -284,7 +297,7 @@ impl World {
     }
 
     fn look(&mut self) -> Result<(), Violation> {
-        self.callers.wind_up(&self.machines, self.plan.closes_all);
+        self.callers.wind_up(&self.machines, self.plan.closes_all, self.gone);
         if !self.unsettled().is_empty() {
             self.after(LOOK_MS, What::Look);
             return Ok(());
@@ -344,6 +357,11 @@ impl World {
             };
             (!is_fine).then(words)
         })
+    }
+
+    /// When who leaves is back.
+    pub const fn back_ms(&self) -> u64 {
+        self.plan.work_ms + AWAY_MS
     }
 
     /// Whether everything has settled: nobody is started any more.
