@@ -10,37 +10,42 @@ use towpath_store::{Cause, Condition, Faults, RocksOptions, RocksStore, Store as
 /// Rows in tables; as many again are in the log.
 const ROWS: u64 = 60;
 
-/// A store with rows 1 to `ROWS` in tables and `ROWS + 1` to `2 * ROWS` in the log, all acknowledged.
-fn build(folder: &Path) -> u64 {
+/// A store with rows 1 to `rows` in tables and as many again in the log, all acknowledged.
+fn build(folder: &Path, rows: u64) -> u64 {
     let (store, _) = open(folder);
-    for number in 1..=ROWS {
+    for number in 1..=rows {
         store.commit(numbered(number)).expect("written");
     }
     drop(store);
     // Opening it moves the rows of the log to tables.
     let (store, condition) = open(folder);
     assert_eq!(condition, Condition::Healthy);
-    for number in ROWS + 1..=2 * ROWS {
+    for number in rows + 1..=2 * rows {
         store.commit(numbered(number)).expect("written");
     }
-    2 * ROWS
+    2 * rows
 }
 
-struct Scene {
-    root: tempfile::TempDir,
+pub struct Scene {
+    pub root: tempfile::TempDir,
     acknowledged: u64,
     copies: u64,
 }
 
 impl Scene {
     fn new() -> Self {
+        Self::of(ROWS)
+    }
+
+    /// With so many rows in tables, and as many in the log.
+    pub fn of(rows: u64) -> Self {
         let root = temporary_folder();
-        let acknowledged = build(&root.path().join("whole"));
+        let acknowledged = build(&root.path().join("whole"), rows);
         Self { root, acknowledged, copies: 0 }
     }
 
     /// What is found after `damage` is done to a copy.
-    fn after(&mut self, damage: impl FnOnce(&Path)) -> Verdict {
+    pub fn after(&mut self, damage: impl FnOnce(&Path)) -> Verdict {
         self.copies += 1;
         let folder = self.root.path().join(format!("copy-{}", self.copies));
         copy(&self.root.path().join("whole"), &folder);

@@ -5,3 +5,4 @@ mod common;
 mod conformance;
 mod damage;
 mod kill;
+mod positions;
