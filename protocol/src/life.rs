@@ -80,3 +80,58 @@ impl Life {
         matches!(self, Self::Active | Self::Closing(ClosingStage::Draining | ClosingStage::Finishing))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ClosingStage::{Agreed, Draining, Finishing, Unilateral};
+    use super::Life::{self, Active, Closing, Disputed, Opening, Settled};
+    use super::Settlement;
+
+    const ENDS: [Settlement; 4] =
+        [Settlement::Cooperative, Settlement::Unilateral, Settlement::Resolved, Settlement::Penalized];
+
+    /// Every life there is.
+    fn all() -> Vec<Life> {
+        let settled = ENDS.into_iter().chain([Settlement::NeverFunded]).map(Settled);
+        let closing = [Draining, Finishing, Agreed, Unilateral].map(Closing);
+        [Opening, Active, Disputed].into_iter().chain(closing).chain(settled).collect()
+    }
+
+    /// The rows of SPEC P-20, without the settlements, which every row but the last has.
+    fn row(from: Life) -> &'static [Life] {
+        match from {
+            Opening => &[Active],
+            Active => {
+                &[Closing(Draining), Closing(Finishing), Closing(Agreed), Closing(Unilateral), Disputed]
+            }
+            Closing(Draining) => &[Closing(Finishing), Closing(Agreed), Closing(Unilateral), Disputed],
+            Closing(Finishing) => &[Closing(Agreed), Closing(Unilateral), Disputed],
+            Closing(Agreed) => &[Closing(Unilateral), Disputed],
+            Closing(Unilateral) => &[Disputed],
+            Disputed | Settled(_) => &[],
+        }
+    }
+
+    #[test]
+    fn p20_the_table_has_these_transitions_and_no_other() {
+        for from in all() {
+            for to in all() {
+                let follows = match (from, to) {
+                    (Settled(_), _) => false,
+                    (Opening, Settled(end)) => end == Settlement::NeverFunded,
+                    (_, Settled(end)) => ENDS.contains(&end),
+                    (_, _) => row(from).contains(&to),
+                };
+                assert_eq!(from.may_become(to), follows, "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn p20_updates_are_signed_only_while_nothing_final_was_agreed_or_posted() {
+        for life in all() {
+            let carries = [Active, Closing(Draining), Closing(Finishing)].contains(&life);
+            assert_eq!(life.carries_updates(), carries, "{life:?}");
+        }
+    }
+}

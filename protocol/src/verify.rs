@@ -76,3 +76,7 @@ impl Verifier for Deferred {
         true
     }
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

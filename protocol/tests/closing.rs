@@ -221,3 +221,39 @@ fn c24_reports_after_the_end_change_nothing() {
     let force = Command::ForceClose { fee: common::amount(0) };
     assert_eq!(harbour.world.command(0, force), Err(Reject::Closing));
 }
+
+#[test]
+fn c11_what_is_agreed_is_posted_when_it_is_agreed_and_when_somebody_asks() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    let posts = |world: &World, side: usize| {
+        let posts = |order: &&Effect| matches!(order, Effect::SubmitClose { .. });
+        world.orders[side].iter().filter(posts).count()
+    };
+    world.command(0, Command::Close).expect("closes");
+    world.settle();
+    assert_final(&world);
+    for side in 0..2 {
+        assert_eq!(posts(&world, side), 1, "once, although turns have passed since");
+        world.turn(side, Vec::new(), Cut::Nowhere);
+        assert_eq!(posts(&world, side), 1);
+        world.command(side, Command::Close).expect("asking again is fine");
+        assert_eq!(posts(&world, side), 2);
+        world.command(side, Command::ForceClose { fee: common::amount(0) }).expect("posts what is agreed");
+        assert_eq!(posts(&world, side), 3);
+    }
+}
+
+#[test]
+fn c11_a_channel_that_is_closed_alone_is_not_closed_together() {
+    let mut harbour = Harbour::open(Crypto::Fast, 1_000, 500, 0);
+    harbour.world.command(0, Command::ForceClose { fee: common::amount(0) }).expect("closes alone");
+    assert_eq!(harbour.world.command(0, Command::Close), Err(Reject::Closing));
+    harbour.block(1_000);
+    harbour.tell_all();
+    for side in 0..2 {
+        assert_eq!(harbour.world.command(side, Command::Close), Err(Reject::Closing), "{side}");
+    }
+    harbour.run_to_rest();
+    assert_eq!(harbour.end.map(|end| end.1), Some(Settlement::Unilateral));
+    assert_eq!(harbour.world.command(1, Command::Close), Err(Reject::Closing), "it is over");
+}

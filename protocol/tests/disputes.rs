@@ -374,3 +374,27 @@ fn an_unfinished_turn_of_the_ledger_shows_the_newest_closing_only() {
     );
     assert!(matches!(harbour.world.sides[0].channel.life(), Life::Settled(_)));
 }
+
+#[test]
+fn p21_a_close_that_is_asked_for_again_is_posted_again_in_the_same_bytes() {
+    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
+    world.command(0, ALONE).expect("closes alone");
+    world.command(0, Command::ForceClose { fee: common::amount(1) }).expect("asks again, with another fee");
+    let posts = world.orders[0].iter().filter(|order| matches!(order, Effect::PostClose { .. }));
+    let [first, second] = posts.collect::<Vec<_>>()[..] else { panic!("posted twice") };
+    assert_eq!(first, second);
+}
+
+#[test]
+fn p21_what_waits_when_a_close_is_posted_is_declined_to_its_caller() {
+    for side in 0..2 {
+        let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+        let pay = Command::Pay { amount: common::amount(5), memo: None };
+        world.sides[side].asked.insert(1, common::amount(5));
+        let events = [(1, pay), (2, ALONE)].map(|(token, command)| Event::Command { token, command });
+        assert_eq!(world.turn(side, events.into(), Cut::Nowhere), []);
+        assert!(world.sides[side].asked.is_empty(), "the caller is answered");
+        assert!(world.sides[side].sent.is_empty(), "and the payment was not made");
+        assert_eq!(world.sides[side].channel.view().waiting, 0);
+    }
+}

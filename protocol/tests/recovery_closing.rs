@@ -137,10 +137,14 @@ fn an_operator_with_no_one_left_to_ask_can_take_the_risk() {
     world.command(0, Command::CloseAtRisk { fee }).expect("the operator says so");
     assert!(world.orders[0].iter().any(|effect| matches!(effect, Effect::PostClose { .. })));
     assert_eq!(world.sides[0].channel.view().life, Life::Closing(ClosingStage::Unilateral));
+    // It was posted: no other close follows it.
+    let again = world.command(0, Command::CloseAtRisk { fee });
+    assert!(matches!(again, Err(Reject::Unproven(_))), "{again:?}");
     // Of a channel of which nothing is known there is nothing to close with.
     let mut world = World::open(Crypto::Real, 1_000, 500, 0);
     lose_everything(&mut world, 0);
-    assert!(world.command(0, Command::CloseAtRisk { fee }).is_err());
+    let unknown = world.command(0, Command::CloseAtRisk { fee: Amount(0) });
+    assert!(matches!(unknown, Err(Reject::Unproven(_))), "{unknown:?}");
 }
 
 #[test]

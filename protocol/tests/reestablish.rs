@@ -435,3 +435,26 @@ fn c7_a_number_that_was_signed_for_a_resize_is_used_up_whatever_the_sequencer_sa
         assert_eq!(received(signed + 1), (true, true), "next {next}");
     }
 }
+
+#[test]
+fn p18_nothing_but_what_is_held_is_said_before_the_peer_has_spoken() {
+    // Each has something to say: A a proposal, B a request, and both an answer.
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    world.pay(A, 10).expect("paid");
+    world.pay(B, 20).expect("requested");
+    world.disconnect();
+    let before = world.messages;
+    for side in [A, B] {
+        world.now.local_ms += 10_000;
+        world.turn(side, Vec::new(), Cut::Nowhere);
+    }
+    assert_eq!(world.messages, before, "nothing is said where nobody hears it");
+    world.connect();
+    for side in [A, B] {
+        world.turn(side, Vec::new(), Cut::Nowhere);
+        let said: Vec<_> = world.wires[1 - side].iter().collect();
+        assert!(matches!(said[..], [ChannelMessage::Reestablish(_)]), "{said:?}");
+    }
+    world.settle();
+    world.assert_quiescent();
+}

@@ -4,6 +4,7 @@ mod common;
 
 use common::forge::{ack, state};
 use common::world::{Crypto, Cut, World};
+use towpath_protocol::limits::REQUESTS_MAX;
 use towpath_protocol::{
     ChannelMessage, Command, Event, Pacing, Receive, Refuse, RefuseReason, Refused, Reject,
 };
@@ -217,4 +218,14 @@ fn refusals_of_requests_count_once() {
     world.settle();
     world.assert_quiescent();
     assert_eq!(world.sides[0].received.len(), 0);
+}
+
+#[test]
+fn p13_a_follower_has_no_more_requests_open_than_its_bound() {
+    let mut world = World::open(Crypto::Fast, 1_000, 2_000, 0);
+    assert!(world.pay_many(1, &[1; REQUESTS_MAX + 1]).is_empty());
+    assert_eq!(world.sides[1].sent.len(), REQUESTS_MAX, "the others wait, without a number");
+    world.settle();
+    world.assert_quiescent();
+    assert_eq!(world.sides[0].received.len(), REQUESTS_MAX + 1);
 }
