@@ -438,7 +438,7 @@ impl Worker {
                 turn.release.answers.push(Box::new(move || drop(reply.send(Err(why)))));
             }
             Awaited::Offer { asker: Asker::Many { reply }, .. } => drop(reply.send(Err(why))),
-            Awaited::Acceptance { acceptance, first_input } => {
+            Awaited::Acceptance { acceptance, first_input, .. } => {
                 Self::release_coins(first_input, turn);
                 let outcome = acceptance.forget();
                 Self::write_opening(&acceptance, outcome, turn);
