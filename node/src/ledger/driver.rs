@@ -351,11 +351,24 @@ impl Driver {
         let bytes = codec::encode(&transaction);
         match self.engine.host_mut().admit(transaction.clone(), Source::Local, Signatures::Verify) {
             Ok(_) | Err(Refusal::Known(_)) => {}
-            Err(error) => return Err(SubmitError::Refused(error.to_string())),
+            Err(error) => {
+                if let Refusal::Conflict { with } = &error {
+                    self.pass_on(with);
+                }
+                return Err(SubmitError::Refused(error.to_string()));
+            }
         }
         self.funds.waits(id, &transaction);
         publish(&self.net, Topic::Transactions, bytes);
         Ok(id)
+    }
+
+    /// Gossips what waits here, whoever brought it: it may have reached nobody who decides, and nobody may insist on it any
+    /// more, while it keeps out what this node owes (SPEC B-61a).
+    fn pass_on(&self, waiting: &TxId) {
+        if let Some(transaction) = self.engine.host().pool.transaction(waiting) {
+            publish(&self.net, Topic::Transactions, codec::encode(&**transaction));
+        }
     }
 
     fn funds_call(&mut self, call: FundsCall) {

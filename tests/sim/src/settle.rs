@@ -22,8 +22,8 @@ impl Auditor {
     #[must_use]
     pub fn unsettled(&self, world: &World) -> String {
         let gone = |node: usize| world.stations[node].is_gone || !self.is_honest(node);
-        if !world.callers.is_idle(gone) {
-            return "callers wait for answers".to_owned();
+        if let Some(waits) = world.callers.waits(gone) {
+            return waits;
         }
         let known = u64::try_from(self.height()).unwrap_or(u64::MAX);
         for (node, station) in world.stations.iter().enumerate().filter(|(node, _)| !gone(*node)) {

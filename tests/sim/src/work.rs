@@ -9,7 +9,7 @@ use towpath_ledger::{Amount, ChannelId};
 use towpath_node::idempotency::{Claim, Claimed, Key, Outcome, content_of};
 use towpath_node::ledger::{FundsCall, Input as LedgerInput, Purpose};
 use towpath_node::worker::{Call, CallError, Input, OpenRequest, Opened, Paid, PayRequest, Risk, Wait};
-use towpath_protocol::Life;
+use towpath_protocol::{ClosingStage, Life};
 
 use crate::genesis::COIN;
 use crate::plan::{MINUTE_MS, Plan};
@@ -123,13 +123,20 @@ impl Callers {
         }
     }
 
-    /// Whether nobody waits for anything, but for nodes that never come back.
-    pub fn is_idle(&self, is_gone: impl Fn(usize) -> bool) -> bool {
-        self.open.iter().all(|(node, open)| open.is_empty() || is_gone(*node))
-            && self.slots.iter().all(|slot| match &slot.stage {
-                Stage::Opening { answer, .. } => answer.is_none(),
-                Stage::Empty | Stage::Open(_) => true,
-            })
+    /// Who still waits for an answer, in words; but for nodes that never come back.
+    pub fn waits(&self, is_gone: impl Fn(usize) -> bool) -> Option<String> {
+        let mut paying = self.open.iter().filter(|(node, open)| !open.is_empty() && !is_gone(**node));
+        if let Some((node, open)) = paying.next() {
+            let payment = open.first().and_then(|index| self.payments.get(*index));
+            let channel = payment.map_or_else(String::new, |payment| payment.channel.to_string());
+            return Some(format!(
+                "node {node} has not said what became of {} payments, as in {channel}",
+                open.len()
+            ));
+        }
+        let opens = |slot: &&Slot| matches!(&slot.stage, Stage::Opening { answer: Some(_), .. });
+        let slot = self.slots.iter().find(opens)?;
+        Some(format!("node {} has not said whether it has a channel with {}", slot.opener, slot.acceptor))
     }
 }
 
@@ -390,11 +397,13 @@ impl World {
         let rogue = self.plan.rogue();
         for node in (0..self.stations.len()).filter(|node| rogue != Some(*node)).collect::<Vec<_>>() {
             let Some(process) = self.stations[node].process.as_ref() else { continue };
-            let active = process.workers().channels().filter(|channel| channel.life() == Life::Active);
-            let active: Vec<_> = active.map(|channel| (channel.id(), *channel.peer())).collect();
-            for (channel, peer) in active {
+            let channels = process.workers().channels();
+            let channels: Vec<_> = channels.map(|it| (it.id(), *it.peer(), it.life())).collect();
+            for (channel, peer, life) in channels {
                 let with_rogue = self.place_of(&peer) == rogue && rogue.is_some();
-                if with_rogue || self.callers.closes_all {
+                // A rogue may ask to close together, and then say no more.
+                let waits = life == Life::Closing(ClosingStage::Draining) && with_rogue;
+                if waits || life == Life::Active && (with_rogue || self.callers.closes_all) {
                     self.ask_to_close((node, peer), channel, with_rogue)?;
                 }
             }
