@@ -10,11 +10,12 @@ use towpath_protocol::{
     RefuseReason, Refused, Request, Role, Transfer, Turnholder, Update,
 };
 
+use super::config::Walks;
 use super::ledger::{Move, Place, Shown};
 use super::party::Party;
 use super::setup;
 use super::store::{Store, complete};
-use super::turn::Fee;
+use super::turn::{Cut, Fee, Input};
 
 /// The amount of a party's payment with this index: powers of two, so that a balance tells which payments are in it.
 pub const fn amount(seat: usize, index: u8) -> u64 {
@@ -23,6 +24,14 @@ pub const fn amount(seat: usize, index: u8) -> u64 {
 
 /// What an adversary takes without being asked: no payment's amount.
 const UNASKED: u64 = 16;
+
+/// What the adversary may do to a ledger.
+#[derive(Default)]
+pub struct Posts {
+    pub steps: Vec<Move>,
+    /// Of another generation than the channel is in, and refused.
+    pub outdated: u64,
+}
 
 impl Store {
     /// What the adversary may say to this party now.
@@ -36,6 +45,32 @@ impl Store {
         let numbers: Rc<[u32]> = numbers.into_iter().collect();
         self.alphabets.insert(number, Rc::clone(&numbers));
         numbers
+    }
+
+    /// Of all that the adversary may say, what makes a difference to this party in a turn of its own, and of what makes the same
+    /// difference one. That is all there is to tell worlds apart: nobody hears what the party answers (the signatures in it are
+    /// among its claims), and a turn that changes nothing leads nowhere. What breaks an invariant is kept.
+    pub fn told(&mut self, number: u32, cut: Cut) -> Rc<[u32]> {
+        if let Some(known) = self.tellings.get(&(number, cut)) {
+            return Rc::clone(known);
+        }
+        let all = self.alphabet(number);
+        if self.config.walks == Walks::All {
+            return all;
+        }
+        let mut differences = BTreeSet::new();
+        let makes_one = |message: &&u32| match self.turn(number, [Some(Input::Message(**message)), None], cut)
+        {
+            Ok(turned) if turned.refused => false,
+            Ok(turned) => {
+                let is_nothing = cut == Cut::None && turned.party == number && turned.orders.is_empty();
+                !is_nothing && differences.insert((turned.party, turned.orders.clone()))
+            }
+            Err(_) => true,
+        };
+        let told: Rc<[u32]> = all.iter().filter(makes_one).copied().collect();
+        self.tellings.insert((number, cut), Rc::clone(&told));
+        told
     }
 
     fn say(&self, party: &Party) -> Vec<ChannelMessage> {
@@ -213,8 +248,28 @@ impl Store {
         messages
     }
 
-    /// What the adversary may do to the ledger, given the signatures that `party` released.
-    pub fn posts(&self, party: &Party, ledger: u32) -> Vec<Move> {
+    /// What the adversary may do to the ledger, given the signatures that the party released: of what the rules take, and of
+    /// what makes one and the same ledger one step. Also how much was refused because it is of another generation.
+    pub fn posts(&mut self, number: u32, ledger: u32) -> Rc<Posts> {
+        let key = (self.parties.get(number).released, ledger);
+        if let Some(known) = self.postings.get(&key) {
+            return Rc::clone(known);
+        }
+        let mut posts = Posts::default();
+        let mut ledgers = BTreeSet::new();
+        for step in self.possible_posts(self.parties.get(number), ledger) {
+            match self.advance(ledger, step) {
+                Ok(None) => posts.outdated += u64::from(self.is_of_another(ledger, step)),
+                Ok(Some(next)) if !ledgers.insert(next) => {}
+                Ok(Some(_)) | Err(_) => posts.steps.push(step),
+            }
+        }
+        let posts = Rc::new(posts);
+        self.postings.insert(key, Rc::clone(&posts));
+        posts
+    }
+
+    fn possible_posts(&self, party: &Party, ledger: u32) -> Vec<Move> {
         let claims = || party.claims.values().copied();
         let fees = Fee::of_choice(self.config.fees);
         let mut moves = Vec::new();

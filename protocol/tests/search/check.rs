@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use towpath_protocol::{ClosingStage, Life, Online};
 
-use super::config::{Disk, Role};
+use super::config::Disk;
 use super::ledger::{Move, Place, Settled};
 use super::party::{Claim, Party};
 use super::setup;
@@ -140,7 +140,7 @@ impl Store {
 
     /// Two honest parties that can talk, and are left alone, come to hold the same state with nothing open.
     pub fn check_rest(&mut self, world: &World) -> Result<(), Violation> {
-        if self.config.roles.contains(&Role::Adversary) || !world.linked || self.closes_alone(world) {
+        if self.config.has_adversary() || !world.linked || self.closes_alone(world) {
             return Ok(());
         }
         let mut rest = world.clone();

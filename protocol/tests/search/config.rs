@@ -46,6 +46,15 @@ pub enum Turns {
     Two,
 }
 
+/// Which orders of events are gone through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Walks {
+    /// Of those that are known to lead to the same worlds, one (see `reduce.rs`).
+    Reduced,
+    /// All.
+    All,
+}
+
 /// Which fees an adversary takes, and an honest party pays for its close.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fees {
@@ -100,6 +109,8 @@ pub struct Config {
     pub fees: Fees,
     /// What a resize may do to the balance of who proposes it.
     pub changes: &'static [Change],
+    /// Whether every order of events is gone through, those that are known to lead nowhere else, too.
+    pub walks: Walks,
 }
 
 /// More than all payments, and as little as one that is never made: a balance tells which resizes are in it.
@@ -123,6 +134,7 @@ impl Config {
             turns: Turns::One,
             fees: Fees::Nothing,
             changes: &[],
+            walks: Walks::Reduced,
         }
     }
 
@@ -135,6 +147,16 @@ impl Config {
     /// Two honest parties; only the network, crashes and the order of blocks are against them.
     pub fn pair(name: &'static str, budget: Budget) -> Self {
         Self { roles: [Role::Honest, Role::Honest], ..Self::duel(name, budget) }
+    }
+
+    /// Whether one of the seats is an adversary's.
+    pub fn has_adversary(&self) -> bool {
+        self.roles.contains(&Role::Adversary)
+    }
+
+    /// Whether worlds are left out (see `reduce.rs`).
+    pub fn reduces(&self) -> bool {
+        self.has_adversary() && self.walks == Walks::Reduced
     }
 
     pub fn capacity(&self) -> u64 {

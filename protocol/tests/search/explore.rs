@@ -1,12 +1,12 @@
 //! Walking through all worlds: depth first, each once; and cutting what was found down to what matters.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use towpath_protocol::Settlement;
 
 use super::config::Config;
-use super::intern::name_of;
+use super::intern::{Marks, Name, name_of};
 use super::store::{Ordered, Store};
 use super::turn::Cut;
 use super::violation::{Kind, Violation};
@@ -30,17 +30,14 @@ pub struct Report {
     pub fired: BTreeMap<&'static str, u64>,
     /// How often the ledger refused a state or a proof because it is of another generation than the channel.
     pub outdated: u64,
+    /// How it can end: what the ledger shows, and what was told to each honest party, which had signed what.
+    pub ends: BTreeSet<Name>,
     /// One for each kind, the first that was met.
     pub found: BTreeMap<Kind, Found>,
     pub took: Duration,
 }
 
 impl Report {
-    fn note_refusal(&mut self, store: &Store, world: &World, action: Action) {
-        let Action::Post(step) = action else { return };
-        self.outdated += u64::from(store.is_of_another(world.ledger, step));
-    }
-
     fn found(&mut self, violation: Violation, stack: &[Frame]) {
         let kind = violation.kind;
         self.found.entry(kind).or_insert_with(|| {
@@ -85,7 +82,7 @@ pub fn explore(config: Config, until: Until) -> (Store, Report) {
     let mut store = Store::new(config);
     let mut report = Report::default();
     // Half of a world's name: among 10^8 worlds two share it, and one is missed, with a chance of 1 in 3,700.
-    let mut visited: HashSet<u64> = HashSet::new();
+    let mut visited = Marks::default();
     let mut stack: Vec<Frame> = Vec::new();
     let first = World::first(&store);
     visited.insert(mark(&first));
@@ -98,7 +95,7 @@ pub fn explore(config: Config, until: Until) -> (Store, Report) {
         frame.next += 1;
         report.steps += 1;
         match step(&mut store, &frame.world, action) {
-            Ok(None) => report.note_refusal(&store, &frame.world, action),
+            Ok(None) => {}
             Ok(Some(world)) => {
                 *report.fired.entry(event(&store, &action)).or_default() += 1;
                 if visited.insert(mark(&world)) {
@@ -126,10 +123,17 @@ fn mark(world: &World) -> u64 {
 fn enter(store: &mut Store, world: World, stack: &mut Vec<Frame>, report: &mut Report) {
     report.worlds += 1;
     let actions = actions(store, &world);
+    if !actions.is_empty() && store.config.has_adversary() {
+        for (_, number) in world.honest() {
+            report.outdated += store.posts(number, world.ledger).outdated;
+        }
+    }
     if actions.is_empty()
         && let Some(settled) = store.ledgers.get(world.ledger).settled()
     {
         *report.outcomes.entry(settled.outcome).or_default() += 1;
+        let told: Vec<_> = world.honest().map(|(_, number)| store.end_of(number)).collect();
+        report.ends.insert(name_of(&(store.ledgers.get(world.ledger).name(), world.presence, told)));
     }
     stack.push(Frame { world, actions, next: 0 });
 }

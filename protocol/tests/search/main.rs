@@ -12,7 +12,9 @@ mod explore;
 mod intern;
 mod ledger;
 mod party;
+mod reduce;
 mod resize;
+mod same_ends;
 mod setup;
 mod show;
 mod store;
@@ -57,18 +59,22 @@ fn broken(config: Config, kind: Kind) {
 
 #[test]
 fn c3_c5_c14_an_honest_opener_loses_nothing_to_an_adversary() {
-    clean(Config::duel("A, one session", Budget { pays: [1, 1], forces: 1, ..NONE }));
+    let config = Config::duel("A, one session", Budget { pays: [1, 1], forces: 1, ..NONE });
+    clean(Config { versions_max: 5, ..config });
 }
 
 #[test]
 fn c3_c5_c14_an_honest_acceptor_loses_nothing_to_an_adversary() {
-    clean(Config::duel("B, one session", Budget { pays: [1, 1], forces: 1, ..NONE }).against_a());
+    let config = Config::duel("B, one session", Budget { pays: [1, 1], forces: 1, ..NONE }).against_a();
+    clean(Config { versions_max: 5, ..config });
 }
 
 #[test]
 fn c11_nothing_is_taken_in_after_a_close_was_posted() {
     let budget = Budget { pays: [1, 0], forces: 1, sessions: 2, ..NONE };
-    clean(Config { versions_max: 3, ..Config::duel("A, two sessions", budget) });
+    clean(Config::duel("A, two sessions", budget));
+    let budget = Budget { pays: [0, 1], ..budget };
+    clean(Config::duel("B, two sessions", budget).against_a());
 }
 
 #[test]
@@ -112,13 +118,13 @@ fn c7_c15_crashes_and_messages_that_arrive_twice() {
 #[test]
 fn c3_c7_a_crash_at_each_write_of_an_honest_opener() {
     let budget = Budget { pays: [1, 0], forces: 1, sessions: 2, crashes: 1, ..NONE };
-    clean(Config { versions_max: 3, ..Config::duel("A, crashes", budget) });
+    clean(Config::duel("A, crashes", budget));
 }
 
 #[test]
 fn c3_c7_a_crash_at_each_write_of_an_honest_acceptor() {
     let budget = Budget { pays: [0, 1], forces: 1, sessions: 2, crashes: 1, ..NONE };
-    clean(Config { versions_max: 3, ..Config::duel("B, crashes", budget).against_a() });
+    clean(Config::duel("B, crashes", budget).against_a());
 }
 
 #[test]
@@ -131,10 +137,10 @@ fn c3_c5_the_role_changes_hands_with_an_adversary() {
 
 #[test]
 fn c4_who_goes_away_has_what_its_tower_was_given() {
-    let budget = Budget { pays: [1, 0], copies: 1, ..NONE };
-    clean(Config { versions_max: 3, ..Config::duel("A, tower", budget) });
+    let budget = Budget { pays: [1, 0], forces: 1, copies: 1, ..NONE };
+    clean(Config::duel("A, tower", budget));
     let budget = Budget { pays: [0, 1], ..budget };
-    clean(Config { versions_max: 3, ..Config::duel("B, tower", budget).against_a() });
+    clean(Config::duel("B, tower", budget).against_a());
 }
 
 #[test]
@@ -162,6 +168,35 @@ fn large_towers() {
     clean(Config { versions_max: 3, ..Config::duel("B, tower", budget).against_a() });
 }
 
+/// Both seats, with one payment of the honest party and up to five versions.
+fn clean_fives(names: [&'static str; 2], budget: Budget) {
+    let five = |config| Config { versions_max: 5, ..config };
+    clean(five(Config::duel(names[0], Budget { pays: [1, 0], forces: 1, ..budget })));
+    clean(five(Config::duel(names[1], Budget { pays: [0, 1], forces: 1, ..budget }).against_a()));
+}
+
+#[test]
+#[ignore = "minutes: see docs/reports/search.md"]
+fn large_five_versions_in_two_sessions() {
+    clean_fives(
+        ["A, two sessions, 5 versions", "B, two sessions, 5 versions"],
+        Budget { sessions: 2, ..NONE },
+    );
+}
+
+#[test]
+#[ignore = "minutes: see docs/reports/search.md"]
+fn large_five_versions_and_a_crash() {
+    let budget = Budget { sessions: 2, crashes: 1, ..NONE };
+    clean_fives(["A, crashes, 5 versions", "B, crashes, 5 versions"], budget);
+}
+
+#[test]
+#[ignore = "minutes: see docs/reports/search.md"]
+fn large_five_versions_and_a_tower() {
+    clean_fives(["A, tower, 5 versions", "B, tower, 5 versions"], Budget { copies: 1, ..NONE });
+}
+
 #[test]
 #[ignore = "minutes: see docs/reports/search.md"]
 fn large_two_sessions() {
@@ -179,7 +214,7 @@ fn clean_resizes(config: Config, changes: &'static [Change], events: &[&str]) {
     for event in events {
         assert!(report.fired.contains_key(event), "never seen: {event}; seen: {:?}", report.fired);
     }
-    let has_adversary = store.config.roles.contains(&config::Role::Adversary);
+    let has_adversary = store.config.has_adversary();
     assert!(!has_adversary || report.outdated > 0, "nobody tried a state of the generation that is over");
 }
 

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use towpath_ledger::{CoSigned, SignedState, Time};
-use towpath_protocol::{Alarm, Channel, Content, Effect};
+use towpath_protocol::{Alarm, Channel, Content, Effect, Life};
 
-use super::config::Disk;
-use super::intern::{Name, name_of};
+use super::config::{Config, Disk};
+use super::intern::{Mixer, Name, name_of};
 use super::resize::{Resized, brought};
 use super::violation::{Kind, Violation, must};
 
@@ -63,6 +63,8 @@ pub struct Party {
     pub first: u64,
     /// The signatures on resizes that an adversary proposed.
     pub intents: BTreeSet<u32>,
+    /// Its number among all sets of claims and of signatures on resizes, once it is interned.
+    pub released: u32,
     /// What it was told that it brought into the channel by resizes.
     pub brought: i128,
     /// The ledger's time, as its replica shows it.
@@ -71,16 +73,30 @@ pub struct Party {
 
 impl Party {
     /// Its name: everything by which it can ever behave differently, and what it was told.
-    pub fn name(&self, disk: Disk) -> Name {
-        let mut text = String::new();
-        write!(text, "{:?}", self.channel).expect("a string takes everything");
-        let rows = match disk {
+    pub fn name(&self, config: &Config) -> Name {
+        let mut text = Text::default();
+        match self.channel.life() {
+            // The machine does nothing any more, and the adversary says nothing to it.
+            Life::Settled(outcome) if config.reduces() => {
+                write!(text, "{outcome:?}").expect("a name takes everything");
+            }
+            Life::Disputed if config.reduces() => text.of_disputed(&self.channel),
+            Life::Opening | Life::Active | Life::Closing(_) | Life::Disputed | Life::Settled(_) => {
+                text.of(&self.channel);
+            }
+        }
+        let rows = match config.disk {
             // What was written is what the machine would write again.
             Disk::Keeps => None,
             Disk::Loses => Some(&self.rows),
         };
         let resizes = (&self.intents, self.brought, self.clock);
-        name_of(&(self.seat, without_journal(&text), &self.facts, &self.claims, rows, resizes))
+        name_of(&(self.seat, text.name.name(), &self.facts, &self.claims, rows, resizes))
+    }
+
+    /// Whether it disputes a close, or has been settled.
+    pub fn is_deaf(&self) -> bool {
+        matches!(self.channel.life(), Life::Disputed | Life::Settled(_))
     }
 
     /// Records what the machine reports.
@@ -158,10 +174,67 @@ fn expected_alarm(alarm: &Alarm, disk: Disk) -> Result<(), Violation> {
     }
 }
 
-/// Leaves out the end of the log: it hashes the whole past, and no decision depends on it.
-fn without_journal(text: &str) -> (&str, &str) {
-    let (before, rest) = text.split_once("journal: Journal {").expect("a channel has a journal");
-    let (journal, after) = rest.split_once('}').expect("what is opened is closed");
-    assert!(!journal.contains('{') && !after.contains("journal: Journal {"), "one flat journal");
-    (before, after)
+/// What a machine says of itself, but for what is left out: fields, by their names.
+#[derive(Default)]
+struct Text {
+    name: Mixer,
+    /// How many braces are open within the end of the log; none outside of it.
+    within: Option<usize>,
+    /// Whether this is the part of the memory that a dispute leaves without a use.
+    is_useless: bool,
+    disputed: bool,
+    /// What was left out, in order.
+    left_out: Vec<&'static str>,
+}
+
+impl Text {
+    /// The end of the log hashes the whole past, and no decision depends on it.
+    const LOG: &str = "journal";
+    /// Of its memory, which comes last, a machine that disputes a close uses nothing any more but the payments that are failing:
+    /// it has no session in which it says anything, proposes and takes nothing, signs no state, waits for no clock, and has
+    /// declined what waited. (Recoveries apart: with a disk that keeps what it has there are none.)
+    const MEMORY: &str = "memory";
+    const FAILING: &str = "failing";
+    const AFTER_FAILING: &str = "claim_since_ms";
+
+    fn of(&mut self, channel: &Channel) {
+        write!(self, "{channel:?}").expect("a name takes everything");
+        assert_eq!((&self.left_out[..], self.within), (&[Self::LOG][..], None), "nothing else is left out");
+    }
+
+    fn of_disputed(&mut self, channel: &Channel) {
+        self.disputed = true;
+        write!(self, "{channel:?}").expect("a name takes everything");
+        let left_out = [Self::LOG, Self::MEMORY, Self::AFTER_FAILING];
+        assert_eq!((&self.left_out[..], self.within), (&left_out[..], None), "nothing else is left out");
+    }
+}
+
+impl std::fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        if let Some(open) = self.within {
+            let count = |brace: char| text.chars().filter(|found| *found == brace).count();
+            let still = open + count('{') - count('}');
+            self.within = (still > 0 || open == 0).then_some(still);
+            return Ok(());
+        }
+        match text {
+            Self::LOG => {
+                self.within = Some(0);
+                self.left_out.push(Self::LOG);
+            }
+            Self::MEMORY if self.disputed => {
+                self.is_useless = true;
+                self.left_out.push(Self::MEMORY);
+            }
+            Self::FAILING if self.disputed => self.is_useless = false,
+            Self::AFTER_FAILING if self.disputed => {
+                self.is_useless = true;
+                self.left_out.push(Self::AFTER_FAILING);
+            }
+            _ if self.is_useless => {}
+            _ => return self.name.write_str(text),
+        }
+        Ok(())
+    }
 }

@@ -218,7 +218,7 @@ pub fn figures(store: &Store, report: &Report) -> String {
         report.steps,
         report.deepest,
         store.parties.len(),
-        store.turned.len(),
+        store.turns.len(),
         store.ledgers.len(),
         report.outcomes,
         report.fired,

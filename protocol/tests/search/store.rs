@@ -1,6 +1,6 @@
 //! All that is interned, and what was computed once: parties, claims, messages, orders, ledgers, turns.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use towpath_ledger::{
 };
 use towpath_protocol::{Bounds, ChannelMessage, Content, Effect, Message, Outcome, StateSigner};
 
+use super::adversary::Posts;
 use super::config::Config;
-use super::intern::{Interner, name_of};
+use super::intern::{Interner, Map, name_of};
 use super::ledger::{Ledger, Move};
 use super::party::{Claim, Facts, Party};
 use super::resize::{Intent, Resized, brought};
 use super::setup::{self, Beginning};
-use super::turn::{Signing, TurnKey, Turned};
+use super::turn::{Cut, Signing, TurnKey, Turned};
 use super::violation::{Kind, Violation, must};
 
 /// What an honest machine posted: anybody can put it into a block from then on.
@@ -55,10 +56,13 @@ pub struct Store {
     pub copies: Interner<Copy>,
     pub intents: Interner<Intent>,
     pub ledgers: Interner<Ledger>,
-    pub turns: HashMap<TurnKey, usize>,
-    pub turned: Vec<Result<Turned, Violation>>,
-    pub moves: HashMap<(u32, Move), Option<u32>>,
-    pub alphabets: HashMap<u32, Rc<[u32]>>,
+    /// What a party released, each set once.
+    pub released: Interner<()>,
+    pub turns: Map<TurnKey, Result<Rc<Turned>, Violation>>,
+    pub moves: Map<(u32, Move), Option<u32>>,
+    pub alphabets: Map<u32, Rc<[u32]>>,
+    pub tellings: Map<(u32, Cut), Rc<[u32]>>,
+    pub postings: Map<(u32, u32), Rc<Posts>>,
     /// The first parties, by seat.
     pub first: [u32; 2],
     /// The ledger that shows the funding.
@@ -79,10 +83,12 @@ impl Store {
             copies: Interner::new(),
             intents: Interner::new(),
             ledgers: Interner::new(),
-            turns: HashMap::new(),
-            turned: Vec::new(),
-            moves: HashMap::new(),
-            alphabets: HashMap::new(),
+            released: Interner::new(),
+            turns: Map::default(),
+            moves: Map::default(),
+            alphabets: Map::default(),
+            tellings: Map::default(),
+            postings: Map::default(),
             first: [0; 2],
             funded: 0,
             config,
@@ -98,6 +104,7 @@ impl Store {
                 claims: BTreeMap::new(),
                 first,
                 intents: BTreeSet::new(),
+                released: 0,
                 brought: 0,
                 clock: setup::START,
             };
@@ -116,7 +123,9 @@ impl Store {
 
     /// Makes the rows of an outcome durable.
     pub fn write(&self, party: &mut Party, outcome: &Outcome) {
-        if outcome.write.is_empty() {
+        // Where nothing crashes nobody reads them.
+        let is_read = self.config.budget.crashes > 0;
+        if outcome.write.is_empty() || !is_read {
             return;
         }
         let rows = Arc::make_mut(&mut party.rows);
@@ -128,8 +137,10 @@ impl Store {
         }
     }
 
-    pub fn keep(&mut self, party: Party) -> u32 {
-        let name = party.name(self.config.disk);
+    pub fn keep(&mut self, mut party: Party) -> u32 {
+        let released = name_of(&(party.seat, &party.claims, &party.intents));
+        party.released = self.released.intern(released, || ());
+        let name = party.name(&self.config);
         self.parties.intern(name, || party)
     }
 

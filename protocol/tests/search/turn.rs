@@ -1,6 +1,7 @@
 //! One turn of an honest party, as a driver runs it: step the events, end the turn, write, and only then speak; with
 //! a crash at the one place between that can be told from outside. Each is computed once for each party and events.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use towpath_ledger::{Amount, Output, TxBody};
@@ -110,18 +111,19 @@ pub struct Signing {
 
 impl Store {
     /// A turn of the party with this number.
-    pub fn turn(&mut self, party: u32, inputs: [Option<Input>; 2], cut: Cut) -> Result<&Turned, Violation> {
+    pub fn turn(
+        &mut self,
+        party: u32,
+        inputs: [Option<Input>; 2],
+        cut: Cut,
+    ) -> Result<Rc<Turned>, Violation> {
         let key = (party, inputs, cut);
-        let number = match self.turns.get(&key) {
-            Some(number) => *number,
-            None => {
-                let turned = self.run_turn(party, inputs, cut);
-                self.turned.push(turned);
-                self.turns.insert(key, self.turned.len() - 1);
-                self.turned.len() - 1
-            }
-        };
-        self.turned[number].as_ref().map_err(Clone::clone)
+        if let Some(known) = self.turns.get(&key) {
+            return known.clone();
+        }
+        let turned = self.run_turn(party, inputs, cut).map(Rc::new);
+        self.turns.insert(key, turned.clone());
+        turned
     }
 
     fn run_turn(&mut self, number: u32, inputs: [Option<Input>; 2], cut: Cut) -> Result<Turned, Violation> {
@@ -148,8 +150,26 @@ impl Store {
             },
         }
         self.check_party(&party)?;
+        self.check_close_seen(number, &party, inputs)?;
         turned.party = self.keep(party);
         Ok(turned)
+    }
+
+    /// A close that is seen tells nobody of a payment, and changes nothing of what a party can be settled with: on that rests
+    /// which orders of events are left out.
+    fn check_close_seen(
+        &self,
+        before: u32,
+        after: &Party,
+        inputs: [Option<Input>; 2],
+    ) -> Result<(), Violation> {
+        let [Some(Input::Ledger(shown)), None] = inputs else { return Ok(()) };
+        if self.ledgers.get(shown).closing().is_none() {
+            return Ok(());
+        }
+        let worth = |party: &Party| (party.told(), party.worst(|number| self.claims.get(number)));
+        let (before, after) = (worth(self.parties.get(before)), worth(after));
+        must(before == after, Kind::Report, || format!("a close was seen, and {before:?} became {after:?}"))
     }
 
     /// What a turn decided: told, written, done.

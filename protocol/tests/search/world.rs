@@ -1,11 +1,14 @@
 //! A world, its actions, and what each makes of it. A world is a few numbers: what they stand for is in the [`Store`].
 
+use std::rc::Rc;
+
 use towpath_ledger::SignedState;
 use towpath_protocol::Life;
 
 use super::adversary::amount;
 use super::config::{Budget, Disk, Role, Turns};
 use super::ledger::{Move, Place};
+use super::reduce::{Waits, waits_for_notice};
 use super::setup;
 use super::store::{Copy as TowerCopy, Ordered, Store};
 use super::turn::{Cut, Fee, Input, Turned, Wish};
@@ -28,8 +31,10 @@ pub struct World {
     /// Messages on their way to each honest party from the other one.
     pub wires: [Vec<u32>; 2],
     pub ledger: u32,
-    /// What each party's replica showed last, and what it has not shown yet.
+    /// What each party's replica showed last, as far as a crash can make a difference, and whether that was a close; and what it
+    /// has not shown yet.
     pub seen: [u32; 2],
+    pub knows: [bool; 2],
     pub unseen: [Vec<u32>; 2],
     /// What each honest party posted about the output as it is, and is in no block yet.
     pub orders: [Vec<u32>; 2],
@@ -90,6 +95,7 @@ impl World {
             wires: [Vec::new(), Vec::new()],
             ledger: store.funded,
             seen: [store.funded; 2],
+            knows: [false; 2],
             unseen: [Vec::new(), Vec::new()],
             orders: [Vec::new(), Vec::new()],
             copy: None,
@@ -99,7 +105,7 @@ impl World {
     }
 
     /// The honest parties that can act, by seat.
-    fn present(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+    pub fn present(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
         let here = self.presence == Presence::Here;
         self.honest().filter(move |_| here)
     }
@@ -121,25 +127,34 @@ pub fn actions(store: &mut Store, world: &World) -> Vec<Action> {
     if world.is_over(store) {
         return actions;
     }
+    let waits = waits_for_notice(store, world);
     for (seat, party) in world.present() {
-        turns(store, world, (seat, party), &mut actions);
+        turns(store, world, (seat, party), waits, &mut actions);
     }
     if world.presence == Presence::Here {
-        match (world.linked, world.left.sessions) {
-            (true, 1..) => actions.push(Action::Disconnect),
-            (false, 1..) => actions.push(Action::Connect),
-            (_, 0) => {}
-        }
         if world.copy.is_some() {
             actions.push(Action::Leave);
         }
+        let is_quiet = waits != Waits::No || store.is_deaf(world);
+        match (world.linked, world.left.sessions) {
+            (true, 1..) if !is_quiet => actions.push(Action::Disconnect),
+            (false, 1..) if !is_quiet => actions.push(Action::Connect),
+            _ => {}
+        }
     }
+    if waits != Waits::All {
+        posts(store, world, &mut actions);
+    }
+    actions
+}
+
+/// What can happen on the ledger.
+fn posts(store: &mut Store, world: &World, actions: &mut Vec<Action>) {
     let late = store.ledgers.get(world.ledger).closing().map(|shown| shown.late);
     actions.extend(world.orders.iter().flatten().map(|order| Action::Post(Move::Order(*order))));
     for (seat, party) in world.honest() {
         if store.config.roles[1 - seat] == Role::Adversary {
-            let party = store.parties.get(party);
-            actions.extend(store.posts(party, world.ledger).into_iter().map(Action::Post));
+            actions.extend(store.posts(party, world.ledger).steps.iter().copied().map(Action::Post));
         }
     }
     let waits = |(_, party): (usize, u32)| store.parties.get(party).channel.awaits_block();
@@ -154,12 +169,19 @@ pub fn actions(store: &mut Store, world: &World) -> Vec<Action> {
         Some(true) => actions.push(Action::Post(Move::Finalize)),
         None => {}
     }
-    actions
 }
 
-fn turns(store: &mut Store, world: &World, (seat, number): (usize, u32), actions: &mut Vec<Action>) {
+fn turns(
+    store: &mut Store,
+    world: &World,
+    (seat, number): (usize, u32),
+    waits: Waits,
+    actions: &mut Vec<Action>,
+) {
+    let only_notice = waits != Waits::No;
     let mut heard: Vec<What> = Vec::new();
-    if world.linked && store.config.roles[1 - seat] == Role::Adversary {
+    let says = !only_notice && world.linked && store.config.roles[1 - seat] == Role::Adversary;
+    if says && store.config.turns == Turns::Two {
         heard.extend(store.alphabet(number).iter().map(|message| What::Say(*message)));
     }
     if !world.wires[seat].is_empty() {
@@ -169,8 +191,10 @@ fn turns(store: &mut Store, world: &World, (seat, number): (usize, u32), actions
     if !world.unseen[seat].is_empty() {
         own.push(What::Notice);
     }
-    let mut single = heard.clone();
-    single.extend(own.iter().copied());
+    let mut single = own.clone();
+    if !world.wires[seat].is_empty() {
+        single.push(What::Deliver);
+    }
     if world.left.duplicates > 0 && !world.wires[seat].is_empty() {
         single.push(What::Repeat);
     }
@@ -194,13 +218,19 @@ fn turns(store: &mut Store, world: &World, (seat, number): (usize, u32), actions
         (_, Disk::Keeps) => [Some(Cut::None), Some(Cut::BeforeEffects), None],
         (_, Disk::Loses) => [Some(Cut::None), Some(Cut::BeforeEffects), Some(Cut::LosesWrite)],
     };
+    if only_notice {
+        whats.retain(|whats| whats.contains(&Some(What::Notice)));
+    }
     for cut in cuts.into_iter().flatten() {
+        let told = if says { store.told(number, cut) } else { Rc::default() };
+        let turn = |message: &u32| Action::Turn { seat, whats: [Some(What::Say(*message)), None], cut };
+        actions.extend(told.iter().map(turn));
         actions.extend(whats.iter().map(|whats| Action::Turn { seat, whats: *whats, cut }));
     }
-    if world.left.crashes > 0 {
+    if world.left.crashes > 0 && !only_notice {
         actions.push(Action::Crash { seat });
     }
-    if world.left.copies > 0 {
+    if world.left.copies > 0 && !only_notice {
         actions.push(Action::Copy { seat });
     }
 }
@@ -258,13 +288,22 @@ impl Store {
                 let possible = next.copy.is_some() && next.presence == Presence::Here;
                 next.presence = Presence::Gone;
                 next.linked = false;
+                // Nobody is there to see it.
+                next.unseen = [Vec::new(), Vec::new()];
                 possible
             }
         };
-        Ok((possible && next != *world).then_some(next))
+        if !possible {
+            return Ok(None);
+        }
+        if self.config.reduces() {
+            self.run_on(&mut next)?;
+            self.forget(&mut next);
+        }
+        Ok((next != *world).then_some(next))
     }
 
-    fn take_turn(
+    pub fn take_turn(
         &mut self,
         next: &mut World,
         seat: usize,
@@ -288,7 +327,7 @@ impl Store {
             Cut::BeforeEffects | Cut::LosesWrite if next.left.crashes == 0 => return Ok(false),
             Cut::BeforeEffects | Cut::LosesWrite => next.left.crashes -= 1,
         }
-        let turned = self.turn(party, inputs, cut)?.clone();
+        let turned = self.turn(party, inputs, cut)?;
         if turned.refused {
             return Ok(false);
         }
@@ -327,8 +366,10 @@ impl Store {
             What::Clock => Some(Input::Clock),
             What::Notice if next.unseen[seat].is_empty() => None,
             What::Notice => {
-                next.seen[seat] = next.unseen[seat].remove(0);
-                Some(Input::Ledger(next.seen[seat]))
+                let shown = next.unseen[seat].remove(0);
+                next.knows[seat] = !matches!(self.ledgers.get(shown).place, Place::Open { .. });
+                next.seen[seat] = shown;
+                Some(Input::Ledger(shown))
             }
         }
     }
@@ -356,7 +397,7 @@ impl Store {
 
     fn plain_turn(&mut self, next: &mut World, seat: usize, input: Input) -> Result<(), Violation> {
         let Some(party) = next.parties[seat] else { return Ok(()) };
-        let turned = self.turn(party, [Some(input), None], Cut::None)?.clone();
+        let turned = self.turn(party, [Some(input), None], Cut::None)?;
         self.carry_out(next, seat, &turned)
     }
 
@@ -451,10 +492,11 @@ impl Store {
                 Some(self.orders.get(*order).spends) == outpoint
                     && !self.has_expired(after, Move::Order(*order))
             });
-            if next.parties[seat].is_some() {
+            if next.parties[seat].is_some() && next.presence == Presence::Here {
                 // A machine acts on the newest that it is shown, whatever came between: one that was away, and is told of
-                // all that happened at once. Those between the first and the last make no difference.
-                next.unseen[seat].truncate(1);
+                // all that happened at once. Those between the first and the last make no difference; nor does the first, if
+                // a close was seen before it.
+                next.unseen[seat].truncate(usize::from(!self.misses_what_was_between(next, seat)));
                 next.unseen[seat].push(after);
             }
         }
