@@ -257,3 +257,17 @@ fn c11_a_channel_that_is_closed_alone_is_not_closed_together() {
     assert_eq!(harbour.end.map(|end| end.1), Some(Settlement::Unilateral));
     assert_eq!(harbour.world.command(1, Command::Close), Err(Reject::Closing), "it is over");
 }
+
+#[test]
+fn c15_an_answer_to_final_balances_that_was_lost_is_given_again() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    world.command(0, Command::Close).expect("closes");
+    let last = world.wires[1].back().cloned().expect("final balances");
+    world.deliver(1, 9, Cut::Nowhere);
+    assert_eq!(world.sides[1].channel.life(), AGREED);
+    world.wires[0].clear();
+    world.wires[1].push_back(last);
+    assert_eq!(world.deliver(1, 1, Cut::Nowhere), []);
+    world.settle();
+    assert_final(&world);
+}

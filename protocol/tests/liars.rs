@@ -8,8 +8,8 @@ use common::world::{Crypto, Cut, World};
 use towpath_ledger::{Amount, ChainId, ChannelState, Digest, Party};
 use towpath_protocol::limits::{BUFFERED_MAX, IN_FLIGHT_MAX, UPDATES_MAX, VERSION_MAX};
 use towpath_protocol::{
-    Ack, Answer, Channel, ChannelMessage, Command, Effect, Pacing, Propose, RefuseReason, Refused, Reject,
-    Request, Role, Transfer, Update, UpdateError,
+    Ack, Answer, Channel, ChannelMessage, Command, Effect, Pacing, Propose, Receive, RefuseReason, Refused,
+    Reject, Request, Role, Transfer, Update, UpdateError,
 };
 
 const A: usize = 0;
@@ -73,6 +73,11 @@ fn c8_versions_and_bases() {
     }
     let good = told(&world, propose(Crypto::Fast, follower(&world), (6, 5), &[from_a(5, 1)], 5));
     assert_eq!((good.verdict, good.after.state().version), (Ok(()), 6));
+    // As far ahead as it may be, behind a gap.
+    for far in [held + IN_FLIGHT_MAX + 3, held + 2 * IN_FLIGHT_MAX] {
+        let ahead = told(&world, propose(Crypto::Fast, follower(&world), (far, far - 1), &[from_a(5, 1)], 5));
+        assert_eq!((ahead.verdict, ahead.after.state().version), (Ok(()), 5), "it waits");
+    }
 }
 
 #[test]
@@ -93,6 +98,10 @@ fn c8_c15_old_versions_are_answered_with_the_newest() {
 #[test]
 fn c8_what_is_behind_a_gap_waits_within_a_bound() {
     let mut world = moment(Crypto::Fast);
+    for (updates, verdict) in [(UPDATES_MAX, Ok(())), (UPDATES_MAX + 1, Err(Reject::Busy))] {
+        let much: Vec<_> = (5..).take(updates).map(|number| from_a(number, 1)).collect();
+        assert_eq!(told(&world, propose(Crypto::Fast, follower(&world), (7, 6), &much, 5)).verdict, verdict);
+    }
     let far = |number| propose(Crypto::Fast, follower(&world), (number, number - 1), &[], 5);
     let gaps: Vec<_> = (7..8 + BUFFERED_MAX as u64).map(far).map(ChannelMessage::Propose).collect();
     for gap in &gaps[..BUFFERED_MAX] {
@@ -470,4 +479,81 @@ fn received(taken: &Taken) -> u64 {
         _ => None,
     };
     taken.outcome.effects.iter().filter_map(amount).sum()
+}
+
+#[test]
+fn p17_requests_that_are_not_in_a_version_wait_or_have_failed_by_their_own_number() {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    assert!(world.pay_many(B, &[10, 20, 30]).is_empty());
+    let failed = |taken: &Taken| -> Vec<u64> {
+        let number = |effect: &Effect| match effect {
+            Effect::Failed { number, .. } => Some(*number),
+            _ => None,
+        };
+        taken.outcome.effects.iter().filter_map(number).collect()
+    };
+    // The first is in; a payment of A has the number of the second, which still waits, as the third does.
+    let first = [from_a(2, 5), from_b(1, 10)];
+    let taken = told(&world, propose(Crypto::Fast, follower(&world), (2, 1), &first, 1));
+    assert_eq!((taken.verdict, taken.after.view().waiting), (Ok(()), 2));
+    assert_eq!(failed(&taken), []);
+    // The second is in: the first was passed over and can never be, the third waits.
+    let taken = told(&world, propose(Crypto::Fast, follower(&world), (2, 1), &[from_b(2, 20)], 1));
+    assert_eq!((taken.verdict, taken.after.view().waiting), (Ok(()), 1));
+    assert_eq!(failed(&taken), [1]);
+}
+
+#[test]
+fn p14_a_version_over_a_gap_is_not_taken_for_one_over_refused_ones() {
+    // B refused version 2 in an earlier session, and A never heard of it.
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    world.command(B, Command::SetReceive(Receive::Nothing)).expect("fine");
+    world.pay(A, 10).expect("paid");
+    world.deliver(B, 1, Cut::Nowhere);
+    world.disconnect();
+    world.connect();
+    world.deliver(B, 1, Cut::Nowhere);
+    world.command(B, Command::SetReceive(Receive::Any)).expect("fine");
+    // Version 4 on version 3, which B never saw: it waits. On version 1, which B holds, it is the next.
+    let behind = told(&world, propose(Crypto::Fast, follower(&world), (4, 3), &[from_a(2, 1)], 1));
+    assert_eq!((behind.verdict, behind.after.state().version), (Ok(()), 1));
+    let over = told(&world, propose(Crypto::Fast, follower(&world), (4, 1), &[from_a(2, 1)], 1));
+    assert_eq!((over.verdict, over.after.state().version), (Ok(()), 4));
+}
+
+/// Four versions of a payment each, on their way to B.
+fn four_on_their_way() -> (World, Vec<ChannelMessage>) {
+    let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+    world.command(A, Command::SetPacing(Pacing { ack_every: 1_000 })).expect("fine");
+    for _ in 0..4 {
+        world.pay(A, 10).expect("paid");
+    }
+    let messages: Vec<_> = world.wires[B].drain(..).collect();
+    assert_eq!(messages.len(), 4);
+    (world, messages)
+}
+
+#[test]
+fn p14_what_waits_behind_a_gap_counts_as_soon_as_the_gap_is_closed() {
+    let (mut world, messages) = four_on_their_way();
+    for (place, version) in [(1, 1), (3, 1), (0, 3), (2, 5)] {
+        world.wires[B].push_back(messages[place].clone());
+        assert_eq!(world.deliver(B, 1, Cut::Nowhere), []);
+        assert_eq!(world.sides[B].channel.state().version, version);
+    }
+}
+
+#[test]
+fn p14_nothing_is_missing_behind_a_refused_version() {
+    let (mut world, messages) = four_on_their_way();
+    world.command(B, Command::SetReceive(Receive::Nothing)).expect("fine");
+    for (place, message) in messages.into_iter().enumerate() {
+        world.wires[B].push_back(message);
+        assert_eq!(world.deliver(B, 1, Cut::Nowhere), []);
+        let said: Vec<_> = world.wires[A].drain(..).collect();
+        match place {
+            0 => assert!(matches!(said[..], [ChannelMessage::Refuse(_)]), "{said:?}"),
+            _ => assert!(said.is_empty(), "what is built on it is burnt with it: {said:?}"),
+        }
+    }
 }

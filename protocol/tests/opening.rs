@@ -40,7 +40,80 @@ fn a_channel_opens_paid_by_one_or_by_both() {
         assert_eq!(opening.rejects, []);
         assert_eq!([opening.ledger.wealth(0), opening.ledger.wealth(1)], paid(payers));
         assert!(!opening.ends[1].rows.iter().any(|(key, _)| key[0] == 5), "the acceptance is gone");
+        let brought = [0, 1].map(|side| opening.channel(side).expect("a channel").brought().0);
+        match payers {
+            Payers::A => assert_eq!(brought, [AMOUNTS.0 + AMOUNTS.1, 0]),
+            Payers::Both => assert_eq!(brought, [AMOUNTS.0, AMOUNTS.1]),
+        }
+        for side in 0..2 {
+            let channel = opening.channel(side).expect("a channel");
+            assert_eq!(channel.funding_deadline(), opening.offer.funding_deadline);
+            assert_eq!(channel.key_index(), identity(Crypto::Real, [1, 2][side]).key_index);
+            let event = |fact: &Effect| match fact {
+                Effect::Event(event) => Some((event.local_ms, event.ledger)),
+                _ => None,
+            };
+            let first = opening.ends[side].facts.iter().find_map(event);
+            assert_eq!(first, Some((1_000, Time(1_000))), "the log says when it began");
+        }
     }
+}
+
+#[test]
+fn c12_an_opening_is_over_when_no_block_can_take_its_funding_any_more_and_not_before() {
+    for payers in [Payers::A, Payers::Both] {
+        let mut opening = Opening::new(Crypto::Fast, payers);
+        opening.offer();
+        opening.step_until(|opening| !opening.pool.is_empty());
+        let mut late = Opening::new(Crypto::Fast, payers);
+        late.offer();
+        late.step_until(|late| late.channel(0).is_some() && late.channel(1).is_some());
+        for side in 0..2 {
+            assert!(late.channel(side).expect("a channel").awaits_block());
+            late.now.ledger = late.offer.funding_deadline;
+            late.turn(side, None);
+            assert_eq!(late.life(side), Some(Life::Opening), "the next block may still have it");
+            late.now.ledger = late.offer.funding_deadline.plus_ms(1);
+            late.turn(side, None);
+            assert_eq!(late.life(side), Some(Life::Settled(Settlement::NeverFunded)));
+            assert!(!late.channel(side).expect("a channel").awaits_block());
+        }
+        opening.now.ledger = opening.offer.funding_deadline;
+        opening.block(0);
+        opening.run();
+        assert_open(&opening);
+        assert!(!opening.channel(0).expect("a channel").awaits_block());
+    }
+}
+
+#[test]
+fn p19_what_an_opening_has_heard_is_not_heard_again() {
+    let mut opening = Opening::new(Crypto::Fast, Payers::Both);
+    opening.offer();
+    // B has signed its inputs, and A knows.
+    opening.step_until(|opening| !opening.pool.is_empty());
+    let theirs = opening.channel(1).expect("a channel").held().theirs;
+    let own = opening.channel(1).expect("a channel").held().mine.expect("it signed");
+    let say = |opening: &mut Opening, signature| {
+        let before = opening.sent;
+        opening.turn(1, Some(Event::Message(ChannelMessage::Created(signature))));
+        opening.sent - before
+    };
+    assert_eq!(say(&mut opening, theirs), 1, "A missed the witnesses: they are said again");
+    assert_eq!(say(&mut opening, own), 0, "not what A signed");
+    // Other witnesses than the first change nothing.
+    let rows = opening.ends[0].rows.clone();
+    opening.turn(0, Some(Event::Message(ChannelMessage::Witnesses(vec![Vec::new()]))));
+    assert_eq!(opening.ends[0].rows, rows);
+    // Nor does B's wallet sign a second time when its node starts again.
+    let signs = |order: &Effect| matches!(order, Effect::SignFunding { .. });
+    opening.restart(1);
+    assert!(!opening.ends[1].orders.iter().any(signs));
+    opening.connect();
+    opening.run();
+    assert_open(&opening);
+    assert_eq!(say(&mut opening, theirs), 0, "the ledger has it");
+    assert_eq!(opening.rejects, []);
 }
 
 /// Also what must find a known bug (`canaries.rs`).
@@ -273,6 +346,9 @@ fn c1_nothing_is_paid_or_signed_before_the_own_replica_shows_the_funding() {
         assert_eq!(opening.rejects, [expected]);
         assert_eq!(version(&opening, side), Some(1));
     }
+    opening.rejects.clear();
+    opening.turn(1, Some(Event::Message(ChannelMessage::Close)));
+    assert_eq!(opening.rejects, [Reject::NotReestablished("close")]);
     let force = Command::ForceClose { fee: Amount(0) };
     opening.rejects.clear();
     opening.turn(1, Some(Event::Command { token: 6, command: force }));

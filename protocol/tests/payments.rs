@@ -198,3 +198,23 @@ fn p24_the_log_is_a_chain_that_no_crash_breaks() {
         }
     }
 }
+
+#[test]
+fn every_command_that_is_carried_out_is_answered() {
+    let commands = [
+        Command::SetPacing(Pacing { ack_every: 2 }),
+        Command::SetReceive(Receive::Any),
+        Command::TakeSequencer,
+        Command::HandOver,
+        Command::Close,
+        Command::ForceClose { fee: towpath_ledger::Amount(1) },
+    ];
+    for side in 0..2 {
+        let mut world = World::open(Crypto::Fast, 1_000, 500, 0);
+        for command in commands {
+            let token = world.command(side, command).expect("carried out");
+            let done = world.orders[side].iter().filter(|order| **order == Effect::Done { token });
+            assert_eq!(done.count(), 1, "{command:?}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ mod common;
 
 use common::forge::{ack, state};
 use common::world::{Crypto, Cut, World};
-use towpath_protocol::limits::REQUESTS_MAX;
+use towpath_protocol::limits::{QUEUE_MAX, REQUESTS_MAX, UPDATES_MAX};
 use towpath_protocol::{
     ChannelMessage, Command, Event, Pacing, Receive, Refuse, RefuseReason, Refused, Reject,
 };
@@ -225,7 +225,22 @@ fn p13_a_follower_has_no_more_requests_open_than_its_bound() {
     let mut world = World::open(Crypto::Fast, 1_000, 2_000, 0);
     assert!(world.pay_many(1, &[1; REQUESTS_MAX + 1]).is_empty());
     assert_eq!(world.sides[1].sent.len(), REQUESTS_MAX, "the others wait, without a number");
+    assert_eq!(world.sides[1].channel.view().waiting, REQUESTS_MAX + 1);
     world.settle();
     world.assert_quiescent();
     assert_eq!(world.sides[0].received.len(), REQUESTS_MAX + 1);
+}
+
+#[test]
+fn p8_no_more_bytes_are_in_flight_than_the_bound() {
+    let mut world = World::open(Crypto::Fast, 10_000, 1_000, 0);
+    assert!(world.pay_many(0, &[1; QUEUE_MAX]).is_empty());
+    let full = world.wires[1].len();
+    assert_eq!(full, QUEUE_MAX / UPDATES_MAX, "each as large as it may be");
+    assert!(world.pay_many(0, &[1; 9]).is_empty());
+    assert_eq!(world.wires[1].len(), full, "what comes now waits");
+    assert_eq!(world.sides[0].channel.view().waiting, 9);
+    world.settle();
+    world.assert_quiescent();
+    assert_eq!(world.sides[1].received.len(), QUEUE_MAX + 9);
 }

@@ -370,8 +370,13 @@ fn l4_a_resize_whose_coins_are_signed_after_a_close_is_not_handed_in() {
     let mut harbour = harbour();
     harbour.resize(A, add(100)).expect("it is wanted");
     harbour.world.deliver(B, 1, Cut::Nowhere);
-    // A is sealed, and its wallet is asked for the coins that it adds.
+    // A is sealed, and its wallet is asked for the coins that it adds: nothing else may spend them meanwhile.
     harbour.world.deliver(A, 1, Cut::Nowhere);
+    let [adds, other] = [A, B].map(|side| &harbour.world.sides[side].channel);
+    assert!(adds.awaits_block() && other.awaits_block(), "it expires with the ledger's time");
+    let (coins, until) = adds.coins_to_add().expect("coins");
+    assert_eq!((coins.len(), until), (1, harbour.world.now.ledger.plus_ms(20_000)));
+    assert!(other.coins_to_add().is_none());
     command(&mut harbour.world, A, ALONE);
     harbour.collect();
     let made = |witness: fn(&Witness) -> bool| {
