@@ -27,9 +27,9 @@ use crate::world::World;
 #[derive(Parser, Debug)]
 #[command(name = "towpath-sim-net")]
 pub struct Options {
-    /// How many seeds to run; those that once failed are run before them.
-    #[arg(long, default_value_t = 100)]
-    seeds: u64,
+    /// How many seeds to run, 100 if nothing is said; those that once failed are run before them.
+    #[arg(long)]
+    seeds: Option<u64>,
     /// Runs this seed alone, or with --seeds so many from it on.
     #[arg(long)]
     seed: Option<u64>,

@@ -24,6 +24,9 @@ const KEPT: &str = include_str!("../seeds.txt");
 /// Where they are kept, seen from the repository's root.
 const KEPT_FILE: &str = "tests/turmoil/seeds.txt";
 
+/// How many seeds are run if nothing is said.
+const SEEDS: u64 = 100;
+
 /// From so many seeds on, a kind of fault that never fired is a failure of the run.
 const MANY: usize = 200;
 
@@ -50,9 +53,9 @@ struct Sum {
 /// Runs what was asked for.
 pub fn main(options: &Options) -> ExitCode {
     let seeds: Vec<u64> = match (options.seed, options.seeds) {
-        (Some(seed), 100) => vec![seed],
-        (Some(seed), count) => (seed..seed + count).collect(),
-        (None, count) => kept().chain(1..=count).collect(),
+        (Some(seed), None) => vec![seed],
+        (Some(seed), Some(count)) => (seed..seed + count).collect(),
+        (None, count) => kept().chain(1..=count.unwrap_or(SEEDS)).collect(),
     };
     let (begin, next) = (Instant::now(), AtomicUsize::new(0));
     let sum = Mutex::new(Sum::default());
