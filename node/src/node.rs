@@ -519,6 +519,7 @@ fn start_net(config: &Config, loaded: &Loaded, chain: &Chain) -> Result<(NetHand
         bootstrap: config.network.bootstrap.clone(),
         mdns: if config.network.mdns { Mdns::On } else { Mdns::Off },
         limits,
+        subscribe_timeout: net::limits::SUBSCRIBE_TIMEOUT,
         seed: rand::random(),
     };
     Ok(net::spawn(net_config)?)

@@ -72,6 +72,7 @@ impl Impostor {
             bootstrap: Vec::new(),
             mdns: Mdns::Off,
             limits: ConnectionLimits::default(),
+            subscribe_timeout: towpath_node::net::limits::SUBSCRIBE_TIMEOUT,
             seed: 7,
         };
         let (handle, events) = net::spawn(config).expect("the network starts");

@@ -260,6 +260,7 @@ async fn n9_a_peer_of_another_chain_is_turned_away_and_told_why() {
         bootstrap: Vec::new(),
         mdns: Mdns::Off,
         limits: ConnectionLimits::default(),
+        subscribe_timeout: net::limits::SUBSCRIBE_TIMEOUT,
         seed: 7,
     };
     let (handle, mut events) = net::spawn(config).expect("the network starts");

@@ -1,5 +1,7 @@
 //! What the network shell is told at its start. Nothing here is read from a file: the node does that.
 
+use std::time::Duration;
+
 use libp2p::Multiaddr;
 use towpath_crypto::hash::ChainId;
 
@@ -62,6 +64,8 @@ pub struct NetConfig {
     pub mdns: Mdns,
     /// Bounds on connections.
     pub limits: ConnectionLimits,
+    /// How long a peer may take to say what gossip it listens to ([`SUBSCRIBE_TIMEOUT`](super::limits::SUBSCRIBE_TIMEOUT)).
+    pub subscribe_timeout: Duration,
     /// Random bits that spread reconnection attempts of nodes that lost their peers at the same moment.
     pub seed: u64,
 }

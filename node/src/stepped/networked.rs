@@ -60,6 +60,7 @@ impl Networked {
             bootstrap: wires.bootstrap,
             mdns: Mdns::Off,
             limits: wires.limits,
+            subscribe_timeout: crate::net::limits::SUBSCRIBE_TIMEOUT,
             seed: rand::random(),
         };
         let (net, events) = net::spawn_over(config, wires.carrier).map_err(ended)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use libp2p::{PeerId, Swarm};
@@ -49,6 +50,8 @@ pub(crate) struct Driver {
     pub(super) partings: Schedule<PeerId>,
     /// When peers are disconnected that have not said what gossip they listen to.
     pub(super) unsubscribed: Schedule<PeerId>,
+    /// How long they have for it.
+    pub(super) subscribe_timeout: Duration,
     /// Lookups of wanted nodes under way.
     pub(super) lookups: usize,
     pub(super) tasks: JoinSet<Done>,

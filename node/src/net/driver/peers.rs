@@ -19,8 +19,7 @@ use crate::net::event::NetEvent;
 use crate::net::handle::{Dialled, PeerInfo};
 use crate::net::identity::{NodeId, node_of, peer_of};
 use crate::net::limits::{
-    ADDRESSES_PER_PEER_MAX, BAN_OTHER_CHAIN, DIALS_AT_ONCE_MAX, FOREIGN_GRACE, LOOKUPS_MAX,
-    SUBSCRIBE_TIMEOUT, WANTED_MAX,
+    ADDRESSES_PER_PEER_MAX, BAN_OTHER_CHAIN, DIALS_AT_ONCE_MAX, FOREIGN_GRACE, LOOKUPS_MAX, WANTED_MAX,
 };
 use crate::net::text::shown;
 
@@ -210,7 +209,7 @@ impl Driver {
             return;
         }
         self.dialer.on_connected(peer, now);
-        self.unsubscribed.set(*peer, now + SUBSCRIBE_TIMEOUT);
+        self.unsubscribed.set(*peer, now + self.subscribe_timeout);
         let connections = BTreeMap::from([(connection, (address, dialled))]);
         let connected = Connected { connections, since: now, round_trip: None, is_foreign: false };
         self.connected.insert(*peer, connected);

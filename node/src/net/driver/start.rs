@@ -97,6 +97,7 @@ fn start(config: NetConfig, mut swarm: Swarm<Towpath>) -> Result<(NetHandle, Net
         connected: BTreeMap::new(),
         partings: Schedule::new(),
         unsubscribed: Schedule::new(),
+        subscribe_timeout: config.subscribe_timeout,
         lookups: 0,
         attempts: Budgets::new(ATTEMPTS_BURST, ATTEMPTS_PER_SECOND, BUDGETS_MAX),
         exchanges: Exchanges::new(),

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use towpath_crypto::ed25519::SecretKey;
 use towpath_crypto::hash::{ChainId, Digest};
 
+use crate::net::limits::SUBSCRIBE_TIMEOUT;
 use crate::net::{
     ConnectionLimits, Line, Mdns, NetConfig, NetEvent, NetEvents, NetHandle, NodeId, spawn, spawn_over,
 };
@@ -45,6 +46,7 @@ pub(super) fn config(seed: u8, listen: Multiaddr) -> NetConfig {
         bootstrap: Vec::new(),
         mdns: Mdns::Off,
         limits: ConnectionLimits::default(),
+        subscribe_timeout: SUBSCRIBE_TIMEOUT,
         seed: u64::from(seed),
     }
 }
@@ -77,9 +79,9 @@ impl Node {
     }
 
     /// In memory, without sockets.
-    pub(super) async fn in_memory(seed: u8) -> Self {
+    pub(super) async fn in_memory(config: NetConfig) -> Self {
         let carrier = MemoryTransport::default().map(|channel, _| -> Line { Box::pin(channel) }).boxed();
-        Self::running(spawn_over(config(seed, "/memory/0".parse().unwrap()), carrier).unwrap()).await
+        Self::running(spawn_over(config, carrier).unwrap()).await
     }
 
     async fn running((handle, events): (NetHandle, NetEvents)) -> Self {
