@@ -7,7 +7,8 @@ use common::loss::{copy, evidence, lose_everything, pay_both_ways, put_back, rec
 use common::world::{Crypto, Cut, World};
 use towpath_ledger::{Amount, Closing, Deadline, OutPoint, Party, Time};
 use towpath_protocol::{
-    ClosingStage, Command, Effect, Event, LedgerEvent, Life, RecoveryEvent, Reject, Settlement,
+    ClosingStage, Command, Effect, Event, Evidence, Failure, Immediate, LedgerEvent, Life, RecoveryEvent,
+    Reject, Settlement,
 };
 
 fn closing(world: &World, side: usize, version: u64) -> Box<Closing> {
@@ -173,4 +174,69 @@ fn a_final_state_is_learned_like_any_other() {
     assert!(!world.sides[0].channel.is_lost());
     assert_eq!(world.sides[0].channel.view().life, Life::Closing(ClosingStage::Agreed));
     assert!(world.sides[0].channel.state().is_final);
+}
+
+/// What is learned may contain payments that only the others remember; it is read again after a restart like anything else.
+#[test]
+fn s10_final_balances_with_forgotten_payments_survive_a_restart() {
+    for lost in 0..2 {
+        let mut world = World::open(Crypto::Real, 1_000, 500, 0);
+        pay_both_ways(&mut world, 4);
+        let old = copy(&world, lost);
+        pay_both_ways(&mut world, 4);
+        world.command(1 - lost, Command::Close).expect("it drains");
+        world.settle();
+        put_back(&mut world, lost, &old);
+        recover(&mut world);
+        for _ in 0..2 {
+            let channel = &world.sides[lost].channel;
+            assert!(!channel.is_lost() && channel.state().is_final);
+            assert_eq!(channel.view().life, Life::Closing(ClosingStage::Agreed));
+            restart(&mut world, lost);
+        }
+    }
+}
+
+/// How a party takes the end of its channel, while it has an old copy and was shown a state by somebody else.
+fn settled_while_lost(world: &World, shown: Evidence, version: u64) -> Vec<Effect> {
+    let mut channel = world.sides[0].channel.clone();
+    let end = LedgerEvent::Settled { version, outcome: Settlement::Unilateral };
+    let found = RecoveryEvent::Found(Box::new(shown));
+    for event in [RecoveryEvent::Distrust, found].map(Event::Recovery).into_iter().chain([Event::Ledger(end)])
+    {
+        channel.step(event, world.now, &mut Immediate).expect("it is taken");
+    }
+    let outcome = channel.step(Event::TurnEnd, world.now, &mut Immediate).expect("a turn ends");
+    channel.check().expect("it can be read again");
+    assert!(matches!(channel.life(), Life::Settled(Settlement::Unilateral)) && !channel.is_lost());
+    outcome.effects
+}
+
+#[test]
+fn p23_an_end_while_data_is_lost_says_of_each_payment_what_is_known() {
+    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
+    world.pay(0, 10).expect("paid");
+    world.deliver(1, 1, Cut::Nowhere);
+    world.pay(0, 11).expect("paid");
+    // Two are open in the copy: one arrived, the other never left.
+    let shown = evidence(&world.sides[1].channel);
+    let known = shown.content.state.version;
+    let one = Effect::Unknown { number: 1 };
+    let effects = settled_while_lost(&world, shown.clone(), known);
+    assert!(effects.contains(&one), "{effects:?}");
+    assert!(effects.contains(&Effect::Failed { number: 2, reason: Failure::Lost }), "{effects:?}");
+    // A settlement by a state that nobody showed may contain either.
+    let effects = settled_while_lost(&world, shown, known + 1);
+    assert!(effects.contains(&one) && effects.contains(&Effect::Unknown { number: 2 }), "{effects:?}");
+}
+
+#[test]
+fn s10_an_end_with_forgotten_payments_can_be_read_again() {
+    let mut world = World::open(Crypto::Real, 1_000, 500, 0);
+    let old = copy(&world, 0);
+    pay_both_ways(&mut world, 4);
+    let shown = evidence(&world.sides[1].channel);
+    let known = shown.content.state.version;
+    put_back(&mut world, 0, &old);
+    settled_while_lost(&world, shown, known);
 }

@@ -251,7 +251,7 @@ impl Channel {
         }
         self.lost = None;
         let sent = self.held.content.sent(self.fixed.me);
-        self.next_number = self.next_number.max(sent.saturating_add(1));
+        self.number_past(sent);
         let is_known = version == self.held.version();
         // Otherwise any payment may be in it.
         self.resolve_lost(if is_known { sent } else { u64::MAX });

@@ -264,8 +264,10 @@ impl Channel {
                 self.record(EventKind::Recovered((&self.held.content).into()));
             }
             None if newest.state.is_final && self.life.carries_updates() => {
+                let sent = content.sent(self.fixed.me);
                 self.end_loss();
-                self.resolve_lost(content.sent(self.fixed.me));
+                self.resolve_lost(sent);
+                self.number_past(sent);
                 self.agreed();
             }
             // The channel is being closed: what was learned may answer a closing, and nothing more is signed.
@@ -317,7 +319,7 @@ impl Channel {
         let mut content = content;
         content.state.version = jump.version;
         self.end_loss();
-        self.next_number = self.next_number.max(content.sent(self.fixed.me).saturating_add(1));
+        self.number_past(content.sent(self.fixed.me));
         self.held = Held { content, theirs: jump.signature, mine: None };
         self.see(jump.version);
         let memory = &mut self.memory;
@@ -330,6 +332,11 @@ impl Channel {
         memory.turn.ack_due = true;
         memory.turn.dirty = true;
         memory.turn.held_changed = true;
+    }
+
+    /// Payment numbers that were given while data was lost are used, although nobody here remembers them.
+    pub(super) fn number_past(&mut self, sent: u64) {
+        self.next_number = self.next_number.max(sent.saturating_add(1));
     }
 
     /// What was lost does not matter any more: the signer goes on above all of it.
@@ -378,7 +385,7 @@ impl Channel {
         let sent = self.held.content.sent(self.fixed.me);
         self.end_loss();
         self.resolve_lost(sent);
-        self.next_number = self.next_number.max(sent.saturating_add(1));
+        self.number_past(sent);
         self.record(EventKind::Recovered((&self.held.content).into()));
         self.memory.link.received = true;
         self.memory.link.sent = true;
