@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use libp2p::Multiaddr;
 use towpath_crypto::hash::{ChainId, Digest};
+use towpath_node::net::limits::SUBSCRIBE_TIMEOUT;
 use towpath_node::net::{ConnectionLimits, Mdns, NetConfig, NetEvent, NetEvents, NetHandle, NodeId, spawn};
 
 /// Messages that have been sent but not received, at most: below what ends a session.
@@ -52,6 +53,7 @@ fn node(seed: u8, listen: &Multiaddr) -> Result<(NetHandle, NetEvents), Failure>
         bootstrap: Vec::new(),
         mdns: Mdns::Off,
         limits: ConnectionLimits::default(),
+        subscribe_timeout: SUBSCRIBE_TIMEOUT,
         seed: 0,
     })?)
 }
