@@ -13,6 +13,7 @@ mod targets;
 
 pub use campaign::{Campaign, Finding, Tally};
 pub use corpus::{Regressions, folder_of, golden, kept};
+pub use machines::{controls, ledger_reach};
 pub use mutate::mutate;
 pub use random::Random;
 pub use script::Script;
