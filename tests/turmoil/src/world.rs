@@ -36,8 +36,9 @@ const TICK: Duration = Duration::from_millis(5);
 /// paid for runs out.
 const PATIENCE_MS: u64 = 12 * 60_000;
 
-/// How long a party that leaves is away after the faults have stopped: longer than closes alone take.
-const AWAY_MS: u64 = WINDOW_MS + 3 * 60_000;
+/// How long a party that leaves is away after the faults have stopped: long enough for its peers to close alone, and not for so
+/// long that it could not answer in the window. Who holds more than a peer that closes honestly knows of has to.
+const AWAY_MS: u64 = 4 * 60_000;
 
 /// How often it is looked whether everything has settled.
 const LOOK_MS: u64 = 2_000;
@@ -53,7 +54,7 @@ pub enum What {
     Lose(u8),
     /// A machine's power is cut; so many more moments are waited for one in which something is not synced.
     Crash(usize, u8),
-    /// A party goes, for longer than a dispute window.
+    /// A party goes, until its peers have closed alone.
     Leave,
     /// A link that was cut is whole again.
     Heal(usize, usize),
@@ -194,7 +195,7 @@ impl World {
         let mut end_ms = self.plan.work_ms + PATIENCE_MS;
         if self.plan.leaves {
             self.at(self.plan.work_ms / 2, What::Leave);
-            end_ms += AWAY_MS;
+            end_ms += AWAY_MS + WINDOW_MS;
         }
         while !self.is_over {
             self.go_on()?;
