@@ -1,7 +1,7 @@
 //! Signatures that cost one hash and protect nothing: anybody can make them. Simulated worlds use them by the thousand
 //! (docs/reports/simulation.md), where what is tried is what the nodes do with signatures, and not the curves.
 //!
-//! Only the feature `quick-signatures` compiles them, and then only [`quickly`] makes a thread use them. Without the
+//! Only the feature `quick-signatures` compiles them, and then only `quickly` makes a thread use them. Without the
 //! feature both questions below are a constant `None`, and the program refuses to compile with it (`cli/src/main.rs`).
 
 /// Whether this build has them.
