@@ -8,8 +8,9 @@ use libp2p::core::upgrade::OutboundConnectionUpgrade;
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, SwarmBuilder, identify, noise, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, SwarmBuilder, identify, noise, ping, tcp, yamux};
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use towpath_crypto::ed25519::{PublicKey, SecretKey};
 use towpath_crypto::hash::ChainId;
 use towpath_crypto::session::{CHUNK_BYTES_MAX, Handshake, Role, Session};
@@ -59,11 +60,35 @@ pub async fn closed(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Vec<u8>
 }
 
 /// A name, as libp2p's first negotiation writes it: its length with the line break, then both.
-#[must_use]
-pub fn negotiation(name: &str) -> Vec<u8> {
+fn negotiation(name: &str) -> Vec<u8> {
     let length = u8::try_from(name.len() + 1).expect("a short name");
     assert!(length < 0x80, "one byte holds the length");
     [&[length], name.as_bytes(), b"\n"].concat()
+}
+
+/// What peers without manners begin a connection with, each by its name.
+#[must_use]
+pub fn beginnings() -> Vec<(&'static str, Vec<u8>)> {
+    let multistream = negotiation("/multistream/1.0.0");
+    let noise = [multistream.clone(), negotiation("/noise")].concat();
+    vec![
+        ("nothing", Vec::new()),
+        ("one byte", vec![0x13]),
+        ("zeros", vec![0; 100_000]),
+        ("ones", vec![0xff; 100_000]),
+        ("HTTP", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
+        ("TLS", [&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 500]].concat()),
+        ("a negotiation of a lying length", vec![0xff, 0xff, 0xff, 0xff, 0x0f, b'/']),
+        ("half a negotiation", multistream[..7].to_vec()),
+        ("a negotiation and silence", multistream.clone()),
+        ("an unknown protocol", [multistream, negotiation("/none/9.9.9")].concat()),
+        ("Noise and silence", noise.clone()),
+        ("Noise of length zero", [&noise[..], &[0, 0]].concat()),
+        ("Noise of the largest length", [&noise[..], &[0xff, 0xff], &[9; 70_000]].concat()),
+        ("half a Noise message", [&noise[..], &[0, 32], &[1; 7]].concat()),
+        ("Noise with a weak key", [&noise[..], &[0, 32], &[0; 32]].concat()),
+        ("Noise with another's key, then garbage", [&noise[..], &[0, 32], &[9; 32], &[0xab; 300]].concat()),
+    ]
 }
 
 /// A connection that is secured by libp2p's Noise and agreed to be multiplexed by Yamux: what follows is up to the caller.
@@ -73,7 +98,7 @@ pub fn negotiation(name: &str) -> Vec<u8> {
 pub async fn secured(node: &NodeState, seed: u8) -> noise::Output<tcp::tokio::TcpStream> {
     let mut stream = tcp::tokio::TcpStream(dial(node).await);
     agree(&mut stream, "/noise").await;
-    let noise = noise::Config::new(&keypair(seed)).expect("a key");
+    let noise = noise::Config::new(&keypair([seed; 32])).expect("a key");
     let (peer, mut stream) = noise.upgrade_outbound(stream, "/noise").await.expect("the node proves itself");
     assert_eq!(peer, place(node).1);
     agree(&mut stream, "/yamux/1.0.0").await;
@@ -90,59 +115,76 @@ async fn agree(stream: &mut (impl futures::AsyncRead + futures::AsyncWrite + Unp
     assert_eq!(answered, asked, "the node agrees");
 }
 
-fn keypair(seed: u8) -> Keypair {
-    Keypair::ed25519_from_bytes([seed; 32]).expect("a key")
+fn keypair(secret: [u8; 32]) -> Keypair {
+    Keypair::ed25519_from_bytes(secret).expect("a key")
 }
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     identify: identify::Behaviour,
+    /// Who does not answer pings is not answered either.
+    ping: ping::Behaviour,
     stream: libp2p_stream::Behaviour,
 }
 
 /// A peer that speaks libp2p well, and channel streams as it likes.
 pub struct Stranger {
-    seed: u8,
+    secret: [u8; 32],
     chain: ChainId,
     node: NodeId,
     peer: PeerId,
     control: libp2p_stream::Control,
+    swarm: AbortHandle,
 }
 
 impl Stranger {
-    /// Connects to a node of a chain, and stays connected until the test ends.
+    /// Connects to a node of a chain, and stays connected until it is dropped.
     ///
     /// # Panics
     /// When the node's address cannot be dialled.
     #[must_use]
     pub fn connect(node: &NodeState, chain: ChainId) -> Self {
-        let (_, peer) = place(node);
+        let id = node_of(&place(node).1).expect("a node's key");
+        Self::dial(&node.p2p, chain, [lower_than(&id); 32])
+    }
+
+    /// The same as whoever has this secret, by TCP or QUIC; the address ends in `/p2p/..`.
+    ///
+    /// # Panics
+    /// When the address cannot be dialled.
+    #[must_use]
+    pub fn dial(address: &str, chain: ChainId, secret: [u8; 32]) -> Self {
+        let address: Multiaddr = address.parse().expect("an address");
+        let Some(Protocol::P2p(peer)) = address.iter().last() else { panic!("{address} names no peer") };
         let id = node_of(&peer).expect("a node's key");
-        let seed = lower_than(&id);
-        let keypair = keypair(seed);
+        let keypair = keypair(secret);
         let version = format!("towpath/1/{}", chain.0);
         let config = identify::Config::new(version, keypair.public())
             .with_agent_version("\u{1b}[2Jstranger\u{202e}".to_owned());
-        let behaviour =
-            Behaviour { identify: identify::Behaviour::new(config), stream: libp2p_stream::Behaviour::new() };
+        let behaviour = Behaviour {
+            identify: identify::Behaviour::new(config),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(WAIT_MAX)),
+            stream: libp2p_stream::Behaviour::new(),
+        };
         let control = behaviour.stream.new_control();
         let mut swarm = SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .expect("a transport")
+            .with_quic()
             .with_behaviour(|_| behaviour)
             .expect("a behaviour")
             .with_swarm_config(|config| config.with_idle_connection_timeout(WAIT_MAX))
             .build();
-        swarm.dial(node.p2p.parse::<Multiaddr>().expect("an address")).expect("it can be dialled");
-        tokio::spawn(async move { while swarm.next().await.is_some() {} });
-        Self { seed, chain, node: id, peer, control }
+        swarm.dial(address).expect("it can be dialled");
+        let swarm = tokio::spawn(async move { while swarm.next().await.is_some() {} }).abort_handle();
+        Self { secret, chain, node: id, peer, control, swarm }
     }
 
     /// Its own id.
     #[must_use]
     pub fn id(&self) -> PublicKey {
-        SecretKey::from_bytes(&[self.seed; 32]).public()
+        SecretKey::from_bytes(&self.secret).public()
     }
 
     /// Opens a channel stream, on which nothing was said yet.
@@ -150,7 +192,21 @@ impl Stranger {
     /// # Panics
     /// When the node takes none.
     pub async fn open(&mut self) -> Stream {
-        let name = format!("/towpath/channel/1/{}", self.chain.0);
+        let name = self.protocol("channel");
+        self.stream(name).await
+    }
+
+    /// The name of one of the nodes' protocols on this chain.
+    #[must_use]
+    pub fn protocol(&self, name: &str) -> String {
+        format!("/towpath/{name}/1/{}", self.chain.0)
+    }
+
+    /// Opens a stream of any protocol.
+    ///
+    /// # Panics
+    /// When the node takes none.
+    pub async fn stream(&mut self, name: String) -> Stream {
         let protocol = StreamProtocol::try_from_owned(name).expect("a name");
         let open = async {
             let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -162,7 +218,29 @@ impl Stranger {
                 ticks.tick().await;
             }
         };
-        tokio::time::timeout(WAIT_MAX, open).await.expect("the node takes a channel stream")
+        let opened = tokio::time::timeout(WAIT_MAX, open).await;
+        opened.unwrap_or_else(|_| panic!("the node takes no stream of {protocol}"))
+    }
+
+    /// Takes the node's gossip and throws it away. To whom it can't open a stream for gossip the node does not listen either; so
+    /// this comes before anything is waited for.
+    ///
+    /// # Panics
+    /// When it is said twice.
+    pub fn hears_gossip(&mut self) {
+        let protocol = StreamProtocol::try_from_owned(self.gossip()).expect("a name");
+        let mut streams = self.control.accept(protocol).expect("said once");
+        tokio::spawn(async move {
+            while let Some((_, stream)) = streams.next().await {
+                tokio::spawn(async move { futures::io::copy(stream, &mut futures::io::sink()).await });
+            }
+        });
+    }
+
+    /// The name of the protocol for gossip on this chain.
+    #[must_use]
+    pub fn gossip(&self) -> String {
+        format!("/towpath/gossip/{}/1.1.0", self.chain.0)
     }
 
     /// A session with the node, as itself.
@@ -174,7 +252,7 @@ impl Stranger {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         loop {
             let stream = self.open().await;
-            let node = SecretKey::from_bytes(&[self.seed; 32]);
+            let node = SecretKey::from_bytes(&self.secret);
             if let Some(line) = Line::shake_hands(stream, &node, &self.chain).await {
                 assert_eq!(line.session.peer(), self.node);
                 return line;
@@ -183,6 +261,12 @@ impl Stranger {
             assert!(tokio::time::Instant::now() < deadline, "the node shakes no hands");
             ticks.tick().await;
         }
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        self.swarm.abort();
     }
 }
 
@@ -252,6 +336,14 @@ impl Line {
         self.write(&frame).await;
     }
 
+    /// Says no more, and waits until the node, which has then read everything, has ended the session.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn broken_off(mut self) {
+        broken_off(&mut self.stream).await;
+    }
+
     /// Waits until the node has ended the session.
     ///
     /// # Panics
@@ -261,11 +353,20 @@ impl Line {
     }
 }
 
+/// Ends the own half of a stream, and waits until the node, which has then read everything, has closed the other.
+///
+/// # Panics
+/// When it does not.
+pub async fn broken_off(stream: &mut (impl futures::AsyncRead + futures::AsyncWrite + Unpin)) {
+    let _closed_early = stream.close().await;
+    ended(stream).await;
+}
+
 /// Waits until the node has closed a stream.
 ///
 /// # Panics
 /// When it does not.
-pub async fn ended(stream: &mut Stream) {
+pub async fn ended(stream: &mut (impl futures::AsyncRead + Unpin)) {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(CLOSE_MAX, stream.read_to_end(&mut rest)).await;
     let _end_or_reset = read.expect("the node closes the stream");

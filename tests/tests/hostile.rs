@@ -12,7 +12,7 @@ use towpath_node::net::{self, ConnectionLimits, Mdns, NetConfig};
 use towpath_protocol::{ChannelMessage, Message};
 use towpath_testnet::{Plan, Topology};
 use towpath_tests::kit::{Net, metric, pay, quiet, until};
-use towpath_tests::stranger::{Stranger, closed, content, dial, ended, negotiation, secured};
+use towpath_tests::stranger::{Stranger, beginnings, closed, content, dial, ended, secured};
 
 /// A network of two with a channel, and payments over it that must go on whatever a stranger does.
 struct Honest {
@@ -71,30 +71,10 @@ impl Honest {
 async fn n2_n3_n4_garbage_and_half_handshakes_at_the_peer_port_are_dropped() {
     let honest = Honest::up().await;
     let node = honest.net.node("alice").clone();
-    let multistream = negotiation("/multistream/1.0.0");
-    let noise = [multistream.clone(), negotiation("/noise")].concat();
-    let beginnings: Vec<(&str, Vec<u8>)> = vec![
-        ("nothing", Vec::new()),
-        ("one byte", vec![0x13]),
-        ("zeros", vec![0; 100_000]),
-        ("ones", vec![0xff; 100_000]),
-        ("HTTP", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
-        ("TLS", [&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 500]].concat()),
-        ("a negotiation of a lying length", vec![0xff, 0xff, 0xff, 0xff, 0x0f, b'/']),
-        ("half a negotiation", multistream[..7].to_vec()),
-        ("a negotiation and silence", multistream.clone()),
-        ("an unknown protocol", [multistream, negotiation("/none/9.9.9")].concat()),
-        ("Noise and silence", noise.clone()),
-        ("Noise of length zero", [&noise[..], &[0, 0]].concat()),
-        ("Noise of the largest length", [&noise[..], &[0xff, 0xff], &[9; 70_000]].concat()),
-        ("half a Noise message", [&noise[..], &[0, 32], &[1; 7]].concat()),
-        ("Noise with a weak key", [&noise[..], &[0, 32], &[0; 32]].concat()),
-        ("Noise with another's key, then garbage", [&noise[..], &[0, 32], &[9; 32], &[0xab; 300]].concat()),
-    ];
     honest
         .pays_while(async {
             // All at once: one that is left hanging keeps no other waiting.
-            let dropped = beginnings.into_iter().map(|(what, bytes)| {
+            let dropped = beginnings().into_iter().map(|(what, bytes)| {
                 let node = node.clone();
                 async move {
                     let mut stream = dial(&node).await;
