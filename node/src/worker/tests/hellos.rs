@@ -117,10 +117,10 @@ async fn s11_an_older_process_is_known_from_the_first_row_of_an_opening_on() {
     assert!(!is_told_to_be_old(node, &stranger));
     assert_eq!(row(node, &stranger.public()).map(|hello| hello.epoch.start), Some(11));
     part(node, &stranger);
-    // Nobody finishes the opening.
-    node.clock_ms += 61_000;
-    node.turn(Vec::new());
-    assert_no_trace(node);
+    // Nobody finishes the opening, and its deadline passes.
+    town.block_after(300_000).await;
+    town.block().await;
+    assert_no_trace(&town.nodes[0]);
 }
 
 #[tokio::test]

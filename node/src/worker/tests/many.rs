@@ -238,8 +238,8 @@ async fn c12_who_declines_is_silent_or_vanishes_is_left_out_and_the_others_open(
     assert_eq!(town.nodes[0].ledger.wallet().1, 0, "nothing stays set aside");
     assert!(town.nodes[0].worker.awaited.is_empty());
     // Who agreed and was left out has no channel, and forgets that it agreed.
-    town.nodes[3].clock_ms += 61_000;
-    town.nodes[3].turn(Vec::new());
+    town.block_after(300_000).await;
+    town.block().await;
     assert!(town.nodes[3].worker.awaited.is_empty() && town.nodes[3].worker.channels.is_empty());
 }
 

@@ -12,7 +12,7 @@ use super::town::{BLOCK_MS, POLICY, Town, WINDOW_MS, heard};
 use crate::limits;
 use crate::net::SessionId;
 use crate::worker::accept::{FUNDING_MS_MAX, Policy};
-use crate::worker::{Call, CallError, Input, Risk};
+use crate::worker::{CallError, Input};
 
 fn stranger(number: u16) -> PublicKey {
     let mut bytes = [7; 32];
@@ -151,6 +151,7 @@ async fn c2_openings_have_a_bound_for_each_peer_and_for_all() {
     assert!(town.nodes[0].worker.awaited.is_empty());
     let rows = town.nodes[0].store.scan(towpath_store::Column::Channels, &towpath_store::Scan::prefix(&[]));
     assert_eq!(rows.expect("it reads"), []);
+    let one_more = offer(&town, all);
     assert_eq!(ask(&mut town, stranger(9_999), one_more).await, None);
 }
 
@@ -251,13 +252,16 @@ async fn p19a_what_was_paid_for_and_closed_by_its_opener_is_forgotten() {
         town.nodes[node].turn(vec![Input::SessionDown(other)]);
     }
     town.block().await;
-    let (reply, _unheard) = tokio::sync::oneshot::channel();
-    let call = Call::ForceClose { channel, risk: Risk::None, reply };
-    town.nodes[0].turn(vec![Input::Call(Box::new(call))]);
+    town.force_close(0, &channel).await.expect("it closes alone");
+    town.block().await;
+    town.block_after(WINDOW_MS).await;
+    // The payout is handed in behind the block that ends the window.
     for _ in 0..4 {
-        town.block_after(WINDOW_MS).await;
+        town.block().await;
     }
     assert!(matches!(town.nodes[0].life(&channel), Some(Life::Settled(_))));
+    // The other party looks again a minute after it last found it.
+    town.block_after(61_000).await;
     assert!(town.nodes[1].worker.awaited.is_empty());
     assert_eq!((town.nodes[1].life(&channel), town.nodes[1].rows_of(&channel)), (None, 0));
     assert_eq!(town.nodes[1].worker.counts(), crate::worker::tally::Counts::default());
